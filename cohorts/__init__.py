@@ -1,0 +1,1 @@
+"""Cohort definitions, survival statistics and published snapshots. Reads monitoring, never the reverse."""

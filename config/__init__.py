@@ -1,0 +1,1 @@
+"""Wiring: settings, addresses, embedded servers, supervisor. No medicine lives here."""

@@ -1,0 +1,193 @@
+"""Settings of every process, from the environment only. ``.env.example`` lists them; a wrong one stops start-up."""
+
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+import pghistory
+import pgtrigger
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def required(name: str, hint: str) -> str:
+    """The value of a setting that has no default, or a message that says how to get one."""
+    value = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {hint}")
+    return str(value)
+
+
+def a_secret(name: str) -> str:
+    value = required(name, f"Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))', then export {name}=…")
+    if len(value) < 32:
+        raise ImproperlyConfigured(f"{name} has {len(value)} characters; at least 32 are needed.")
+    return value
+
+
+TESTING = "pytest" in sys.modules
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
+
+SECRET_KEY = a_secret("SECRET_KEY")
+IDENTITY_KEY = a_secret("IDENTITY_KEY")
+DEBUG = False
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{env.str('BIND', default='127.0.0.1')}:{env.str('PORT', default='8000')}")
+if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
+    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; it must look like https://monitoring.example.org")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.rstrip("/")]
+
+NIGHTLY_AT_UTC = env.str("NIGHTLY_AT_UTC", default="02:00")
+try:
+    NIGHTLY_HOUR, NIGHTLY_MINUTE = (int(part) for part in NIGHTLY_AT_UTC.split(":"))
+    if not (0 <= NIGHTLY_HOUR < 24 and 0 <= NIGHTLY_MINUTE < 60):
+        raise ValueError
+except ValueError as problem:
+    raise ImproperlyConfigured(f"NIGHTLY_AT_UTC is {NIGHTLY_AT_UTC!r}; write hours and minutes, such as 02:00") from problem
+
+# --- database and broker ---------------------------------------------------------------------------------------------
+
+# Every process but `migrate` acts as cml_app, which may not delete or truncate clinical rows.
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="cml_app")
+DATABASES: dict[str, Any] = {
+    "default": {
+        **env.db_url_config(required("DATABASE_URL", "Name a PostgreSQL: postgresql://user:password@host/name")),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+if "postgresql" not in DATABASES["default"]["ENGINE"]:
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL: postgresql://user:password@host/name")
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+if DATABASE_ROLE != "owner" and not TESTING:
+    DATABASES["default"]["OPTIONS"]["assume_role"] = DATABASE_ROLE
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = required("REDIS_URL", "Name a Redis: redis://host:6379/0")
+if urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
+    raise ImproperlyConfigured(f"REDIS_URL starts with {urlsplit(REDIS_URL).scheme!r}; use redis://, rediss:// or unix://")
+
+# --- application ---------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "pgtrigger",
+    "pghistory",
+    "csp",
+    "config",
+    "monitoring",
+    "cohorts",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",  # deny is the default; open pages say so
+    "pghistory.middleware.HistoryMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "monitoring.pages.context.demo_banner",
+            ],
+        },
+    },
+]
+
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+if TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# --- security --------------------------------------------------------------------------------------------------------
+
+SERVED_OVER_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SERVED_OVER_HTTPS
+SESSION_COOKIE_AGE = 12 * 3600  # a working day
+SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- language and time -----------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- static files ----------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = TESTING
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+PGHISTORY_APPEND_ONLY = True  # event tables refuse update and delete by trigger
+PGHISTORY_CONTEXT_FIELD = pghistory.ContextJSONField()  # who and why stand on the event row itself
+PGHISTORY_LEVEL = pgtrigger.Statement  # one trigger call a statement: bulk loads stay bulk
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "loggers": {"monitoring": {"level": "INFO"}, "cohorts": {"level": "INFO"}, "tasks": {"level": "INFO"}},
+}

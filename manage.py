@@ -1,0 +1,44 @@
+#!/usr/bin/env python
+"""Command line of the service; starts the embedded servers where no others are named."""
+
+import os
+import sys
+
+from config import embedded
+
+# These touch neither database nor broker, so nothing is started for them.
+NEEDS_NO_SERVERS = {"help", "version", "collectstatic", "--help", "-h", "--version"}
+# These change the schema or empty it, so they act as the owner and not as the application's role.
+RUNS_AS_OWNER = {"migrate", "makemigrations", "serve", "flush", "test", "wipe_demo"}
+
+
+def main() -> int:
+    """Run one management command; environment trouble is told in words and ends with exit code 3."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command in RUNS_AS_OWNER:
+        os.environ.setdefault("DATABASE_ROLE", "owner")
+    try:
+        if command not in NEEDS_NO_SERVERS and not {"--help", "-h"} & set(sys.argv):
+            embedded.provide(announce=command == "serve" or sys.stderr.isatty())
+    except embedded.EmbeddedServerError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 3
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db.utils import OperationalError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as problem:
+        sys.stderr.write(f"The settings are not complete: {problem}\n")
+        return 3
+    except OperationalError as problem:
+        sys.stderr.write(f"The database cannot be used: {str(problem).strip()}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

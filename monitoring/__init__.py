@@ -1,0 +1,1 @@
+"""Patients, laboratories, results, response, episodes and alerts."""

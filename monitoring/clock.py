@@ -1,0 +1,15 @@
+"""The one clock: the database's time, plus an offset that only test settings honour."""
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import connection
+
+
+def now() -> dt.datetime:
+    """The present instant in UTC, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        (instant,) = cursor.fetchone()
+    offset: dt.timedelta = getattr(settings, "CLOCK_OFFSET", dt.timedelta())
+    return instant.astimezone(dt.UTC) + (offset if settings.TESTING else dt.timedelta())

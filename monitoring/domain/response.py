@@ -1,0 +1,449 @@
+"""Scoring one measurement: the decision table for EUTOS classes (Cross 2015, doi 10.1038/leu.2015.29).
+
+``score`` is the only implementation; entry form, task, import and the ``score`` command all call it. The numbered
+rows in the comments are those of the decision table in ``docs/clinical/scoring.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from monitoring.domain.scale import (
+    CONTROL_LIMITS,
+    DEPTH,
+    MMR_LIMIT_PERCENT,
+    ControlGene,
+    ControlLimits,
+    IsValue,
+    ResponseClass,
+    Sensitivity,
+    bcr_limits,
+    class_of_percent,
+    mr_of_percent,
+    percent_of_mr,
+    shallower,
+)
+
+
+class Flag(StrEnum):
+    """What a reader must know beside the class; the order here is the order in which flags are written."""
+
+    LOW_CONTROL = "LOW_CONTROL"
+    REPLICATES_DISCORDANT = "REPLICATES_DISCORDANT"
+    CAPPED_BY_CONTROL = "CAPPED_BY_CONTROL"
+    SENSITIVITY_UNKNOWN = "SENSITIVITY_UNKNOWN"
+    TRANSCRIPT_UNKNOWN = "TRANSCRIPT_UNKNOWN"
+    BELOW_LOQ = "BELOW_LOQ"
+    CF_EXPIRED = "CF_EXPIRED"
+    CF_MISSING = "CF_MISSING"
+    CF_MISMATCH = "CF_MISMATCH"
+    IS_MISMATCH = "IS_MISMATCH"
+    NEAR_THRESHOLD = "NEAR_THRESHOLD"
+    OLD_SAMPLE = "OLD_SAMPLE"
+    LAB_CHANGED = "LAB_CHANGED"
+    IMPUTED_DATE = "IMPUTED_DATE"
+
+
+FLAG_ORDER = {flag: position for position, flag in enumerate(Flag)}
+
+
+def flags_text(flags: frozenset[Flag]) -> str:
+    """Flags as files write them: fixed order, separated by semicolons."""
+    return ";".join(sorted(flags, key=FLAG_ORDER.__getitem__))
+
+
+class Transcript(StrEnum):
+    """BCR::ABL1 transcript type; the IS is validated for e13a2 and e14a2 only (Cross 2015)."""
+
+    E13A2 = "e13a2"
+    E14A2 = "e14a2"
+    BOTH = "e13a2+e14a2"
+    E1A2 = "e1a2"
+    E19A2 = "e19a2"
+    OTHER = "other"
+    UNKNOWN = ""
+
+    @property
+    def is_on_scale(self) -> bool:
+        """Unknown is scored as e13a2/e14a2 (over 95 % of patients)."""
+        return self in (Transcript.E13A2, Transcript.E14A2, Transcript.BOTH, Transcript.UNKNOWN)
+
+
+class Method(StrEnum):
+    """How copies were counted."""
+
+    RT_QPCR = "rt-qpcr"
+    DPCR = "dpcr"
+    CARTRIDGE = "cartridge"
+
+
+class FactorState(StrEnum):
+    """Where a conversion factor came from."""
+
+    GIVEN = "given"
+    REGISTERED = "registered"
+    EXPIRED = "expired"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One replicate. ``bcr_abl1_copies`` None means not detected; ``control_gene_copies`` None means not reported."""
+
+    bcr_abl1_copies: Decimal | None
+    control_gene_copies: Decimal | None
+    run_valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What the laboratory itself reported on the IS: a percentage with comparator, or an MR value."""
+
+    is_percent: Decimal | None = None
+    comparator: str = "="
+    mr_value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Everything about one result that its class depends on.
+
+    ``detected`` is the laboratory's own statement and is None where it made none; ``control_only`` in the readings
+    (copies of the control gene without BCR::ABL1 copies) is expressed by ``copies_reported`` False.
+    """
+
+    readings: tuple[Reading, ...] = ()
+    control_gene: ControlGene = ControlGene.ABL1
+    copies_reported: bool = True
+    reported: Reported = field(default_factory=Reported)
+    detected: bool | None = None
+    limit_of_detection_percent: Decimal | None = None
+    conversion_factor: Decimal | None = None
+    factor_state: FactorState = FactorState.MISSING
+    factor_mismatch: bool = False
+    transcript: Transcript = Transcript.UNKNOWN
+    method: Method = Method.RT_QPCR
+    bcr_minimum_copies: Decimal | None = None
+    assay_sees_transcript: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRules:
+    """Parameters of the response rule set; disagreements D1 and D20 of the register, low-positive floor of Cross 2015."""
+
+    version: str = "eutos-2015.1"
+    low_positive_floor_copies: Decimal = Decimal(3)
+    cap_positive_by_control: bool = True
+    limit_of_blank_copies: Decimal = Decimal(0)
+    mismatch_fraction: Decimal = Decimal("0.05")
+
+
+EUTOS_2015 = ResponseRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The class of one measurement with what it rests on.
+
+    ``is_percent`` is None where there is no number (undetected, below or above range). ``may_exceed_mmr`` marks a
+    result that is no evaluable loss but may hide a value above 0.1 %: off treatment it opens a provisional alert.
+    """
+
+    response_class: ResponseClass
+    flags: frozenset[Flag]
+    is_percent: Decimal | None
+    mr_value: Decimal | None
+    sensitivity: Sensitivity
+    detected: bool
+    may_exceed_mmr: bool = False
+    upper_bound_percent: Decimal | None = None
+
+
+def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:
+    """Class, flags, value and sensitivity of one measurement, by the decision table from top to bottom."""
+    m = _above_limit_of_blank(measurement, rules)
+    if m.readings and all(not r.run_valid or not r.control_gene_copies for r in m.readings) and _needs_control(m):
+        return _no_class(ResponseClass.INVALID)  # row 1
+    if not m.assay_sees_transcript and not _is_detected(m):
+        return _no_class(ResponseClass.INVALID)  # row 1: a wrong assay, never a remission
+    if not m.transcript.is_on_scale:
+        return _no_class(ResponseClass.NOT_ON_IS, detected=_is_detected(m))  # row 2
+    if not _is_detected(m):
+        return _score_undetected(m)
+    if m.reported.comparator == "<":
+        return _score_below(m, rules)
+    if m.reported.comparator == ">":
+        return _score_above(m)
+    return _score_detected(m, rules)
+
+
+# --- detection and control copies --------------------------------------------------------------------------------
+
+
+def _above_limit_of_blank(m: Measurement, rules: ResponseRules) -> Measurement:
+    """Digital PCR: copies at or below the assay's limit of blank are not a detection."""
+    if m.method is not Method.DPCR or not rules.limit_of_blank_copies:
+        return m
+    readings = tuple(
+        Reading(None, r.control_gene_copies, r.run_valid)
+        if r.bcr_abl1_copies is not None and r.bcr_abl1_copies <= rules.limit_of_blank_copies
+        else r
+        for r in m.readings
+    )
+    return dataclasses.replace(m, readings=readings)
+
+
+def _needs_control(m: Measurement) -> bool:
+    """Whether the class would rest on copies; a reported value or limit of detection stands without them."""
+    said = m.reported.is_percent is not None or m.reported.mr_value is not None or m.detected is not None
+    return m.copies_reported or not said
+
+
+def _is_detected(m: Measurement) -> bool:
+    if m.copies_reported and m.readings:
+        return any(r.bcr_abl1_copies is not None for r in m.readings)
+    if m.detected is not None:
+        return m.detected
+    return m.reported.is_percent is not None or m.reported.mr_value is not None
+
+
+def _limits(m: Measurement) -> ControlLimits | None:
+    if m.control_gene is ControlGene.BCR:
+        return bcr_limits(m.bcr_minimum_copies) if m.bcr_minimum_copies else None
+    return CONTROL_LIMITS[m.control_gene]
+
+
+@dataclass(frozen=True, slots=True)
+class _Control:
+    """The control side of a measurement: which replicates are good and what their sum supports."""
+
+    good: tuple[Reading, ...]
+    failed: tuple[Reading, ...]
+    sensitivity: Sensitivity
+    known: bool
+
+    @property
+    def all_failed(self) -> bool:
+        return self.known and not self.good
+
+
+def _control(m: Measurement) -> _Control:
+    limits = _limits(m)
+    with_copies = tuple(r for r in m.readings if r.control_gene_copies is not None)
+    if limits is None or not with_copies:
+        return _Control(m.readings, (), Sensitivity.NONE, known=False)
+    good = tuple(r for r in m.readings if r.run_valid and (r.control_gene_copies or 0) >= limits.mr4)
+    failed = tuple(r for r in m.readings if r not in good)
+    return _Control(good, failed, limits.sensitivity(_control_sum(good)), known=True)
+
+
+def _control_sum(readings: tuple[Reading, ...]) -> Decimal:
+    return sum((r.control_gene_copies or Decimal(0) for r in readings), Decimal(0))
+
+
+def _copies_sum(readings: tuple[Reading, ...], m: Measurement, rules: ResponseRules) -> Decimal:
+    """Summed BCR::ABL1 copies; a positive replicate below the floor counts as the floor, except in digital PCR."""
+    floor = Decimal(0) if m.method is Method.DPCR else rules.low_positive_floor_copies
+    return sum((max(r.bcr_abl1_copies, floor) for r in readings if r.bcr_abl1_copies is not None), Decimal(0))
+
+
+# --- the rows of the table ---------------------------------------------------------------------------------------
+
+
+def _no_class(response_class: ResponseClass, *, detected: bool = False) -> Score:
+    return Score(response_class, frozenset(), None, None, Sensitivity.NONE, detected)
+
+
+def _score_undetected(m: Measurement) -> Score:
+    control = _control(m)
+    if control.known:
+        by_control = control.sensitivity.as_class
+        bound = None
+        if control.good and m.conversion_factor:
+            bound = 3 * 100 * m.conversion_factor / _control_sum(control.good)
+        return Score(
+            by_control or ResponseClass.INEVALUABLE_MR4,  # rows 3 to 6
+            frozenset(),
+            None,
+            None,
+            control.sensitivity,
+            detected=False,
+            upper_bound_percent=bound,
+        )
+    return _score_undetected_without_control(m)
+
+
+def _score_undetected_without_control(m: Measurement) -> Score:
+    """Row 15: class of the limit of detection; without one nothing is proved."""
+    limit = m.limit_of_detection_percent
+    if limit is None and m.reported.comparator == "<":
+        limit = m.reported.is_percent
+    if limit is None or limit > MMR_LIMIT_PERCENT:
+        return _no_class(ResponseClass.INEVALUABLE_MR4)
+    by_limit = class_of_percent(limit)
+    sensitivity = Sensitivity(by_limit.value) if by_limit.is_dmr else Sensitivity.NONE
+    return Score(by_limit, frozenset(), None, None, sensitivity, detected=False, upper_bound_percent=limit)
+
+
+def _score_below(m: Measurement, rules: ResponseRules) -> Score:
+    """Row 12: detected below a limit x; a limit above 0.1 % proves nothing."""
+    limit = m.reported.is_percent or Decimal(0)
+    control = _control(m)
+    flags = {Flag.BELOW_LOQ}
+    if limit > MMR_LIMIT_PERCENT:
+        return Score(
+            ResponseClass.INEVALUABLE_MR4, frozenset(flags), None, None, control.sensitivity, True,
+            upper_bound_percent=limit,
+        )  # fmt: skip
+    response_class, more = _capped(class_of_percent(limit), control, rules)
+    return Score(
+        response_class, frozenset(flags | more), None, None, control.sensitivity, True, upper_bound_percent=limit
+    )
+
+
+def _score_above(m: Measurement) -> Score:
+    """Row 13: above a limit x; at or over 0.1 % it is no MMR, under it nothing is proved but a loss is possible."""
+    limit = m.reported.is_percent or Decimal(0)
+    control = _control(m)
+    flags = {Flag.LOW_CONTROL} if control.all_failed else set()
+    if limit >= MMR_LIMIT_PERCENT:
+        if not control.known:
+            flags.add(Flag.SENSITIVITY_UNKNOWN)
+        return Score(ResponseClass.NO_MMR, frozenset(flags), None, None, control.sensitivity, True)
+    return Score(
+        ResponseClass.INEVALUABLE_MR4, frozenset(flags), None, None, control.sensitivity, True, may_exceed_mmr=True
+    )
+
+
+def _capped(by_value: ResponseClass, control: _Control, rules: ResponseRules) -> tuple[ResponseClass, set[Flag]]:
+    """Rows 8 to 11 and 14: the class by value, never deeper than the control copies support."""
+    if not control.known:
+        return by_value, {Flag.SENSITIVITY_UNKNOWN}
+    flags = {Flag.LOW_CONTROL} if control.all_failed else set()
+    if not by_value.is_dmr or not rules.cap_positive_by_control:
+        return by_value, flags
+    allowed = control.sensitivity.as_class or ResponseClass.MMR
+    capped = shallower(by_value, allowed)
+    if capped is not by_value:
+        flags.add(Flag.CAPPED_BY_CONTROL)
+    return capped, flags
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """The value on the scale and what was noticed while finding it."""
+
+    value: IsValue | None
+    flags: frozenset[Flag] = frozenset()
+    may_exceed_mmr: bool = False
+
+
+def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
+    control = _control(m)
+    counted, discordant = _counted_replicates(m, control, rules)
+    found = _value(m, counted, rules)
+    if found.value is None:  # row 7, the laboratory never had a factor
+        return Score(
+            ResponseClass.NOT_ON_IS, frozenset({Flag.CF_MISSING}), None, None, control.sensitivity, True,
+            may_exceed_mmr=found.may_exceed_mmr,
+        )  # fmt: skip
+    by_value = found.value.response_class()
+    if discordant:
+        response_class = shallower(by_value, ResponseClass.MMR)
+        flags = {Flag.LOW_CONTROL, Flag.REPLICATES_DISCORDANT}
+    else:
+        response_class, flags = _capped(by_value, control, rules)
+    percent = found.value.percent
+    return Score(
+        response_class,
+        found.flags | flags,
+        percent,
+        mr_of_percent(percent),
+        control.sensitivity,
+        detected=True,
+        may_exceed_mmr=found.may_exceed_mmr,
+    )
+
+
+def _counted_replicates(
+    m: Measurement, control: _Control, rules: ResponseRules
+) -> tuple[tuple[Reading, ...], bool]:
+    """Which replicates make the value, and whether a positive failed one forced all of them in.
+
+    A failed replicate that is undetected is dropped. A failed one that is detected is dropped only where the class
+    without it is not deeper than the class of all replicates by value: a signal must not vanish with its poor tube.
+    """
+    if not m.copies_reported or not control.known or control.all_failed:
+        return m.readings, False
+    if all(r.bcr_abl1_copies is None for r in control.failed):
+        return control.good, False
+    factor = m.conversion_factor if m.conversion_factor is not None else Decimal(1)
+    everything = IsValue.from_copies(_copies_sum(m.readings, m, rules), _control_sum(m.readings), factor)
+    if any(r.bcr_abl1_copies is not None for r in control.good):
+        without = IsValue.from_copies(_copies_sum(control.good, m, rules), _control_sum(control.good), factor)
+        class_without, _ = _capped(without.response_class(), control, rules)
+    else:
+        class_without = control.sensitivity.as_class or ResponseClass.MMR
+    if DEPTH[class_without] <= DEPTH[everything.response_class()]:
+        return control.good, False
+    return m.readings, True
+
+
+def _value(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules) -> _Value:
+    reported, flags = _reported_value(m)
+    raw = _copies_value(m, counted, rules, Decimal(1))
+    if m.factor_mismatch:
+        flags |= {Flag.CF_MISMATCH}
+    if reported is not None:
+        mismatch = m.conversion_factor is not None and _disagree(
+            reported, _copies_value(m, counted, rules, m.conversion_factor), m.reported, rules
+        )
+        if not mismatch:
+            return _Value(reported, flags)
+        computed = _copies_value(m, counted, rules, m.conversion_factor or Decimal(1))
+        above = computed is not None and not computed.at_most(MMR_LIMIT_PERCENT)
+        return _Value(reported, flags | {Flag.IS_MISMATCH}, above and reported.at_most(MMR_LIMIT_PERCENT))
+    if m.conversion_factor is None:
+        return _Value(None, may_exceed_mmr=raw is not None and not raw.at_most(MMR_LIMIT_PERCENT))
+    if m.factor_state is FactorState.EXPIRED:
+        flags |= {Flag.CF_EXPIRED}
+    return _Value(_copies_value(m, counted, rules, m.conversion_factor), flags)
+
+
+def _copies_value(
+    m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules, factor: Decimal
+) -> IsValue | None:
+    control_copies = _control_sum(counted)
+    if not m.copies_reported or not control_copies:
+        return None
+    return IsValue.from_copies(_copies_sum(counted, m, rules), control_copies, factor)
+
+
+def _reported_value(m: Measurement) -> tuple[IsValue | None, frozenset[Flag]]:
+    """The laboratory's own value, with NEAR_THRESHOLD where the printed digits of an MR value hide the class."""
+    if m.reported.is_percent is not None:
+        return IsValue(m.reported.is_percent), frozenset()
+    mr_value = m.reported.mr_value
+    if mr_value is None:
+        return None, frozenset()
+    half = _half_last_digit(mr_value)
+    classes = {class_of_percent(percent_of_mr(edge)) for edge in (mr_value - half, mr_value, mr_value + half)}
+    flags = frozenset({Flag.NEAR_THRESHOLD}) if len(classes) > 1 else frozenset()
+    return IsValue(percent_of_mr(mr_value)), flags
+
+
+def _half_last_digit(number: Decimal) -> Decimal:
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return Decimal(5).scaleb(min(exponent, 0) - 1)
+
+
+def _disagree(reported: IsValue, computed: IsValue | None, said: Reported, rules: ResponseRules) -> bool:
+    """Whether reported and computed value are further apart than 5 % and half the last printed digit."""
+    if computed is None or said.is_percent is None:
+        return False
+    apart = abs(computed.percent - reported.percent)
+    return apart > rules.mismatch_fraction * reported.percent and apart > _half_last_digit(said.is_percent)

@@ -1,0 +1,256 @@
+"""A patient's series: the facts, the class of every result, and the time points that all later rules read."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from monitoring.domain.dates import Precision
+from monitoring.domain.response import EUTOS_2015, Flag, Measurement, ResponseRules, Score, Transcript, score
+from monitoring.domain.scale import DEPTH, ResponseClass
+
+OLD_SAMPLE_HOURS = 48  # D13: laboratories reject at 48 to 72 h; the ratio survives, the depth does not
+
+
+class Drug(StrEnum):
+    """Drugs of the treatment file; all but interferon are tyrosine-kinase inhibitors or counted as one."""
+
+    IMATINIB = "imatinib"
+    DASATINIB = "dasatinib"
+    NILOTINIB = "nilotinib"
+    BOSUTINIB = "bosutinib"
+    PONATINIB = "ponatinib"
+    ASCIMINIB = "asciminib"
+    FLUMATINIB = "flumatinib"
+    OLVEREMBATINIB = "olverembatinib"
+    RADOTINIB = "radotinib"
+    INTERFERON = "interferon"
+    OTHER = "other"
+
+    @property
+    def is_tki(self) -> bool:
+        """``other`` counts as a TKI: its stop is then watched rather than overlooked."""
+        return self is not Drug.INTERFERON
+
+
+class StopReason(StrEnum):
+    """Why a course ended; it is the kind of the episode that the stop opens."""
+
+    TFR_ATTEMPT = "tfr_attempt"
+    INTOLERANCE = "intolerance"
+    RESISTANCE = "resistance"
+    PREGNANCY = "pregnancy"
+    SWITCH = "switch"
+    DOSE_CHANGE = "dose_change"
+    TRANSPLANT = "transplant"
+    PATIENT_CHOICE = "patient_choice"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class FactKind(StrEnum):
+    """Dated facts that are not results."""
+
+    LAST_CONTACT = "last_contact"
+    DEATH = "death"
+    PROGRESSION = "progression"
+    WITHDRAWAL_SYNDROME = "withdrawal_syndrome"
+    PREGNANCY = "pregnancy"
+    PREGNANCY_END = "pregnancy_end"
+    MUTATION = "mutation"
+    ALLOGENEIC_TRANSPLANT = "allogeneic_transplant"
+    SECOND_PRIMARY = "second_primary"
+    LOST_TO_FOLLOW_UP = "lost_to_follow_up"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    TRANSFER = "transfer"
+    SAMPLE_TAKEN = "sample_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One course of a drug; ``stopped_on`` is the last day of drug and None while it is taken."""
+
+    key: str
+    drug: Drug
+    started_on: date
+    stopped_on: date | None = None
+    stop_reason: StopReason = StopReason.UNKNOWN
+    dose_mg_per_day: Decimal | None = None
+    started_precision: Precision = Precision.DAY
+    stopped_precision: Precision = Precision.DAY
+    dose_reduced_on: date | None = None
+
+    def covers(self, on: date) -> bool:
+        """Whether the drug was taken on that day."""
+        return self.started_on <= on and (self.stopped_on is None or on <= self.stopped_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An observation."""
+
+    kind: FactKind
+    observed_on: date
+    detail: str = ""
+    grade: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFact:
+    """One current result version with what its class depends on."""
+
+    id: int
+    key: str
+    collected_on: date
+    laboratory: str
+    measurement: Measurement
+    is_preliminary: bool = False
+    is_bone_marrow: bool = False
+    hours_to_laboratory: float | None = None
+    precision: Precision = Precision.DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Everything known of one patient that decisions rest on."""
+
+    patient_key: str
+    results: tuple[ResultFact, ...] = ()
+    courses: tuple[Course, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    first_mmr_on: date | None = None
+    first_dmr_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A result with its class."""
+
+    result: ResultFact
+    score: Score
+
+    @property
+    def counts(self) -> bool:
+        """Whether statistics, DMR runs and sampling slots may rest on it."""
+        return (
+            self.score.response_class.is_evaluable
+            and not self.result.is_preliminary
+            and not self.result.is_bone_marrow
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TimePoint:
+    """One date of a series: the worst evaluable class of that date stands."""
+
+    on: date
+    response_class: ResponseClass
+    is_percent: Decimal | None = None
+    low_control: bool = False
+    key: str = ""
+    precision: Precision = field(default=Precision.DAY, compare=False)
+
+    @property
+    def in_mmr(self) -> bool:
+        return self.response_class is not ResponseClass.NO_MMR
+
+
+def assess(series: Series, rules: ResponseRules = EUTOS_2015) -> tuple[Assessed, ...]:
+    """The class of every result, in order of collection, with the flags that only the series can tell."""
+    assessed = []
+    seen_before: ResultFact | None = None
+    detected_by_assay: set[tuple[str, str]] = set()
+    for result in sorted(series.results, key=lambda r: (r.collected_on, r.key)):
+        found = score(result.measurement, rules)
+        more = set()
+        assay = (result.laboratory, result.measurement.method.value)
+        if seen_before is not None and assay != (seen_before.laboratory, seen_before.measurement.method.value):
+            more.add(Flag.LAB_CHANGED)
+        if found.detected:
+            detected_by_assay.add(assay)
+        elif result.measurement.transcript is Transcript.UNKNOWN and assay not in detected_by_assay:
+            more.add(Flag.TRANSCRIPT_UNKNOWN)
+        if result.hours_to_laboratory is not None and result.hours_to_laboratory > OLD_SAMPLE_HOURS:
+            more.add(Flag.OLD_SAMPLE)
+        if result.precision is not Precision.DAY:
+            more.add(Flag.IMPUTED_DATE)
+        if more:
+            found = dataclasses.replace(found, flags=found.flags | more)
+        seen_before = result
+        assessed.append(Assessed(result, found))
+    return tuple(assessed)
+
+
+def time_points(assessed: Iterable[Assessed]) -> tuple[TimePoint, ...]:
+    """The evaluable, final blood results by date; results on one date are one time point, the worst stands."""
+    return worst_of_each_date(
+        TimePoint(
+            on=item.result.collected_on,
+            response_class=item.score.response_class,
+            is_percent=item.score.is_percent,
+            low_control=Flag.LOW_CONTROL in item.score.flags,
+            key=item.result.key,
+            precision=item.result.precision,
+        )
+        for item in assessed
+        if item.counts
+    )
+
+
+def worst_of_each_date(points: Iterable[TimePoint]) -> tuple[TimePoint, ...]:
+    """One point a date: the shallowest class, of equals the better sample, then the higher value."""
+
+    def badness(point: TimePoint) -> tuple[int, bool, Decimal, str]:
+        return (DEPTH[point.response_class], point.low_control, -(point.is_percent or Decimal(0)), point.key)
+
+    worst: dict[date, TimePoint] = {}
+    for point in points:
+        standing = worst.get(point.on)
+        if standing is None or badness(point) < badness(standing):
+            worst[point.on] = point
+    return tuple(worst[on] for on in sorted(worst))
+
+
+def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
+    """Courses in order of start; doses of one drug that follow within a day are one course.
+
+    The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction.
+    """
+    merged: list[Course] = []
+    latest: dict[Drug, int] = {}
+    for course in sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key)):
+        position = latest.get(course.drug)
+        if position is not None and _follows(merged[position], course):
+            merged[position] = _joined(merged[position], course)
+        else:
+            latest[course.drug] = len(merged)
+            merged.append(course)
+    return tuple(merged)
+
+
+def _follows(before: Course, after: Course) -> bool:
+    return before.stopped_on is None or after.started_on <= before.stopped_on + dt.timedelta(days=1)
+
+
+def _joined(before: Course, after: Course) -> Course:
+    reduced_on = before.dose_reduced_on
+    if before.dose_mg_per_day and after.dose_mg_per_day and after.dose_mg_per_day < before.dose_mg_per_day:
+        reduced_on = after.started_on
+    ends_with = before if (before.stopped_on or date.max) > (after.stopped_on or date.max) else after
+    return dataclasses.replace(
+        ends_with,
+        started_on=before.started_on,
+        started_precision=before.started_precision,
+        dose_mg_per_day=after.dose_mg_per_day,
+        dose_reduced_on=reduced_on,
+    )
+
+
+def tki_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
+    """The merged courses of tyrosine-kinase inhibitors."""
+    return tuple(course for course in merge_courses(courses) if course.drug.is_tki)

@@ -1,0 +1,39 @@
+"""The columns of the four files."""
+
+PATIENT_COLUMNS = (
+    "patient_id", "centre", "sex", "birth_date", "birth_year", "diagnosed_on", "transcript", "risk_score",
+    "risk_group", "phase", "first_mmr_on", "first_dmr_on", "hospital_number", "family_name", "given_name",
+)  # fmt: skip
+TREATMENT_COLUMNS = (
+    "patient_id", "centre", "drug", "drug_text", "started_on", "stopped_on", "stop_reason", "dose_mg_per_day",
+)  # fmt: skip
+OBSERVATION_COLUMNS = ("patient_id", "centre", "observed_on", "kind", "detail", "grade")
+RESULT_COLUMNS = (
+    "laboratory", "accession_number", "patient_id", "centre", "collected_on", "collected_at", "control_gene",
+    "replicate", "bcr_abl1_copies", "control_gene_copies", "is_percent", "mr_value", "reported_class", "detected",
+    "limit_of_detection", "limit_of_quantification", "received_on", "received_at", "tested_on", "issued_at", "method",
+    "assay", "kit_lot", "specimen", "conversion_factor", "run_valid", "status", "version", "reason",
+)  # fmt: skip
+SCORE_COLUMNS = (*RESULT_COLUMNS, "transcript")
+
+REQUIRED_COLUMNS = {
+    "patients": ("patient_id", "centre"),
+    "treatments": ("patient_id", "drug", "started_on"),
+    "observations": ("patient_id", "observed_on", "kind"),
+    "results": ("laboratory", "accession_number", "patient_id"),
+    "score": ("accession_number",),
+}
+COLUMNS = {
+    "patients": PATIENT_COLUMNS,
+    "treatments": TREATMENT_COLUMNS,
+    "observations": OBSERVATION_COLUMNS,
+    "results": RESULT_COLUMNS,
+    "score": SCORE_COLUMNS,
+}
+# The columns that name a record: rows with the same values are one record.
+KEY_COLUMNS = {
+    "patients": ("centre", "patient_id", ""),
+    "treatments": ("patient_id", "drug", "started_on"),
+    "observations": ("patient_id", "kind", "observed_on"),
+    "results": ("laboratory", "accession_number", ""),
+}

@@ -1,0 +1,346 @@
+"""Loading one file: staged, then record by record through the same services as every other door.
+
+Each chunk of records is one transaction, so a killed import leaves whole records only, and running the file again
+finishes it. ``dry_run`` goes the same way without storing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError
+
+from monitoring import clock
+from monitoring.domain.series import Drug, FactKind, StopReason
+from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.reports import LineProblem, parse_report
+from monitoring.intake.staging import Staging
+from monitoring.intake.tables import TableRow, read_table
+from monitoring.intake.values import CellProblem, Cells
+from monitoring.models import Centre, ImportRun, Laboratory, Patient
+from monitoring.models.choices import TRANSCRIPT
+from monitoring.services.identities import IdentityFacts
+from monitoring.services.records import (
+    CourseFacts,
+    ObservationFacts,
+    PatientFacts,
+    record_courses,
+    record_observations,
+    record_patients,
+)
+from monitoring.services.results import record_results
+from monitoring.services.verdicts import Action, Problem, Verdict
+
+CHUNK_RECORDS = 1000
+EARLIEST_YEAR = 1900
+
+
+@dataclass
+class Outcome:
+    """What became of a file: rows read, records by action, and new centres and laboratories by name."""
+
+    rows: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    refused_rows: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[int, str, str, str]] = field(default_factory=list)
+    created_names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One record ready for its service, with the lines it came from."""
+
+    lines: tuple[int, ...]
+    facts: Any
+    patient: Patient | None = None
+
+
+Parser = Callable[[Sequence[TableRow], "Lookup"], Parsed]
+Recorder = Callable[..., list[Verdict]]
+
+
+def load_file(
+    kind: str,
+    path: Path,
+    *,
+    by: AbstractUser,
+    amend_reason: str = "",
+    dry_run: bool = False,
+    errors: IO[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file."""
+    rows = read_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
+    outcome = Outcome()
+    with Staging() as staging:
+        outcome.rows = staging.fill(rows, KEY_COLUMNS[kind])
+        run = None if dry_run else _begin(kind, path, outcome.rows, by)
+        before = _names()
+        done = 0
+        for chunk in _chunks(staging.records(), CHUNK_RECORDS):
+            refusals = _load_chunk(kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run)
+            staging.refuse(refusals)
+            done += sum(len(record) for record in chunk)
+            progress(done, outcome.rows)
+        outcome.created_names = sorted(_names() - before)
+        outcome.examples = list(itertools.islice(staging.refusals(), 20))
+        if errors is not None:
+            writer = csv.writer(errors, lineterminator="\n")
+            writer.writerow(("row", "column", "value", "reason"))
+            writer.writerows(staging.refusals())
+    if run is not None:
+        _end(run, outcome)
+    return outcome
+
+
+def _begin(kind: str, path: Path, rows: int, by: AbstractUser) -> ImportRun:
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return ImportRun.objects.create(kind=kind, file_name=path.name[:255], sha256=digest, by=by, rows=rows)
+
+
+def _end(run: ImportRun, outcome: Outcome) -> None:
+    run.finished_at, run.counts = clock.now(), {**outcome.actions, "refused_rows": outcome.refused_rows}
+    run.save(update_fields=["finished_at", "counts"])
+
+
+def _names() -> set[str]:
+    return {f"centre {c}" for c in Centre.objects.values_list("code", flat=True)} | {
+        f"laboratory {c}" for c in Laboratory.objects.values_list("code", flat=True)
+    }
+
+
+def _chunks(records: Iterable[list[TableRow]], size: int) -> Iterator[list[list[TableRow]]]:
+    iterator = iter(records)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _load_chunk(
+    kind: str,
+    chunk: Sequence[list[TableRow]],
+    outcome: Outcome,
+    *,
+    by: AbstractUser,
+    amend_reason: str,
+    dry_run: bool,
+) -> list[tuple[int, str, str, str]]:
+    lookup = Lookup(kind, chunk)
+    parse, record = _DOORS[kind]
+    parsed: list[Parsed] = []
+    refusals: list[tuple[int, str, str, str]] = []
+    for rows in chunk:
+        # All rows of an accession are one record; the rows of another kind's key are records of their own.
+        for one in [rows] if kind == "results" else [[row] for row in rows]:
+            try:
+                parsed.append(parse(one, lookup))
+            except LineProblem as problem:
+                refusals += _refused(problem, one, outcome)
+    for one_parsed in parsed:
+        outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
+    for attempt in range(3):
+        try:
+            verdicts = record(
+                parsed, by=by, now=clock.now(), amend_reason=amend_reason, bulk=True, dry_run=dry_run
+            )
+            break
+        except IntegrityError:  # another import stored some of these rows meanwhile: judge again against them
+            if attempt == 2:
+                raise
+    for one_parsed, verdict in zip(parsed, verdicts, strict=True):
+        outcome.actions[verdict.action] += 1
+        if verdict.action is Action.REFUSED:
+            outcome.refused_rows += len(one_parsed.lines)
+            refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
+    return refusals
+
+
+def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -> list[tuple[int, str, str, str]]:
+    outcome.actions[Action.REFUSED] += 1
+    outcome.refused_rows += len(rows)
+    cell = problem.cell
+    refusals = [(problem.line, cell.column, cell.value, cell.reason)]
+    for row in rows:
+        if row.line != problem.line:
+            reason = f"line {problem.line} of the same accession was refused, and a result is stored whole or not at all"
+            refusals.append((row.line, "accession_number", row.cells.get("accession_number", ""), reason))
+    return refusals
+
+
+def _row_of(line: int, problem: Problem) -> tuple[int, str, str, str]:
+    return line, problem.column, problem.value, problem.reason
+
+
+# --- finding patients --------------------------------------------------------------------------------------------
+
+
+class Lookup:
+    """The patients that a chunk of rows names, found with one query, and what their centres and laboratories say."""
+
+    def __init__(self, kind: str, chunk: Sequence[list[TableRow]]) -> None:
+        self._patients: dict[str, list[Patient]] = {}
+        self.zero_means_not_detected: frozenset[str] = frozenset()
+        if kind == "patients":
+            return
+        wanted = {row.cells.get("patient_id", "") for rows in chunk for row in rows}
+        for patient in Patient.objects.filter(patient_id__in=wanted).select_related("centre"):
+            self._patients.setdefault(patient.patient_id, []).append(patient)
+        if kind == "results":
+            codes = {row.cells.get("laboratory", "") for rows in chunk for row in rows}
+            zeros = Laboratory.objects.filter(code__in=codes, zero_means_not_detected=True)
+            self.zero_means_not_detected = frozenset(zeros.values_list("code", flat=True))
+
+    def patient(self, centre: str, patient_id: str) -> Patient:
+        """The patient of a row. Raises ``CellProblem`` where it is unknown or known in more than one centre."""
+        found = self._patients.get(patient_id, [])
+        if centre:
+            found = [p for p in found if p.centre.code == centre]
+        if not found:
+            where = f" in centre {centre}" if centre else ""
+            raise CellProblem("patient_id", patient_id, f"is not known{where}; import the patient first")
+        if len(found) > 1:
+            codes = ", ".join(sorted(p.centre.code for p in found))
+            raise CellProblem("centre", centre, f"is needed: patient {patient_id} is known in {codes}")
+        return found[0]
+
+    def zone(self, centre: str, patient_id: str) -> ZoneInfo:
+        """The time zone in which a sample of this patient was taken."""
+        return ZoneInfo(self.patient(centre, patient_id).centre.time_zone)
+
+
+# --- the four kinds ----------------------------------------------------------------------------------------------
+
+
+def _parse_patient(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
+    (row,) = rows
+    cells = _whole(row)
+    try:
+        born = cells.day("birth_date")
+        year = cells.whole_number("birth_year", limit=2201)
+        if year is not None and year < EARLIEST_YEAR:
+            raise CellProblem("birth_year", str(year), "cannot be right")
+        if born is not None and year is not None and born.on.year != year:
+            raise CellProblem("birth_year", str(year), f"contradicts birth_date {born.on}")
+        if born is None and year is not None:
+            born = Cells({"birth_year": str(year)}).day("birth_year")
+        facts = PatientFacts(
+            centre=cells.identifier("centre"),
+            patient_id=cells.identifier("patient_id"),
+            values={
+                "sex": cells.choice("sex", ("F", "M", "X")),
+                "born_on": born,
+                "diagnosed_on": cells.day("diagnosed_on"),
+                "transcript": cells.choice("transcript", [value for value, _ in TRANSCRIPT]),
+                "risk_score": cells.choice("risk_score", ("sokal", "elts")),
+                "risk_group": cells.choice("risk_group", ("low", "intermediate", "high")),
+                "phase": cells.choice("phase", ("CP", "AP", "BP")),
+                "first_mmr_on": cells.day("first_mmr_on"),
+                "first_dmr_on": cells.day("first_dmr_on"),
+            },
+            identity=IdentityFacts(
+                cells.text("hospital_number", longest=60), cells.text("family_name"), cells.text("given_name")
+            ),
+        )
+    except CellProblem as problem:
+        raise LineProblem(row.line, problem) from None
+    return Parsed((row.line,), facts)
+
+
+def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
+    (row,) = rows
+    cells = _whole(row)
+    try:
+        patient = lookup.patient(cells.identifier("centre", required=False), cells.identifier("patient_id"))
+        drug = cells.choice("drug", Drug, required=True)
+        drug_text = cells.text("drug_text", required=drug == Drug.OTHER, longest=100)
+        started = cells.day("started_on", required=True)
+        assert started is not None
+        stopped = cells.day("stopped_on")
+        if stopped is not None:
+            stopped = stopped.within(earliest=started.on)
+        reasons = [reason for reason in StopReason if reason is not StopReason.UNKNOWN]
+        facts = CourseFacts(
+            patient,
+            drug,
+            started.within(latest=stopped.on if stopped else None),
+            {
+                "drug_text": drug_text,
+                "stopped_on": stopped,
+                "stop_reason": cells.choice("stop_reason", reasons),
+                "dose_mg_per_day": cells.number("dose_mg_per_day", limit=100_000),
+            },
+        )
+    except CellProblem as problem:
+        raise LineProblem(row.line, problem) from None
+    return Parsed((row.line,), facts)
+
+
+def _parse_observation(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
+    (row,) = rows
+    cells = _whole(row)
+    try:
+        patient = lookup.patient(cells.identifier("centre", required=False), cells.identifier("patient_id"))
+        kind = cells.choice("kind", FactKind, required=True)
+        observed = cells.day("observed_on", required=True)
+        assert observed is not None
+        if kind == FactKind.DEATH:
+            detail = cells.choice("detail", ("cml", "other", "unknown"))
+        else:
+            detail = cells.text("detail")
+        facts = ObservationFacts(
+            patient, kind, observed, {"detail": detail, "grade": cells.whole_number("grade", limit=6)}
+        )
+    except CellProblem as problem:
+        raise LineProblem(row.line, problem) from None
+    return Parsed((row.line,), facts)
+
+
+def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
+    laboratory = rows[0].cells.get("laboratory", "")
+    first = rows[0]
+    try:
+        patient = lookup.patient(first.cells.get("centre", ""), first.cells.get("patient_id", ""))
+    except CellProblem as problem:
+        if not first.problem:
+            raise LineProblem(first.line, problem) from None
+        patient = None  # the row is cut off: say that instead
+    parsed = parse_report(
+        rows, zone_of=lookup.zone, zero_means_not_detected=laboratory in lookup.zero_means_not_detected
+    )
+    return Parsed(tuple(row.line for row in rows), parsed, patient)
+
+
+def _whole(row: TableRow) -> Cells:
+    if row.problem:
+        raise LineProblem(row.line, CellProblem("", "", row.problem))
+    return Cells(row.cells)
+
+
+def _record_results(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
+    patients = [one.patient for one in parsed if one.patient is not None]
+    return record_results([one.facts.report for one in parsed], patients=patients, **options)
+
+
+def _facts_first(record: Recorder) -> Recorder:
+    def call(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
+        return record([one.facts for one in parsed], **options)
+
+    return call
+
+
+_DOORS: dict[str, tuple[Parser, Recorder]] = {
+    "patients": (_parse_patient, _facts_first(record_patients)),
+    "treatments": (_parse_course, _facts_first(record_courses)),
+    "observations": (_parse_observation, _facts_first(record_observations)),
+    "results": (_parse_result, _record_results),
+}

@@ -1,0 +1,212 @@
+"""Rows of a results file into laboratory reports: one row a replicate, rows of one accession one report."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from monitoring.domain.dates import PartialDate
+from monitoring.domain.report import LaboratoryReport, ReplicateReport
+from monitoring.domain.response import Method, Transcript
+from monitoring.domain.scale import ControlGene, ResponseClass
+from monitoring.intake.tables import TableRow
+from monitoring.intake.values import CellProblem, Cells
+from monitoring.models.laboratories import FACTOR_LIMIT, PERCENT_LIMIT
+from monitoring.models.results import ResultStatus
+
+MOST_COPIES = 10**9
+MOST_REPLICATES = 100
+# What may differ between the rows of one accession: everything else is of the whole sample.
+REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """A report with the lines it came from and what was normalised on the way."""
+
+    report: LaboratoryReport
+    transcript: Transcript
+    notes: tuple[str, ...]
+
+
+class LineProblem(Exception):
+    """A refusal that belongs to one line of the file."""
+
+    def __init__(self, line: int, cell: CellProblem) -> None:
+        super().__init__(f"line {line}: {cell}")
+        self.line = line
+        self.cell = cell
+
+
+def parse_report(
+    rows: Sequence[TableRow],
+    *,
+    zone_of: Callable[[str, str], ZoneInfo] = lambda centre, patient_id: ZoneInfo("UTC"),
+    zero_means_not_detected: bool = False,
+    for_scoring: bool = False,
+) -> ParsedReport:
+    """The report that these rows of one accession make. Raises ``LineProblem`` naming line, column and fix."""
+    _must_agree(rows)
+    if zero_means_not_detected:
+        rows = [dataclasses.replace(row, cells=_zero_as_not_detected(row.cells)) for row in rows]
+    first = rows[0]
+    cells = Cells(first.cells)
+    try:
+        report = _report(cells, zone_of, for_scoring)
+        transcript = Transcript(cells.choice("transcript", Transcript))
+    except CellProblem as problem:
+        raise LineProblem(first.line, problem) from None
+    notes = list(cells.notes)
+    replicates = []
+    for position, row in enumerate(rows, start=1):
+        own = Cells(row.cells)
+        try:
+            replicates.append(_replicate(own, position))
+        except CellProblem as problem:
+            raise LineProblem(row.line, problem) from None
+        notes += own.notes
+    try:
+        report = _with_replicates(report, replicates)
+    except CellProblem as problem:
+        raise LineProblem(first.line, problem) from None
+    return ParsedReport(report, transcript, tuple(notes))
+
+
+_ZEROS = ("0", "0.0", "0.00", "0.000", "0,0", "0 %", "0%")
+
+
+def _zero_as_not_detected(cells: dict[str, str]) -> dict[str, str]:
+    """The cells of a laboratory whose profile says that 0 means not detected."""
+    changed = dict(cells)
+    if changed.get("bcr_abl1_copies") in _ZEROS:
+        changed["bcr_abl1_copies"] = "nd"
+    if changed.get("is_percent") in _ZEROS:
+        changed["is_percent"] = ""
+        changed["detected"] = changed.get("detected") or "no"
+    return changed
+
+
+def _must_agree(rows: Sequence[TableRow]) -> None:
+    for row in rows:
+        if row.problem:
+            raise LineProblem(row.line, CellProblem("", "", row.problem))
+    first = rows[0].cells
+    for row in rows[1:]:
+        for column, value in row.cells.items():
+            if column not in REPLICATE_COLUMNS and value != first[column]:
+                reason = f"line {rows[0].line} of the same accession says {first[column]!r}; the rows must agree"
+                raise LineProblem(row.line, CellProblem(column, value, reason))
+
+
+def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: bool) -> LaboratoryReport:
+    needed = not for_scoring
+    patient_id, centre = cells.identifier("patient_id", required=needed), cells.identifier("centre", required=False)
+    zone = zone_of(centre, patient_id)
+    collected_at = cells.instant("collected_at", zone)
+    collected = _collected(cells, collected_at, zone, needed)
+    received_at = cells.instant("received_at", zone)
+    received_on = cells.exact_day("received_on") or (received_at.astimezone(zone).date() if received_at else None)
+    if received_on is not None and collected.precision == "day" and received_on < collected.on:
+        raise CellProblem("received_on", str(received_on), f"lies before the collection on {collected.on}")
+    is_percent, comparator = cells.percentage("is_percent", limit=PERCENT_LIMIT)
+    status = cells.choice("status", ResultStatus.values, default=ResultStatus.FINAL)
+    return LaboratoryReport(
+        laboratory=cells.identifier("laboratory", required=needed),
+        accession_number=cells.identifier("accession_number"),
+        patient_id=patient_id,
+        centre=centre,
+        collected=collected,
+        collected_at=collected_at,
+        received_on=received_on,
+        received_at=received_at,
+        tested_on=cells.exact_day("tested_on"),
+        issued_at=cells.instant("issued_at", zone),
+        control_gene=cells.choice("control_gene", ControlGene, default=ControlGene.ABL1.value),
+        method=cells.choice("method", Method),
+        assay_name=cells.text("assay", longest=100),
+        kit_lot=cells.text("kit_lot", longest=60),
+        specimen=cells.choice("specimen", ("PB", "BM"), default="PB"),
+        conversion_factor=cells.number("conversion_factor", limit=FACTOR_LIMIT),
+        is_percent=is_percent,
+        is_comparator=comparator,
+        mr_value=cells.number("mr_value", limit=10, positive=False, negative=True),
+        reported_class=cells.choice("reported_class", (*ResponseClass, "MR3", "MR4.5", "MR4.0")),
+        detected=cells.boolean("detected"),
+        limit_of_detection=cells.number("limit_of_detection", limit=PERCENT_LIMIT),
+        limit_of_quantification=cells.number("limit_of_quantification", limit=PERCENT_LIMIT),
+        status=status,
+        version=cells.whole_number("version", limit=10_000),
+        reason=cells.text("reason", longest=500),
+    )
+
+
+def _collected(cells: Cells, collected_at: dt.datetime | None, zone: ZoneInfo, needed: bool) -> PartialDate:
+    collected = cells.day("collected_on")
+    if collected_at is not None:
+        on = PartialDate(collected_at.astimezone(zone).date())
+        if collected is not None and not collected.earliest <= on.on <= collected.latest:
+            raise CellProblem("collected_at", str(collected_at), f"is another day than collected_on {collected.on}")
+        return on
+    if collected is None:
+        if needed:
+            raise CellProblem("collected_on", "", "is needed: every interval is counted from the collection")
+        return PartialDate(dt.date(2000, 1, 1))
+    return collected
+
+
+def _replicate(cells: Cells, position: int) -> ReplicateReport:
+    copies, reported = cells.copies("bcr_abl1_copies", limit=MOST_COPIES)
+    run_valid = cells.boolean("run_valid")
+    return ReplicateReport(
+        number=cells.whole_number("replicate", limit=MOST_REPLICATES) or position,
+        bcr_abl1_copies=copies,
+        control_gene_copies=cells.number("control_gene_copies", limit=MOST_COPIES, positive=False),
+        run_valid=run_valid is not False,
+        reported=reported,
+    )
+
+
+def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]) -> LaboratoryReport:
+    """The whole report, once it is clear that it says something and does not contradict itself."""
+    numbers = [r.number for r in replicates]
+    if len(set(numbers)) < len(numbers):
+        twice = next(n for n in numbers if numbers.count(n) > 1)
+        raise CellProblem("replicate", str(twice), "stands twice in this accession; is a row doubled?")
+    ordered = tuple(sorted(replicates, key=lambda r: r.number))
+    whole = dataclasses.replace(report, replicates=ordered)
+    said = [r for r in ordered if r.reported]
+    has_value = report.is_percent is not None or report.mr_value is not None
+    if said and len(said) < len(ordered):
+        raise CellProblem("bcr_abl1_copies", "", "is empty in one replicate and given in another; write a number or nd")
+    detected = any(r.bcr_abl1_copies is not None for r in said)
+    if said and not detected:
+        if report.detected is True:
+            raise CellProblem("detected", "yes", "contradicts the replicates, which are all not detected")
+        if report.mr_value is not None or (report.is_percent is not None and report.is_comparator != "<"):
+            raise CellProblem("is_percent", str(report.is_percent or ""), "contradicts nd in every replicate")
+    if detected and report.detected is False:
+        raise CellProblem("detected", "no", "contradicts the copies of a replicate")
+    if report.detected is False and not said and has_value and report.is_comparator != "<":
+        raise CellProblem("is_percent", str(report.is_percent), "contradicts detected = no; leave it empty")
+    if said and not has_value and any(r.control_gene_copies is None for r in said):
+        raise CellProblem("control_gene_copies", "", "is needed to make a ratio of the copies")
+    if not said and not has_value and report.detected is None:
+        raise CellProblem("bcr_abl1_copies", "", "is empty; write a number, or nd for not detected")
+    if not said and not has_value and report.detected is True:
+        raise CellProblem("is_percent", "", "is needed where a result is detected: copies, is_percent or mr_value")
+    return whole
+
+
+def plain_number(number: Decimal | None) -> str:
+    """A decimal as plain digits, twelve of them significant, empty for None."""
+    if number is None:
+        return ""
+    if number == 0:
+        return "0"
+    rounded = round(number, 11 - number.adjusted())
+    text = format(rounded, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,155 @@
+"""Reading a table file row by row: CSV (UTF-8, with or without BOM) and XLSX, whatever their size."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import difflib
+import itertools
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+
+LONGEST_CELL = 2000
+
+
+class FileProblem(Exception):
+    """The file as a whole cannot be used; nothing of it was stored. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of a file: its number (the header is line 1) and its cells by column name, trimmed."""
+
+    line: int
+    cells: dict[str, str]
+    problem: str = ""
+
+
+def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> Iterator[TableRow]:
+    """The rows of a CSV or XLSX file, after its header was found to be right.
+
+    Raises ``FileProblem`` for a file that is missing, unreadable, empty, wrongly encoded or without the needed header.
+    """
+    if not path.exists():
+        raise FileProblem(f"{path}: there is no such file")
+    if path.is_dir():
+        raise FileProblem(f"{path}: this is a folder, not a file")
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(8)
+    except PermissionError:
+        raise FileProblem(f"{path}: permission to read it is denied") from None
+    except OSError as problem:
+        raise FileProblem(f"{path}: cannot be read ({problem.strerror})") from None
+    if not start:
+        raise FileProblem(f"{path}: the file is empty")
+    lines = _xlsx_lines(path) if start.startswith(b"PK") else _csv_lines(path, start)
+    header = next(lines, None)
+    while header is not None and not any(header[1]):
+        header = next(lines, None)
+    if header is None:
+        raise FileProblem(f"{path}: the file has no header line")
+    names = [name.strip().lower() for name in header[1]]
+    _check_header(path, names, columns, required)
+    return _rows(names, lines)
+
+
+def _check_header(path: Path, names: list[str], columns: Sequence[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        found = ", ".join(n for n in names if n) or "nothing"
+        hint = " Is the separator a semicolon? Use commas." if len(names) == 1 and ";" in names[0] else ""
+        raise FileProblem(f"{path}: the header needs the column {missing[0]}; it has {found[:300]}.{hint}")
+    for name in names:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(columns)}"
+            raise FileProblem(f"{path}: the column {name!r} is not known{hint}")
+        if names.count(name) > 1:
+            raise FileProblem(f"{path}: the column {name} stands twice in the header")
+
+
+def _rows(names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Iterator[TableRow]:
+    for line, cells in lines:
+        if not any(cells):
+            continue
+        problem = ""
+        if len(cells) < len(names):
+            problem = f"the row ends after {len(cells)} of {len(names)} cells; was the file cut off?"
+        elif any(cells[len(names) :]):
+            problem = f"the row has {len(cells)} cells, the header {len(names)}; is a decimal comma outside quotes?"
+        longest = max(len(cell) for cell in cells)
+        if longest > LONGEST_CELL:
+            problem = f"a cell has {longest} characters; is a quotation mark missing?"
+            cells = [cell[:80] for cell in cells]
+        if any("\x00" in cell for cell in cells):
+            problem = "the row holds a NUL character, which no text has; export the file again"
+            cells = [cell.replace("\x00", "") for cell in cells]
+        yield TableRow(line, dict(zip(names, cells, strict=False)), problem)
+
+
+def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileProblem(f"{path}: the file is UTF-16; save it as CSV UTF-8")
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.reader(handle)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except UnicodeDecodeError as problem:
+                raise FileProblem(
+                    f"{path}: after line {reader.line_num} the text is not UTF-8 (byte {problem.object[problem.start]:#x});"
+                    " save it as CSV UTF-8"
+                ) from None
+            except csv.Error as problem:
+                raise FileProblem(f"{path}: line {reader.line_num} cannot be read as CSV: {problem}") from None
+            yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as problem:
+        raise FileProblem(f"{path}: looks like XLSX but cannot be opened ({problem}); save it again") from None
+    try:
+        sheet = book.worksheets[0]
+        numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
+        width = 0
+        while True:
+            try:
+                line, values = next(numbered)
+            except StopIteration:
+                return
+            except (zipfile.BadZipFile, ValueError, KeyError, EOFError, SyntaxError) as problem:
+                raise FileProblem(f"{path}: the sheet is damaged ({problem}); save it again") from None
+            cells = [_cell_text(value) for value in values]
+            if not width:
+                cells = list(itertools.dropwhile(lambda cell: not cell, reversed(cells)))[::-1]
+                width = len(cells)
+            else:  # a sheet has no row ends: empty cells at the end are empty cells
+                cells = (cells + [""] * width)[: max(width, len(cells))]
+            yield line, cells
+    finally:
+        book.close()
+
+
+def _cell_text(value: object) -> str:
+    """A cell of a sheet as the text that a CSV file would hold."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.time() == dt.time() else value.isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 10**15 else repr(value)
+    return str(value).strip()

@@ -1,0 +1,170 @@
+"""Cells into values: what is accepted, what is normalised, and the words for what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+from monitoring.domain.dates import PartialDate, parse_date
+
+_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
+_MANGLED = re.compile(r"\d+(\.\d+)?E\+?\d+", re.IGNORECASE)
+NOT_DETECTED = ("nd", "not detected")
+
+
+class CellProblem(Exception):
+    """A cell that cannot be used: which column, what it holds, and the fix."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(f"{column}: {value!r}: {reason}")
+        self.column = column
+        self.value = value
+        self.reason = reason
+
+
+class Cells:
+    """The cells of one row, read with the column's name in every refusal and every change noted."""
+
+    def __init__(self, cells: dict[str, str]) -> None:
+        self._cells = cells
+        self.notes: list[str] = []
+
+    def text(self, column: str, *, required: bool = False, longest: int = 200) -> str:
+        """A text, empty where nothing is given."""
+        value = unicodedata.normalize("NFC", self._cells.get(column, ""))
+        if required and not value:
+            raise CellProblem(column, "", "is needed")
+        if len(value) > longest:
+            raise CellProblem(column, value[:60] + "…", f"has {len(value)} characters; at most {longest} are kept")
+        return value
+
+    def identifier(self, column: str, *, required: bool = True) -> str:
+        """An identifier is text; one that a spreadsheet has turned into a number is refused."""
+        value = self.text(column, required=required, longest=60)
+        if _MANGLED.fullmatch(value):
+            reason = "this is how a spreadsheet writes a long number and the digits are lost; export the column as text"
+            raise CellProblem(column, value, reason)
+        if any(unicodedata.category(c).startswith("C") for c in value):
+            raise CellProblem(column, value, "holds an invisible control character")
+        return value
+
+    def choice(self, column: str, known: Iterable[str], *, default: str = "", required: bool = False) -> str:
+        """One of the known words, whatever its case."""
+        value = self.text(column, required=required)
+        if not value:
+            return default
+        by_lower = {word.lower(): word for word in known if word}
+        if value.lower() in by_lower:
+            return by_lower[value.lower()]
+        near = difflib.get_close_matches(value.lower(), by_lower, n=1)
+        hint = f"did you mean {by_lower[near[0]]}?" if near else f"known are {', '.join(by_lower.values())}"
+        raise CellProblem(column, value, f"is not known; {hint}")
+
+    def boolean(self, column: str) -> bool | None:
+        """``true``/``false`` or ``yes``/``no``; None where nothing is given."""
+        word = self.choice(column, ("true", "false", "yes", "no"))
+        return None if not word else word in ("true", "yes")
+
+    def day(self, column: str, *, required: bool = False) -> PartialDate | None:
+        """A date, month or year."""
+        value = self.text(column, required=required)
+        if not value:
+            return None
+        try:
+            return parse_date(value)
+        except ValueError as problem:
+            raise CellProblem(column, value, str(problem)) from None
+
+    def exact_day(self, column: str) -> dt.date | None:
+        """A date that must be known to the day."""
+        found = self.day(column)
+        if found is not None and found.precision != "day":
+            raise CellProblem(column, self.text(column), "the day is needed here")
+        return found.on if found else None
+
+    def instant(self, column: str, zone: ZoneInfo) -> dt.datetime | None:
+        """A date with a time; without an offset it is the centre's local time."""
+        value = self.text(column)
+        if not value:
+            return None
+        try:
+            found = dt.datetime.fromisoformat(value)
+        except ValueError:
+            raise CellProblem(column, value, "write date and time as 2025-03-10T08:30") from None
+        if len(value) <= 10:
+            raise CellProblem(column, value, "the time is missing; write it as 2025-03-10T08:30, or use the date column")
+        return found.replace(tzinfo=zone) if found.tzinfo is None else found
+
+    def number(
+        self, column: str, *, limit: Decimal | int, positive: bool = True, negative: bool = False
+    ) -> Decimal | None:
+        """A plain number below ``limit``; a decimal comma is understood and noted."""
+        value = self.text(column, longest=60)
+        return None if not value else self._number(column, value, value, limit, positive, negative)
+
+    def whole_number(self, column: str, *, limit: int) -> int | None:
+        """A whole number from 1."""
+        value = self.text(column)
+        if not value:
+            return None
+        if not value.isascii() or not value.isdigit() or not 1 <= int(value) < limit:
+            raise CellProblem(column, value, f"write a whole number from 1 to {limit - 1}")
+        return int(value)
+
+    def percentage(self, column: str, *, limit: int) -> tuple[Decimal | None, str]:
+        """A percentage with its comparator: ``0.25``, ``0,25 %``, ``<0.0032``, ``> 55``."""
+        value = self.text(column)
+        if not value:
+            return None, "="
+        comparator, rest = "=", value
+        if rest[0] in "<>≤≥":
+            comparator = "<" if rest[0] in "<≤" else ">"
+            rest = rest[1:].strip()
+        if rest.endswith("%"):
+            rest = rest[:-1].strip()
+            self.notes.append(f"{column}: {value!r} read as {rest} %")
+        number = self._number(column, value, rest, limit, positive=False, negative=False)
+        if number == 0:
+            raise CellProblem(column, value, "not detected is not zero; leave it empty and write nd in bcr_abl1_copies")
+        return number, comparator
+
+    def copies(self, column: str, *, limit: int) -> tuple[Decimal | None, bool]:
+        """BCR::ABL1 copies and whether the cell says anything; ``nd`` is no copies, said."""
+        value = self.text(column)
+        if not value:
+            return None, False
+        if value.lower() in NOT_DETECTED:
+            return None, True
+        number = self._number(column, value, value, limit, positive=False, negative=False)
+        if number == 0:
+            raise CellProblem(column, value, "not detected is not zero; write nd")
+        return number, True
+
+    def _number(
+        self, column: str, value: str, text: str, limit: Decimal | int, positive: bool, negative: bool
+    ) -> Decimal:
+        plain = text.replace("\u00a0", "").replace(" ", "")
+        if plain.count(",") == 1 and "." not in plain:
+            plain = plain.replace(",", ".")
+            self.notes.append(f"{column}: {value!r} read as {plain}")
+        sign = ""
+        if negative and plain.startswith("-"):
+            sign, plain = "-", plain[1:]
+        if not _NUMBER.fullmatch(plain):
+            raise CellProblem(column, value, "is not a plain number; write it as 0.25")
+        try:
+            number = Decimal(sign + plain)
+        except InvalidOperation:
+            raise CellProblem(column, value, "is not a number") from None
+        if abs(number) >= limit:
+            raise CellProblem(column, value, f"is too large; less than {limit} is expected")
+        if len(plain) > 30:
+            raise CellProblem(column, value, "has more digits than any laboratory prints")
+        if positive and number == 0:
+            raise CellProblem(column, value, "cannot be 0; leave it empty where it is not known")
+        return number

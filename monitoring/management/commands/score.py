@@ -1,0 +1,76 @@
+"""Score a results file without storing anything."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from monitoring.domain.report import LaboratoryProfile, find_factor, measurement
+from monitoring.domain.response import flags_text, score
+from monitoring.domain.scale import ControlGene
+from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
+from monitoring.intake.tables import TableRow, read_table
+from monitoring.intake.values import CellProblem
+from monitoring.management.door import DoorCommand
+
+
+class Command(DoorCommand):
+    help = "Score a results file; stores nothing, writes CSV to standard output."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="CSV (UTF-8) or XLSX with the columns of a results file")
+        parser.add_argument("--bcr-minimum", metavar="COPIES", help="minimum BCR copies per replicate, where BCR is used")
+
+    def work(self, **options: Any) -> bool:
+        profile = LaboratoryProfile(bcr_minimum_copies=_minimum(options["bcr_minimum"]))
+        accessions: dict[tuple[str, str], list[TableRow]] = {}
+        for row in read_table(options["file"], COLUMNS["score"], REQUIRED_COLUMNS["score"]):
+            key = (row.cells.get("laboratory", ""), row.cells.get("accession_number", ""))
+            accessions.setdefault(key, []).append(row)
+        writer = csv.writer(sys.stdout if self.stdout is None else self.stdout, lineterminator="\n")
+        writer.writerow(("accession_number", "is_percent", "mr_value", "response_class", "flags", "sensitivity"))
+        refused = 0
+        for rows in accessions.values():
+            try:
+                parsed = parse_report(rows, for_scoring=True)
+                writer.writerow(_scored(parsed, profile, rows[0].line))
+            except LineProblem as problem:
+                refused += 1
+                self.tell(f"line {problem.line}: {problem.cell.column} {problem.cell.value!r}: {problem.cell.reason}")
+        self.tell(f"{len(accessions)} accessions, {refused} refused")
+        return not refused
+
+
+def _scored(parsed: ParsedReport, profile: LaboratoryProfile, line: int) -> tuple[str, ...]:
+    report = parsed.report
+    if report.control_gene == ControlGene.BCR and profile.bcr_minimum_copies is None:
+        reason = "BCR as control gene needs the laboratory's own minimum: --bcr-minimum COPIES"
+        raise LineProblem(line, CellProblem("control_gene", "BCR", reason))
+    factor = find_factor(report.conversion_factor, (), report.control_gene, report.assay_name, report.collected.on)
+    found = score(measurement(report, parsed.transcript, profile, factor))
+    return (
+        report.accession_number,
+        plain_number(found.is_percent),
+        "" if found.mr_value is None else str(found.mr_value),
+        found.response_class.value,
+        flags_text(found.flags),
+        found.sensitivity.value,
+    )
+
+
+def _minimum(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(0)
+    if not number.is_finite() or number <= 0:
+        raise CommandError(f"--bcr-minimum {text}: write a number of copies above 0", returncode=2)
+    return number

@@ -1,0 +1,45 @@
+"""Commands as doors for programs: exit codes, progress on a terminal, silence in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from redis.exceptions import RedisError
+
+from monitoring.intake.tables import FileProblem
+
+
+class DoorCommand(BaseCommand):
+    """Exit 0: done. 1: rows refused, differences found, or a cohort failed. 2: wrong usage or an unusable file.
+    3: environment or internal failure. Counts go to standard error, results to standard output."""
+
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            complete = self.work(**options)
+        except FileProblem as problem:
+            raise CommandError(str(problem), returncode=2) from None
+        except (DatabaseError, RedisError) as problem:
+            raise CommandError(f"the database or broker failed: {problem}", returncode=3) from problem
+        if not complete:
+            raise SystemExit(1)
+
+    def work(self, **options: Any) -> bool:
+        """Do the work; returns False where rows were refused or differences found."""
+        raise NotImplementedError
+
+    def tell(self, text: str) -> None:
+        """A line of counts or progress."""
+        self.stderr.write(text, style_func=lambda line: line)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Progress of a long command, on a terminal only."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{done:,} of {total:,} rows")
+            if done >= total:
+                sys.stderr.write("\n")
+            sys.stderr.flush()

@@ -1,0 +1,76 @@
+"""The four import commands are one command with a kind."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import IO, Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
+from django.core.management.base import CommandError, CommandParser
+
+from monitoring.intake.loading import Outcome, load_file
+from monitoring.intake.tables import FileProblem
+from monitoring.management.door import DoorCommand
+from monitoring.services.actors import IMPORT_ACTOR, system_actor
+from monitoring.services.verdicts import Action
+
+
+class ImportCommand(DoorCommand):
+    """Load one file. A refused row never stops the others."""
+
+    kind = ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="CSV (UTF-8) or XLSX")
+        parser.add_argument("--dry-run", action="store_true", help="say what would happen and store nothing")
+        parser.add_argument("--errors", type=Path, help="write refused rows here: row,column,value,reason")
+        parser.add_argument("--amend", metavar="REASON", default="", help="accept differences, for this reason")
+        parser.add_argument("--by", metavar="USER", default=IMPORT_ACTOR, help="who loads the file")
+
+    def work(self, **options: Any) -> bool:
+        by = _actor(options["by"])
+        with contextlib.ExitStack() as stack:
+            errors = stack.enter_context(_writable(options["errors"])) if options["errors"] else None
+            outcome = load_file(
+                self.kind,
+                options["file"],
+                by=by,
+                amend_reason=options["amend"].strip(),
+                dry_run=options["dry_run"],
+                errors=errors,
+                progress=self.show_progress,
+            )
+        self._report(outcome, dry_run=options["dry_run"])
+        return not outcome.refused_rows
+
+    def _report(self, outcome: Outcome, *, dry_run: bool) -> None:
+        for line, column, value, reason in outcome.examples:
+            where = f" {column} {value!r}" if column else ""
+            self.tell(f"line {line}:{where}: {reason}")
+        if outcome.refused_rows > len(outcome.examples):
+            self.tell("… more refused rows; --errors FILE lists all of them")
+        for note, count in outcome.notes.most_common(5):
+            self.tell(f"normalised: {note}" + (f" ({count} times)" if count > 1 else ""))
+        for name in outcome.created_names:
+            self.tell(f"new: {name}")
+        counts = ", ".join(f"{outcome.actions[action]} {action}" for action in Action if outcome.actions[action])
+        prefix = "dry run, nothing stored: " if dry_run else ""
+        self.tell(f"{prefix}{outcome.rows} rows read; records: {counts or 'none'}")
+
+
+def _actor(username: str) -> AbstractUser:
+    if username == IMPORT_ACTOR:
+        return system_actor(IMPORT_ACTOR)
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"--by {username}: there is no such user", returncode=2)
+    return user  # type: ignore[return-value]  # the user model is Django's own
+
+
+def _writable(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8", newline="")
+    except OSError as problem:
+        raise FileProblem(f"{path}: cannot be written ({problem.strerror})") from None

@@ -1,0 +1,69 @@
+"""Hospitals and who works there, in which role, from when to when."""
+
+import datetime as dt
+
+import pghistory
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import TruncDate
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    """What a person may do in a centre."""
+
+    TECHNICIAN = "technician", _("technician")
+    VERIFIER = "verifier", _("verifier")
+    CLINICIAN = "clinician", _("clinician")
+    ANALYST = "analyst", _("analyst")
+    ADMINISTRATOR = "administrator", _("administrator")
+
+
+@pghistory.track()
+class Centre(models.Model):
+    """A hospital; its time zone decides which calendar day a sample belongs to."""
+
+    code = models.CharField(_("code"), max_length=60, unique=True)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    is_synthetic = models.BooleanField(_("synthetic data"), default=False)
+
+    class Meta:
+        verbose_name = _("centre")
+        verbose_name_plural = _("centres")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Dated memberships."""
+
+    def valid_on(self, day: dt.date | TruncDate) -> "MembershipQuerySet":
+        """Memberships in force on a day."""
+        return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day), valid_from__lte=day)
+
+
+@pghistory.track()
+class Membership(models.Model):
+    """One role of one person in one centre, for a time."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="memberships")
+    centre = models.ForeignKey(Centre, models.PROTECT, related_name="memberships")
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices)
+    valid_from = models.DateField(_("valid from"))
+    valid_to = models.DateField(_("valid to"), null=True, blank=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "centre", "role", "valid_from"], name="membership_once"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")), name="membership_dates_in_order"
+            ),
+        ]

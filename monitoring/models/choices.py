@@ -1,0 +1,84 @@
+"""Words of the field for stored values, in both languages."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.domain.dates import Precision
+from monitoring.domain.history import AlertKind, EventKind
+from monitoring.domain.relapse import Certainty
+from monitoring.domain.response import FactorState, Method, Transcript
+from monitoring.domain.scale import ControlGene, ResponseClass, Sensitivity
+from monitoring.domain.series import Drug, FactKind, StopReason
+
+type_choices = list[tuple[str, str | Promise]]
+
+RESPONSE_CLASS: type_choices = [
+    (ResponseClass.NO_MMR, _("no MMR")),
+    (ResponseClass.MMR, _("MMR")),
+    (ResponseClass.MR4, _("MR4")),
+    (ResponseClass.MR4_5, _("MR4.5")),
+    (ResponseClass.MR5, _("MR5")),
+    (ResponseClass.INEVALUABLE_MR4, _("inevaluable for MR4")),
+    (ResponseClass.NOT_ON_IS, _("not on the International Scale")),
+    (ResponseClass.INVALID, _("invalid")),
+]
+STOP_REASON: type_choices = [
+    (StopReason.TFR_ATTEMPT, _("TFR attempt")),
+    (StopReason.INTOLERANCE, _("intolerance")),
+    (StopReason.RESISTANCE, _("resistance")),
+    (StopReason.PREGNANCY, _("pregnancy")),
+    (StopReason.SWITCH, _("switch")),
+    (StopReason.DOSE_CHANGE, _("dose change")),
+    (StopReason.TRANSPLANT, _("transplant")),
+    (StopReason.PATIENT_CHOICE, _("patient's choice")),
+    (StopReason.OTHER, _("other")),
+    (StopReason.UNKNOWN, _("unknown")),
+]
+FACT_KIND: type_choices = [
+    (FactKind.LAST_CONTACT, _("last contact")),
+    (FactKind.DEATH, _("death")),
+    (FactKind.PROGRESSION, _("progression")),
+    (FactKind.WITHDRAWAL_SYNDROME, _("withdrawal syndrome")),
+    (FactKind.PREGNANCY, _("pregnancy")),
+    (FactKind.PREGNANCY_END, _("end of pregnancy")),
+    (FactKind.MUTATION, _("mutation")),
+    (FactKind.ALLOGENEIC_TRANSPLANT, _("allogeneic transplant")),
+    (FactKind.SECOND_PRIMARY, _("second primary")),
+    (FactKind.LOST_TO_FOLLOW_UP, _("lost to follow-up")),
+    (FactKind.CONSENT_WITHDRAWN, _("consent withdrawn")),
+    (FactKind.TRANSFER, _("transfer")),
+    (FactKind.SAMPLE_TAKEN, _("sample taken")),
+]
+ALERT_KIND: type_choices = [
+    (AlertKind.LOSS_OF_MMR, _("loss of MMR off treatment")),
+    (AlertKind.NOT_IN_MMR_OFF_TREATMENT, _("not in MMR off treatment")),
+    (AlertKind.LOSS_OF_MMR_ON_TREATMENT, _("loss of MMR on treatment")),
+    (AlertKind.TREATMENT_UNKNOWN, _("MMR lost, treatment unknown")),
+    (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
+    (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
+    (AlertKind.HAND_OVER, _("hand-over of older losses")),
+]
+CERTAINTY: type_choices = [
+    (Certainty.PROVISIONAL, _("provisional")),
+    (Certainty.SUSPECTED, _("suspected")),
+    (Certainty.CONFIRMED, _("confirmed")),
+]
+SEX: type_choices = [("F", _("female")), ("M", _("male")), ("X", _("other or not stated"))]
+
+
+def codes(values: type[StrEnum] | Iterable[str]) -> type_choices:
+    """Choices whose stored code is also the word that is shown: gene and drug names, internal states."""
+    return [(str(value), str(value)) for value in values]
+
+
+CONTROL_GENE = codes(ControlGene)
+METHOD = codes(Method)
+DRUG = codes(Drug)
+TRANSCRIPT: type_choices = [(t.value, t.value or _("not known")) for t in Transcript]
+PRECISION = codes(Precision)
+SENSITIVITY = codes(Sensitivity)
+FACTOR_STATE = codes(FactorState)
+EVENT_KIND = codes(EventKind)

@@ -1,0 +1,98 @@
+"""Laboratories, their assays, and the conversion factors that put their results on the International Scale."""
+
+import pghistory
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.models import choices
+from monitoring.models.fields import NumberField
+
+# The upper bounds also refuse NaN, which PostgreSQL sorts above every number.
+FACTOR_LIMIT = 100
+COPIES_LIMIT = 10**12
+PERCENT_LIMIT = 10**4
+
+
+@pghistory.track()
+class Laboratory(models.Model):
+    """A laboratory that reports BCR::ABL1 results."""
+
+    code = models.CharField(_("code"), max_length=60, unique=True)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    bcr_minimum_copies = NumberField(
+        _("minimum BCR copies per replicate"),
+        null=True,
+        blank=True,
+        help_text=_("Needed where BCR is the control gene: no published limits exist."),
+    )
+    zero_means_not_detected = models.BooleanField(_("a reported 0 means not detected"), default=False)
+
+    class Meta:
+        verbose_name = _("laboratory")
+        verbose_name_plural = _("laboratories")
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(bcr_minimum_copies__isnull=True)
+                | Q(bcr_minimum_copies__gt=0, bcr_minimum_copies__lt=COPIES_LIMIT),
+                name="laboratory_bcr_minimum_positive",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+@pghistory.track()
+class Assay(models.Model):
+    """A named method of a laboratory, with the transcripts it can see and its limits."""
+
+    laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="assays")
+    name = models.CharField(_("name"), max_length=100)
+    method = models.CharField(_("method"), max_length=10, choices=choices.METHOD, default="rt-qpcr")
+    control_gene = models.CharField(_("control gene"), max_length=5, choices=choices.CONTROL_GENE, default="ABL1")
+    sees_p210 = models.BooleanField(_("sees p210 (e13a2, e14a2)"), default=True)
+    sees_p190 = models.BooleanField(_("sees p190 (e1a2)"), default=False)
+    limit_of_blank_copies = NumberField(_("limit of blank, copies"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("assay")
+        verbose_name_plural = _("assays")
+        constraints = [
+            models.UniqueConstraint(fields=["laboratory", "name"], name="assay_once"),
+            models.CheckConstraint(
+                condition=Q(limit_of_blank_copies__isnull=True)
+                | Q(limit_of_blank_copies__gte=0, limit_of_blank_copies__lt=COPIES_LIMIT),
+                name="assay_limit_of_blank_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.laboratory.code} {self.name}"
+
+
+@pghistory.track()
+class ConversionFactor(models.Model):
+    """A laboratory's factor to the International Scale, with the days on which it held."""
+
+    laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="conversion_factors")
+    assay_name = models.CharField(_("assay"), max_length=100, blank=True)
+    control_gene = models.CharField(_("control gene"), max_length=5, choices=choices.CONTROL_GENE, default="ABL1")
+    factor = NumberField(_("factor"))
+    valid_from = models.DateField(_("valid from"))
+    valid_to = models.DateField(_("valid to"), null=True, blank=True)
+    source = models.CharField(_("source"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("conversion factor")
+        verbose_name_plural = _("conversion factors")
+        constraints = [
+            models.CheckConstraint(condition=Q(factor__gt=0, factor__lt=FACTOR_LIMIT), name="factor_positive"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")), name="factor_dates_in_order"
+            ),
+            models.UniqueConstraint(
+                fields=["laboratory", "assay_name", "control_gene", "valid_from"], name="factor_once"
+            ),
+        ]

@@ -1,0 +1,75 @@
+"""What is owed, what ran, what was loaded, who looked, who may call."""
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from monitoring.models.patients import Patient
+
+
+class ClassificationRequest(models.Model):
+    """A patient is owed a classification. Rows are only inserted; the classifier deletes what it has read."""
+
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(db_default=Now())
+    bulk = models.BooleanField(default=False)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["bulk", "attempts", "id"], name="request_in_order")]
+
+
+class JobRun(models.Model):
+    """A periodic job and its slot; whoever claims the row runs it, and a lease ends what was killed."""
+
+    job = models.CharField(max_length=100)
+    slot_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    ok = models.BooleanField(null=True)
+    detail = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "slot_at"], name="job_once_per_slot")]
+        indexes = [
+            models.Index(fields=["slot_at"], condition=models.Q(finished_at__isnull=True), name="job_unfinished")
+        ]
+
+
+class ImportRun(models.Model):
+    """One file that was loaded, and what became of its rows."""
+
+    kind = models.CharField(max_length=20)
+    file_name = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    rows = models.PositiveIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+
+
+class AccessEvent(models.Model):
+    """Who looked at identifiable data or took an export."""
+
+    at = models.DateTimeField(db_default=Now())
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    action = models.CharField(max_length=40)
+    patient = models.ForeignKey(Patient, models.PROTECT, null=True, related_name="+")
+    detail = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+
+class ApiToken(models.Model):
+    """A program's key, stored as a hash; the token itself is shown once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="api_tokens")
+    token_hash = models.BinaryField(unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True)

@@ -1,0 +1,86 @@
+"""Patients by pseudonym; names and hospital numbers stand apart, encrypted."""
+
+import uuid
+
+import pghistory
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now, TruncDate
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.models import choices
+from monitoring.models.centres import Centre, Membership
+
+
+class PatientQuerySet(models.QuerySet["Patient"]):
+    """Patients as a person may see them."""
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "PatientQuerySet":
+        """Patients of the centres in which the person has a role today; nobody else's."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        memberships = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk)
+        return self.filter(centre__in=memberships.values("centre_id"))
+
+
+@pghistory.track()
+class Patient(models.Model):
+    """A person with CML. The key people use is (centre, patient_id); addresses use ``public_id``."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    centre = models.ForeignKey(Centre, models.PROTECT, related_name="patients")
+    patient_id = models.CharField(_("patient id"), max_length=60)
+    sex = models.CharField(_("sex"), max_length=1, choices=choices.SEX, blank=True)
+    born_on = models.DateField(_("date of birth"), null=True, blank=True)
+    born_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
+    diagnosed_on = models.DateField(_("diagnosed on"), null=True, blank=True)
+    diagnosed_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
+    transcript = models.CharField(_("transcript"), max_length=20, choices=choices.TRANSCRIPT, blank=True)
+    risk_score = models.CharField(_("risk score"), max_length=10, blank=True)
+    risk_group = models.CharField(_("risk group"), max_length=15, blank=True)
+    phase = models.CharField(_("phase at diagnosis"), max_length=2, blank=True)
+    first_mmr_on = models.DateField(_("first MMR, reached elsewhere"), null=True, blank=True)
+    first_mmr_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
+    first_dmr_on = models.DateField(_("first DMR, reached elsewhere"), null=True, blank=True)
+    first_dmr_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = PatientQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("patient")
+        verbose_name_plural = _("patients")
+        constraints = [
+            models.UniqueConstraint(fields=["centre", "patient_id"], name="patient_key"),
+            models.CheckConstraint(condition=Q(sex__in=["", "F", "M", "X"]), name="patient_sex_known_code"),
+            models.CheckConstraint(
+                condition=Q(born_on__isnull=True)
+                | Q(diagnosed_on__isnull=True)
+                | Q(born_on__lte=F("diagnosed_on"))
+                | ~Q(born_precision="day")
+                | ~Q(diagnosed_precision="day"),
+                name="patient_born_before_diagnosis",
+            ),
+        ]
+        indexes = [models.Index(fields=["patient_id"], name="patient_by_pseudonym")]
+
+    def __str__(self) -> str:
+        return self.patient_id
+
+
+class PatientIdentity(models.Model):
+    """Name and hospital number, encrypted under a key derived for this person; found by a keyed blind index.
+
+    Outside the history tables on purpose: erasing this row erases the identity.
+    """
+
+    patient = models.OneToOneField(Patient, models.PROTECT, related_name="identity")
+    centre = models.ForeignKey(Centre, models.PROTECT, related_name="+")
+    encrypted = models.BinaryField()
+    hospital_number_index = models.BinaryField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["centre", "hospital_number_index"], name="identity_hospital_number_once")
+        ]

@@ -1,0 +1,185 @@
+"""Reading whole series: a handful of queries for any number of patients."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.report import (
+    FactorUsed,
+    LaboratoryProfile,
+    LaboratoryReport,
+    RegisteredFactor,
+    ReplicateReport,
+    factor_day,
+    find_factor,
+    hours_to_laboratory,
+    measurement,
+)
+from monitoring.domain.response import Transcript
+from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.models import (
+    Assay,
+    ConversionFactor,
+    Laboratory,
+    Observation,
+    Patient,
+    PcrResult,
+    Replicate,
+    ResultStatus,
+    TkiCourse,
+)
+
+# The columns of a result that make a report, in the order in which they are read.
+REPORT_COLUMNS = (
+    "collected_on", "collected_precision", "collected_at", "received_on", "received_at", "tested_on", "issued_at",
+    "control_gene", "method", "assay_name", "kit_lot", "specimen", "conversion_factor", "is_percent", "is_comparator",
+    "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification", "status", "version",
+    "reason",
+)  # fmt: skip
+
+
+def result_key(laboratory: str, accession_number: str, version: int) -> str:
+    """The name of one result version in ledger and alerts; the same after a restored backup."""
+    return f"{laboratory}/{accession_number}/v{version}"
+
+
+def report_of(values: dict[str, Any], replicates: tuple[ReplicateReport, ...], laboratory: str) -> LaboratoryReport:
+    """A stored result as the report it came from."""
+    return LaboratoryReport(
+        laboratory=laboratory,
+        accession_number=values["accession_number"],
+        patient_id="",
+        centre="",
+        collected=PartialDate(values["collected_on"], Precision(values["collected_precision"])),
+        replicates=replicates,
+        **{name: values[name] for name in REPORT_COLUMNS if not name.startswith("collected_") or name == "collected_at"},
+    )
+
+
+def load_replicates(result_ids: Collection[int]) -> dict[int, tuple[ReplicateReport, ...]]:
+    """Replicates of the named results, by result, in order of their number."""
+    found: dict[int, list[ReplicateReport]] = defaultdict(list)
+    rows = Replicate.objects.filter(result_id__in=result_ids).order_by("result_id", "number")
+    for result_id, number, copies, control, valid, reported in rows.values_list(
+        "result_id", "number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported"
+    ):
+        found[result_id].append(ReplicateReport(number, copies, control, valid, reported))
+    return {result_id: tuple(tubes) for result_id, tubes in found.items()}
+
+
+def load_profiles(laboratory_ids: Collection[int]) -> dict[int, LaboratoryProfile]:
+    """Settings of the named laboratories: factors, BCR minimum, what their assays can see."""
+    factors: dict[int, list[RegisteredFactor]] = defaultdict(list)
+    for f in ConversionFactor.objects.filter(laboratory_id__in=laboratory_ids):
+        factors[f.laboratory_id].append(
+            RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene)
+        )
+    blind: dict[int, set[str]] = defaultdict(set)
+    minor: dict[int, set[str]] = defaultdict(set)
+    for assay in Assay.objects.filter(laboratory_id__in=laboratory_ids):
+        if not assay.sees_p210:
+            blind[assay.laboratory_id].add(assay.name)
+        if assay.sees_p190:
+            minor[assay.laboratory_id].add(assay.name)
+    return {
+        laboratory.pk: LaboratoryProfile(
+            tuple(factors[laboratory.pk]),
+            laboratory.bcr_minimum_copies,
+            frozenset(blind[laboratory.pk]),
+            frozenset(minor[laboratory.pk]),
+        )
+        for laboratory in Laboratory.objects.filter(pk__in=laboratory_ids)
+    }
+
+
+class LoadedSeries:
+    """A series with the factor that each of its results used, which the stored class must name."""
+
+    __slots__ = ("factors", "patient", "series")
+
+    def __init__(self, patient: Patient, series: Series, factors: dict[int, FactorUsed]) -> None:
+        self.patient = patient
+        self.series = series
+        self.factors = factors
+
+
+def load_series(patient_ids: Collection[int]) -> dict[int, LoadedSeries]:
+    """The whole series of each patient as it is known now, in eight queries however many patients there are."""
+    patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre")}
+    results, factors = _load_results(patients)
+    courses: dict[int, list[Course]] = defaultdict(list)
+    for course in TkiCourse.objects.filter(patient_id__in=patient_ids):
+        courses[course.patient_id].append(course_of(course))
+    facts: dict[int, list[Fact]] = defaultdict(list)
+    for row in Observation.objects.filter(patient_id__in=patient_ids):
+        facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
+    return {
+        pk: LoadedSeries(
+            patient,
+            Series(
+                patient_key=str(patient.public_id),
+                results=tuple(results[pk]),
+                courses=tuple(courses[pk]),
+                facts=tuple(facts[pk]),
+                first_mmr_on=patient.first_mmr_on,
+                first_dmr_on=patient.first_dmr_on,
+            ),
+            factors[pk],
+        )
+        for pk, patient in patients.items()
+    }
+
+
+def course_of(row: TkiCourse) -> Course:
+    """A stored course as the rules read it."""
+    return Course(
+        key=f"{row.drug}/{row.started_on.isoformat()}",
+        drug=Drug(row.drug),
+        started_on=row.started_on,
+        stopped_on=row.stopped_on,
+        stop_reason=StopReason(row.stop_reason or StopReason.UNKNOWN),
+        dose_mg_per_day=row.dose_mg_per_day,
+        started_precision=Precision(row.started_precision),
+        stopped_precision=Precision(row.stopped_precision),
+    )
+
+
+def _load_results(
+    patients: dict[int, Patient],
+) -> tuple[dict[int, list[ResultFact]], dict[int, dict[int, FactorUsed]]]:
+    rows = list(
+        PcrResult.objects.filter(patient_id__in=patients, superseded_by__isnull=True)
+        .exclude(status=ResultStatus.ENTERED_IN_ERROR)
+        .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
+    )
+    replicates = load_replicates([row["id"] for row in rows])
+    profiles = load_profiles({row["laboratory_id"] for row in rows})
+    results: dict[int, list[ResultFact]] = defaultdict(list)
+    factors: dict[int, dict[int, FactorUsed]] = defaultdict(dict)
+    for row in rows:
+        laboratory = row["laboratory__code"]
+        report = report_of(row, replicates.get(row["id"], ()), laboratory)
+        profile = profiles[row["laboratory_id"]]
+        factor = find_factor(
+            report.conversion_factor, profile.factors, report.control_gene, report.assay_name, factor_day(report)
+        )
+        patient = patients[row["patient_id"]]
+        factors[patient.pk][row["id"]] = factor
+        results[patient.pk].append(
+            ResultFact(
+                id=row["id"],
+                key=result_key(laboratory, report.accession_number, row["version"]),
+                collected_on=report.collected.on,
+                laboratory=laboratory,
+                measurement=measurement(report, Transcript(patient.transcript), profile, factor),
+                is_preliminary=report.status == ResultStatus.PRELIMINARY,
+                is_bone_marrow=report.specimen == "BM",
+                hours_to_laboratory=hours_to_laboratory(report),
+                precision=report.collected.precision,
+            )
+        )
+    return results, factors
+

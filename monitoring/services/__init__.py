@@ -1,0 +1,1 @@
+"""What is done: each deed checks, writes and leaves its trace in one transaction."""

@@ -1,0 +1,142 @@
+"""Alerts follow the replay: opened, made more certain, closed or withdrawn in the transaction that classifies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Context
+from typing import Any
+
+from monitoring.domain.history import AlertKind, Intention, Replay
+from monitoring.domain.relapse import Certainty
+from monitoring.models import Alert, Centre, Patient
+from monitoring.models.alerts import LIVE_STATES, AlertState
+
+HISTORY_AFTER_DAYS = 90
+BY_A_PERSON = "acted"
+_STORED_DIGITS = Context(prec=18)
+ALERT_NAMESPACE = uuid.UUID("6f1f3a39-6c0e-5f0d-9b7e-2b1d6f0c0a11")
+
+
+def alert_public_id(kind: str, subject_key: str, evidence_key: str) -> uuid.UUID:
+    """The address of an alert: the same kind, subject and opening evidence always make the same one."""
+    return uuid.uuid5(ALERT_NAMESPACE, f"{kind}|{subject_key}|{evidence_key}")
+
+
+@dataclass
+class _Changes:
+    """What one settlement writes, gathered so that thousands of patients cost a few statements."""
+
+    now: dt.datetime
+    opened: list[Alert] = field(default_factory=list)
+    changed: list[Alert] = field(default_factory=list)
+    hand_overs: dict[int, Alert] = field(default_factory=dict)
+
+    def end(self, alert: Alert, state: AlertState, reason: str) -> None:
+        alert.state, alert.closed_at, alert.closing_reason = state, self.now, reason
+        self.changed.append(alert)
+
+
+def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
+    """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction."""
+    standing = list(Alert.objects.filter(patient_id__in=list(said)))
+    live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES}
+    past = {a.public_id: a for a in standing if a.state not in LIVE_STATES}
+    changes = _Changes(now)
+    for patient, replay in said.values():
+        result_ids = {item.result.key: item.result.id for item in replay.assessed}
+        for intention in replay.intentions:
+            alert = live.pop((intention.kind.value, intention.subject_key), None)
+            values = _values(intention, replay.rule_version, result_ids)
+            if intention.settled_by:
+                if alert is not None:
+                    changes.end(alert, AlertState.CLOSED, f"{intention.settled_by} on {intention.settled_on}")
+            elif alert is None:
+                _open(patient, intention, values, past, changes)
+            elif _take(alert, values):  # an open alert follows its evidence: confirmed, amended, verified
+                changes.changed.append(alert)
+    for alert in live.values():
+        changes.end(alert, AlertState.WITHDRAWN, "the evidence no longer holds")
+    Alert.objects.bulk_create(changes.opened)
+    Alert.objects.bulk_update(
+        changes.changed, ["state", "closed_at", "closing_reason", *_VALUE_FIELDS], batch_size=500
+    )
+    _close_empty_hand_overs({a.hand_over_id for a in changes.changed if a.hand_over_id}, now)
+
+
+_VALUE_FIELDS = (
+    "certainty", "evidence_id", "evidence_key", "evidence_on", "is_percent", "days_off_treatment", "rule_version",
+)  # fmt: skip
+
+
+def _values(intention: Intention, rule_version: str, result_ids: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "certainty": intention.certainty.value,
+        "evidence_id": result_ids.get(intention.evidence_key),
+        "evidence_key": intention.evidence_key,
+        "evidence_on": intention.evidence_on,
+        "is_percent": None if intention.is_percent is None else _STORED_DIGITS.plus(intention.is_percent),
+        "days_off_treatment": intention.days_off_treatment,
+        "rule_version": rule_version,
+    }
+
+
+def _take(alert: Alert, values: Mapping[str, Any]) -> bool:
+    """Copy values into an alert; returns whether anything changed."""
+    changed = {name: value for name, value in values.items() if getattr(alert, name) != value}
+    for name, value in changed.items():
+        setattr(alert, name, value)
+    return bool(changed)
+
+
+def _open(
+    patient: Patient,
+    intention: Intention,
+    values: Mapping[str, Any],
+    past: Mapping[uuid.UUID, Alert],
+    changes: _Changes,
+) -> None:
+    public_id = alert_public_id(intention.kind, intention.subject_key, intention.evidence_key)
+    earlier = past.get(public_id)
+    if earlier is not None:
+        if earlier.closing_reason.startswith(BY_A_PERSON):
+            return  # a person has dealt with this very evidence
+        _take(earlier, values)
+        earlier.state, earlier.closed_at, earlier.closing_reason = AlertState.OPEN, None, ""
+        changes.changed.append(earlier)
+        return
+    alert = Alert(
+        public_id=public_id, kind=intention.kind.value, subject_key=intention.subject_key, centre_id=patient.centre_id,
+        patient=patient, opened_at=changes.now, **values,
+    )  # fmt: skip
+    if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
+        alert.hand_over = _hand_over_of(patient.centre, alert, changes)
+    changes.opened.append(alert)
+
+
+def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
+    """The one open hand-over of a centre: losses that were old when first classified are told together."""
+    if centre.pk not in changes.hand_overs:
+        subject = f"centre/{centre.code}"
+        evidence = f"{first.evidence_key}@{changes.now.isoformat()}"
+        changes.hand_overs[centre.pk], _ = Alert.objects.live().get_or_create(
+            kind=AlertKind.HAND_OVER.value,
+            subject_key=subject,
+            defaults={
+                "public_id": alert_public_id(AlertKind.HAND_OVER, subject, evidence),
+                "centre": centre,
+                "certainty": Certainty.CONFIRMED.value,
+                "evidence_key": first.evidence_key,
+                "evidence_on": first.evidence_on,
+                "rule_version": first.rule_version,
+                "opened_at": changes.now,
+            },
+        )
+    return changes.hand_overs[centre.pk]
+
+
+def _close_empty_hand_overs(ids: set[int], now: dt.datetime) -> None:
+    emptied = Alert.objects.live().filter(pk__in=ids).exclude(handed_over__state__in=LIVE_STATES)
+    emptied.update(state=AlertState.CLOSED, closed_at=now, closing_reason="nothing in it is open any more")

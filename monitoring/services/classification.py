@@ -1,0 +1,259 @@
+"""Classification: replay whole series, compare with what stands, write the difference.
+
+One patient or thousands go through the same code with the same number of queries. The lock on the patient comes
+first, always in order of id, so concurrent and repeated runs converge and never deadlock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from monitoring.domain.history import Event, EventKind, Replay, replay
+from monitoring.domain.report import FactorUsed
+from monitoring.domain.response import flags_text
+from monitoring.domain.series import Assessed
+from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
+from monitoring.selectors.series import LoadedSeries, load_series
+from monitoring.services import alerts
+from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
+from monitoring.services.bulk import copy_rows
+
+logger = logging.getLogger(__name__)
+
+BATCH_PATIENTS = 200
+STORED_DIGITS = Context(prec=18)
+# What a replay can raise on facts that no rule foresaw; anything else is a fault of the machinery and surfaces as is.
+REPLAY_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError)
+NEEDS_A_PERSON_AFTER_ATTEMPTS = 5
+
+
+class ClassificationFailed(Exception):
+    """Some patients could not be classified; the others were. Their requests stay, with the error beside them."""
+
+
+def reclassify(patient_ids: Collection[int], *, now: dt.datetime) -> int:
+    """Replay these patients and write what changed: classes, ledger events, episodes, alerts. Returns how many.
+
+    Everything happens in one transaction, together with the deletion of the requests that were read.
+    """
+    with transaction.atomic(), recorded_as(CLASSIFIER_ACTOR):
+        locked = list(
+            Patient.objects.filter(pk__in=patient_ids).order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+        )
+        # Read the requests before the series: a row that is committed later brings a request of its own.
+        paid = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
+        loaded = load_series(locked)
+        replays = {pk: replay(one.series) for pk, one in loaded.items()}
+        _store_assessments(loaded, replays, now)
+        _store_events(replays, now)
+        _store_episodes(replays)
+        alerts.settle({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
+        ClassificationRequest.objects.filter(pk__in=paid).delete()
+    return len(locked)
+
+
+def classify_owed(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0) -> int:
+    """Classify up to ``limit`` patients of those who are owed it, single entries before bulk loads.
+
+    A patient whose replay fails keeps the request with the error and does not hold up the others; the failure is
+    raised at the end. Returns how many patients were classified.
+    """
+    patient_ids = _next_owed(now, limit, older_than_seconds)
+    if not patient_ids:
+        return 0
+    try:
+        return reclassify(patient_ids, now=now)
+    except REPLAY_FAILURES as problem:
+        logger.warning("batch of %d patients failed (%s), going one by one", len(patient_ids), type(problem).__name__)
+    return _one_by_one(patient_ids, now)
+
+
+def _next_owed(now: dt.datetime, limit: int, older_than_seconds: float) -> list[int]:
+    before = now - dt.timedelta(seconds=older_than_seconds)
+    owed = ClassificationRequest.objects.filter(attempts__lt=NEEDS_A_PERSON_AFTER_ATTEMPTS, requested_at__lte=before)
+    rows = owed.order_by("bulk", "attempts", "id").values_list("patient_id", flat=True)[: limit * 4]
+    return list(dict.fromkeys(rows))[:limit]
+
+
+def _one_by_one(patient_ids: Sequence[int], now: dt.datetime) -> int:
+    done, failed = 0, []
+    for pk in patient_ids:
+        try:
+            done += reclassify([pk], now=now)
+        except REPLAY_FAILURES as problem:
+            failed.append(pk)
+            ClassificationRequest.objects.filter(patient_id=pk).update(
+                attempts=F("attempts") + 1, last_error=f"{type(problem).__name__}: {problem}"[:300]
+            )
+    if failed:
+        raise ClassificationFailed(f"{len(failed)} patients could not be classified, first id {failed[0]}")
+    return done
+
+
+# --- classes -----------------------------------------------------------------------------------------------------
+
+_ASSESSMENT_COLUMNS = (
+    "response_class", "flags", "is_percent", "mr_value", "sensitivity", "detected", "may_exceed_mmr",
+    "upper_bound_percent", "conversion_factor", "factor_state", "rule_version",
+)  # fmt: skip
+
+
+def assessment_values(assessed: Assessed, factor: FactorUsed, rule_version: str) -> tuple[Any, ...]:
+    """A class as it is stored, in the order of the assessment's columns."""
+    score = assessed.score
+    return (
+        score.response_class.value,
+        flags_text(score.flags),
+        _stored(score.is_percent),
+        score.mr_value,
+        score.sensitivity.value,
+        score.detected,
+        score.may_exceed_mmr,
+        _stored(score.upper_bound_percent),
+        factor.factor,
+        factor.state.value,
+        rule_version,
+    )
+
+
+def _stored(number: Decimal | None) -> Decimal | None:
+    """Eighteen significant digits: beyond any laboratory's, and the same number when it is read again."""
+    return None if number is None else STORED_DIGITS.plus(number)
+
+
+def _store_assessments(loaded: dict[int, LoadedSeries], replays: dict[int, Replay], now: dt.datetime) -> None:
+    standing = current_assessments(replays)
+    obsolete: list[int] = []
+    rows: list[tuple[Any, ...]] = []
+    for pk, said in replays.items():
+        for assessed in said.assessed:
+            values = assessment_values(assessed, loaded[pk].factors[assessed.result.id], said.rule_version)
+            found = standing.pop(assessed.result.id, None)
+            if found is not None and found[1] == values:
+                continue
+            if found is not None:
+                obsolete.append(found[0])
+            rows.append((assessed.result.id, *values, now))
+    obsolete.extend(assessment_id for assessment_id, _ in standing.values())  # of results that no longer stand
+    if obsolete:
+        ResponseAssessment.objects.filter(pk__in=obsolete).update(superseded_at=now)
+    if rows:
+        copy_rows(ResponseAssessment, ["result_id", *_ASSESSMENT_COLUMNS, "assessed_at"], rows)
+
+
+def current_assessments(patient_ids: Iterable[int]) -> dict[int, tuple[int, tuple[Any, ...]]]:
+    """The standing classes of these patients by result: id of the assessment and its values."""
+    rows = ResponseAssessment.objects.filter(result__patient_id__in=list(patient_ids), superseded_at__isnull=True)
+    return {
+        result_id: (pk, tuple(values))
+        for pk, result_id, *values in rows.values_list("pk", "result_id", *_ASSESSMENT_COLUMNS)
+    }
+
+
+# --- ledger ------------------------------------------------------------------------------------------------------
+
+
+def standing_events(patient_ids: Iterable[int]) -> dict[int, dict[Event, int]]:
+    """The lines of the ledger that hold, by patient, with their ids."""
+    found: dict[int, dict[Event, int]] = {pk: {} for pk in patient_ids}
+    rows = ResponseEvent.objects.filter(patient_id__in=list(found), retracts__isnull=True, retracted_by__isnull=True)
+    for pk, patient_id, on, kind, subject_key, result_key, certainty in rows.values_list(
+        "pk", "patient_id", "occurred_on", "kind", "subject_key", "result_key", "certainty"
+    ):
+        found[patient_id][Event(on, EventKind(kind), subject_key, result_key, certainty)] = pk
+    return found
+
+
+def _store_events(replays: dict[int, Replay], now: dt.datetime) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for patient_id, standing in standing_events(replays).items():
+        said = replays[patient_id]
+        version = said.rule_version
+        wanted = set(said.events)
+        rows += [_event_row(patient_id, e, version, pk, now) for e, pk in standing.items() if e not in wanted]
+        rows += [_event_row(patient_id, e, version, None, now) for e in said.events if e not in standing]
+    if rows:
+        copy_rows(
+            ResponseEvent,
+            ["patient_id", "kind", "subject_key", "occurred_on", "result_key", "certainty", "rule_version",
+             "retracts_id", "recorded_at"],
+            rows,
+        )  # fmt: skip
+
+
+def _event_row(
+    patient_id: int, event: Event, rule_version: str, retracts: int | None, now: dt.datetime
+) -> tuple[Any, ...]:
+    return (
+        patient_id, event.kind.value, event.subject_key, event.on, event.result_key, event.certainty, rule_version,
+        retracts, now,
+    )  # fmt: skip
+
+
+# --- episodes ----------------------------------------------------------------------------------------------------
+
+VOID = "void"
+EPISODE_COLUMNS = (
+    "kind", "attempt", "drug", "stopped_on", "baseline_class", "tki_days", "dmr_days", "first_dmr_on", "loss_on",
+    "loss_confirmed_on", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on", "state",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """An episode as it is stored."""
+
+    subject_key: str
+    values: tuple[Any, ...]
+    loss_result_id: int | None
+
+
+def episode_rows(said: Replay) -> list[EpisodeRow]:
+    """The episodes of a replay as they are stored."""
+    ids = {assessed.result.key: assessed.result.id for assessed in said.assessed}
+    return [
+        EpisodeRow(
+            summary.subject_key,
+            (
+                e.kind.value, e.attempt, e.course.drug.value, e.stopped_on,
+                e.baseline.response_class.value if e.baseline else "", summary.tki_days, summary.dmr_days,
+                summary.first_dmr_on, e.loss.first.on if e.loss else None, e.loss.confirmed_on if e.loss else None,
+                e.restarted_on, e.restart.drug.value if e.restart else "", e.mmr_regained_on, e.dmr_regained_on, e.state,
+            ),
+            ids[e.loss.first.key] if e.loss else None,
+        )
+        for summary in said.episodes
+        for e in (summary.episode,)
+    ]  # fmt: skip
+
+
+def _store_episodes(replays: dict[int, Replay]) -> None:
+    standing = {e.subject_key: e for e in TfrEpisode.objects.filter(patient_id__in=list(replays))}
+    fresh, changed = [], []
+    for patient_id, said in replays.items():
+        for row in episode_rows(said):
+            episode = standing.pop(row.subject_key, None) or TfrEpisode(patient_id=patient_id, subject_key=row.subject_key)
+            wanted = (*row.values, row.loss_result_id, said.rule_version)
+            if episode.pk and wanted == tuple(getattr(episode, name) for name in _EPISODE_FIELDS):
+                continue
+            for name, value in zip(_EPISODE_FIELDS, wanted, strict=True):
+                setattr(episode, name, value)
+            (changed if episode.pk else fresh).append(episode)
+    for episode in standing.values():
+        if episode.state != VOID:  # the stop is gone, or a restart within 28 days made it a switch
+            episode.state = VOID
+            changed.append(episode)
+    TfrEpisode.objects.bulk_create(fresh)
+    TfrEpisode.objects.bulk_update(changed, _EPISODE_FIELDS, batch_size=500)
+
+
+_EPISODE_FIELDS = [*EPISODE_COLUMNS, "loss_result_id", "rule_version"]
+

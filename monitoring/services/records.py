@@ -1,0 +1,280 @@
+"""Recording patients, courses and observations: rows that may change, each change with its author in the history.
+
+The three kinds share one rule: the same facts change nothing, facts that fill an empty cell complete the row, facts
+that contradict it are refused unless a reason for the amendment is given.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models, transaction
+
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.models import Centre, Observation, Patient, TkiCourse
+from monitoring.services.actors import recorded_as
+from monitoring.services.identities import IdentityFacts, hospital_numbers_taken, store_identities
+from monitoring.services.owed import owe_classification
+from monitoring.services.verdicts import Action, Problem, Verdict, contradiction, difference
+
+Row = TypeVar("Row", Patient, TkiCourse, Observation)
+
+# Dates that carry a precision in a column of their own.
+PRECISION_OF = {
+    "born_on": "born_precision",
+    "diagnosed_on": "diagnosed_precision",
+    "first_mmr_on": "first_mmr_precision",
+    "first_dmr_on": "first_dmr_precision",
+    "started_on": "started_precision",
+    "stopped_on": "stopped_precision",
+    "observed_on": "observed_precision",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """What a door says of one patient; ``values`` by field name, None or an empty text for not known."""
+
+    centre: str
+    patient_id: str
+    values: dict[str, Any]
+    identity: IdentityFacts = field(default_factory=IdentityFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class CourseFacts:
+    """What a door says of one course of a drug."""
+
+    patient: Patient
+    drug: str
+    started_on: PartialDate
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationFacts:
+    """What a door says of one observation."""
+
+    patient: Patient
+    kind: str
+    observed_on: PartialDate
+    values: dict[str, Any]
+
+
+def record_patients(
+    facts: Sequence[PatientFacts],
+    *,
+    by: AbstractUser,
+    now: dt.datetime,
+    amend_reason: str = "",
+    bulk: bool = False,
+    dry_run: bool = False,
+) -> list[Verdict]:
+    """Store patients, one verdict each; centres named for the first time are created."""
+    with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
+        centres = centres_by_code({f.centre for f in facts}, create=not dry_run)
+        stored = {
+            (p.centre.code, p.patient_id): p
+            for p in Patient.objects.filter(
+                centre__in=centres.values(), patient_id__in={f.patient_id for f in facts}
+            ).select_related("centre")
+        }
+
+        def fresh(f: PatientFacts) -> Patient:
+            return Patient(centre=centres.get(f.centre) or Centre(code=f.centre), patient_id=f.patient_id, recorded_at=now)
+
+        numbers = hospital_numbers_taken({f.identity.hospital_number for f in facts}, centres.values())
+
+        def problem_of(f: PatientFacts) -> Problem | None:
+            holder = numbers.setdefault((f.centre, f.identity.hospital_number), f.patient_id)
+            if f.identity.hospital_number and holder != f.patient_id:
+                reason = f"belongs to patient {holder} of this centre already; is it the same person?"
+                return Problem("hospital_number", f.identity.hospital_number, reason)
+            return None
+
+        outcome = _reconcile(
+            facts, stored, key=lambda f: (f.centre, f.patient_id), fresh=fresh, values=lambda f: f.values,
+            amend_reason=amend_reason, check=lambda f, row: problem_of(f) or _patient_in_order(row),
+        )  # fmt: skip
+        if not dry_run:
+            _write(Patient, outcome)
+            store_identities(
+                [
+                    (row, f.identity)
+                    for f, row, verdict in zip(facts, outcome.rows, outcome.verdicts, strict=True)
+                    if row is not None and verdict.action is not Action.REFUSED and f.identity.is_given
+                ]
+            )
+            owe_classification({row.pk for row in outcome.changed}, bulk=bulk)
+        return outcome.verdicts
+
+
+def record_courses(
+    facts: Sequence[CourseFacts],
+    *,
+    by: AbstractUser,
+    now: dt.datetime,
+    amend_reason: str = "",
+    bulk: bool = False,
+    dry_run: bool = False,
+) -> list[Verdict]:
+    """Store courses of drugs, one verdict each."""
+    with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
+        stored = {
+            (c.patient_id, c.drug, c.started_on): c
+            for c in TkiCourse.objects.filter(patient__in={f.patient.pk for f in facts})
+        }
+        outcome = _reconcile(
+            facts, stored, key=lambda f: (f.patient.pk, f.drug, f.started_on.on),
+            fresh=lambda f: TkiCourse(
+                patient=f.patient, drug=f.drug, started_on=f.started_on.on,
+                started_precision=f.started_on.precision.value, recorded_at=now,
+            ),
+            values=lambda f: f.values, amend_reason=amend_reason, check=lambda _, row: _course_in_order(row),
+        )  # fmt: skip
+        if not dry_run:
+            _write(TkiCourse, outcome)
+            owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
+        return outcome.verdicts
+
+
+def record_observations(
+    facts: Sequence[ObservationFacts],
+    *,
+    by: AbstractUser,
+    now: dt.datetime,
+    amend_reason: str = "",
+    bulk: bool = False,
+    dry_run: bool = False,
+) -> list[Verdict]:
+    """Store observations, one verdict each."""
+    with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
+        stored = {
+            (o.patient_id, o.kind, o.observed_on): o
+            for o in Observation.objects.filter(patient__in={f.patient.pk for f in facts})
+        }
+        outcome = _reconcile(
+            facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.on),
+            fresh=lambda f: Observation(
+                patient=f.patient, kind=f.kind, observed_on=f.observed_on.on,
+                observed_precision=f.observed_on.precision.value, recorded_at=now,
+            ),
+            values=lambda f: f.values, amend_reason=amend_reason,
+        )  # fmt: skip
+        if not dry_run:
+            _write(Observation, outcome)
+            owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
+        return outcome.verdicts
+
+
+def centres_by_code(codes: set[str], *, create: bool) -> dict[str, Centre]:
+    """Centres by code; unknown ones are created when asked for."""
+    found = {c.code: c for c in Centre.objects.filter(code__in=codes)}
+    if create and codes - found.keys():
+        Centre.objects.bulk_create([Centre(code=code) for code in sorted(codes - found.keys())], ignore_conflicts=True)
+        found = {c.code: c for c in Centre.objects.filter(code__in=codes)}
+    return found
+
+
+# --- the shared rule ---------------------------------------------------------------------------------------------
+
+AnyFacts = TypeVar("AnyFacts", PatientFacts, CourseFacts, ObservationFacts)
+
+
+@dataclass
+class _Outcome(Generic[Row]):
+    verdicts: list[Verdict] = field(default_factory=list)
+    rows: list[Row | None] = field(default_factory=list)
+    created: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+
+
+def _reconcile(
+    facts: Sequence[AnyFacts],
+    stored: dict[Any, Row],
+    *,
+    key: Callable[[AnyFacts], Hashable],
+    fresh: Callable[[AnyFacts], Row],
+    values: Callable[[AnyFacts], dict[str, Any]],
+    amend_reason: str,
+    check: Callable[[AnyFacts, Row], Problem | None] | None = None,
+) -> _Outcome[Row]:
+    """Compare facts with stored rows in order; a key met twice is compared with what the first made of it."""
+    outcome: _Outcome[Row] = _Outcome()
+    for one in facts:
+        row = stored.get(key(one))
+        given = values(one)
+        is_new = row is None
+        if row is None:
+            row = fresh(one)
+        found = difference({name: _get(row, name) for name in given}, given)
+        if found.contradicted and not amend_reason:
+            outcome.verdicts.append(contradiction(found))
+            outcome.rows.append(None)
+            continue
+        before = {name: _get(row, name) for name in given}
+        for name, value in {**found.filled, **{n: new for n, (_, new) in found.contradicted.items()}}.items():
+            _set(row, name, value)
+        problem = check(one, row) if check else None
+        if problem is not None:
+            for name, value in before.items():
+                _set(row, name, value)
+            outcome.verdicts.append(Verdict(Action.REFUSED, (problem,)))
+            outcome.rows.append(None)
+            continue
+        stored[key(one)] = row
+        outcome.rows.append(row)
+        outcome.verdicts.append(Verdict(_action(is_new, bool(found.filled), bool(found.contradicted)), id=row.pk))
+        if is_new:
+            outcome.created.append(row)
+        elif not found.is_none and row.pk is not None:
+            outcome.changed.append(row)
+    return outcome
+
+
+def _action(is_new: bool, filled: bool, contradicted: bool) -> Action:
+    if is_new:
+        return Action.CREATED
+    if contradicted:
+        return Action.AMENDED
+    return Action.COMPLETED if filled else Action.UNCHANGED
+
+
+def _get(row: models.Model, name: str) -> Any:
+    value = getattr(row, name)
+    if name in PRECISION_OF and value is not None:
+        return PartialDate(value, Precision(getattr(row, PRECISION_OF[name])))
+    return value
+
+
+def _set(row: models.Model, name: str, value: Any) -> None:
+    if name in PRECISION_OF:
+        setattr(row, name, value.on if value else None)
+        setattr(row, PRECISION_OF[name], value.precision.value if value else Precision.DAY.value)
+    else:
+        setattr(row, name, value)
+
+
+def _write(model: type[Row], outcome: _Outcome[Row]) -> None:
+    model._default_manager.bulk_create(outcome.created, batch_size=1000)
+    if outcome.changed:
+        names = [f.name for f in model._meta.concrete_fields if not f.primary_key]
+        model._default_manager.bulk_update(list(dict.fromkeys(outcome.changed)), names, batch_size=500)
+
+
+def _patient_in_order(row: Patient) -> Problem | None:
+    if row.born_on and row.diagnosed_on and row.born_precision == row.diagnosed_precision == "day" and row.born_on > row.diagnosed_on:
+        return Problem("diagnosed_on", str(row.diagnosed_on), f"lies before the birth on {row.born_on}")
+    return None
+
+
+def _course_in_order(row: TkiCourse) -> Problem | None:
+    if row.stopped_on is not None and row.stopped_on < row.started_on:
+        return Problem("stopped_on", str(row.stopped_on), f"lies before the start on {row.started_on}")
+    if row.stopped_on is None and row.stop_reason:
+        return Problem("stop_reason", row.stop_reason, "a reason needs the day of the stop in stopped_on")
+    return None

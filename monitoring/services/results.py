@@ -1,0 +1,253 @@
+"""Recording results: the one deed behind the form, the API and the import.
+
+The row, its replicates and the note that the patient is owed a classification are one transaction. Nothing is ever
+edited: another content for a known accession is a new version, with a reason, or it is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError, transaction
+
+from monitoring.domain.report import LaboratoryReport, ReplicateReport
+from monitoring.models import Laboratory, Patient, PcrResult, Replicate, ResultStatus
+from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
+from monitoring.services.bulk import copy_rows, next_ids
+from monitoring.services.owed import owe_classification
+from monitoring.services.verdicts import Action, Difference, Verdict, contradiction, difference, refused
+
+_INSERTED = ("accession_number", *REPORT_COLUMNS, "recorded_at")
+_CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
+# Not part of what a result says: how it is named, and where it stands in its life.
+_NOT_CONTENT = {"status", "version", "reason", "collected_precision"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """One version of a result as it stands in the database."""
+
+    id: int
+    patient_id: int
+    report: LaboratoryReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Insertion:
+    report: LaboratoryReport
+    patient_id: int
+    laboratory_id: int
+    version: int
+    supersedes: StoredResult | None
+
+
+def record_results(
+    reports: Sequence[LaboratoryReport],
+    *,
+    patients: Sequence[Patient],
+    by: AbstractUser,
+    now: dt.datetime,
+    amend_reason: str = "",
+    bulk: bool = False,
+    dry_run: bool = False,
+) -> list[Verdict]:
+    """Store these reports, one verdict each, in order. ``patients`` names the patient of each report.
+
+    A report that equals a stored version changes nothing; one that fills an empty value or finalises a preliminary
+    result becomes a new version; any other difference needs a correcting status or ``amend_reason``. A refused report
+    does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored.
+    """
+    with transaction.atomic():
+        laboratories = laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
+        stored = _stored_versions(reports, laboratories)
+        verdicts: list[Verdict] = []
+        insertions: list[_Insertion] = []
+        for report, patient in zip(reports, patients, strict=True):
+            laboratory = laboratories.get(report.laboratory)
+            versions = stored.get((laboratory.pk, report.accession_number), []) if laboratory else []
+            verdict = _outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
+            verdicts.append(verdict)
+            if verdict.action in (Action.REFUSED, Action.UNCHANGED) or laboratory is None:
+                continue
+            newest = versions[-1] if versions else None
+            merged = _completed(report, newest, amend_reason if verdict.action is Action.AMENDED else "")
+            insertions.append(_Insertion(merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
+        if not dry_run and insertions:
+            _insert(insertions, by, now)
+            moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
+            owe_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
+        return verdicts
+
+
+def record_result(
+    report: LaboratoryReport, *, patient: Patient, by: AbstractUser, now: dt.datetime, amend_reason: str = ""
+) -> Verdict:
+    """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
+    try:
+        (verdict,) = record_results([report], patients=[patient], by=by, now=now, amend_reason=amend_reason)
+    except IntegrityError as problem:
+        if "result_key" not in str(problem) and "supersedes" not in str(problem):
+            raise
+        return refused("version", report.version, "somebody else has just changed this result; load it again")
+    return verdict
+
+
+def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laboratory]:
+    """Laboratories by code; unknown ones are created when asked for."""
+    found = {lab.code: lab for lab in Laboratory.objects.filter(code__in=codes)}
+    if create and codes - found.keys():
+        Laboratory.objects.bulk_create(
+            [Laboratory(code=code) for code in sorted(codes - found.keys())], ignore_conflicts=True
+        )
+        found = {lab.code: lab for lab in Laboratory.objects.filter(code__in=codes)}
+    return found
+
+
+def _stored_versions(
+    reports: Sequence[LaboratoryReport], laboratories: dict[str, Laboratory]
+) -> dict[tuple[int, str], list[StoredResult]]:
+    """All versions of the named accessions, oldest first."""
+    rows = list(
+        PcrResult.objects.filter(
+            laboratory__in=[lab.pk for lab in laboratories.values()],
+            accession_number__in={r.accession_number for r in reports},
+        )
+        .order_by("version")
+        .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
+    )
+    replicates = load_replicates([row["id"] for row in rows])
+    found: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
+    for row in rows:
+        report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
+        found[row["laboratory_id"], row["accession_number"]].append(StoredResult(row["id"], row["patient_id"], report))
+    return found
+
+
+# --- judging -----------------------------------------------------------------------------------------------------
+
+
+def _content(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
+    values: dict[str, Any] = {n: getattr(report, n) for n in REPORT_COLUMNS if hasattr(report, n) and n not in _NOT_CONTENT}
+    values["collected_on"] = report.collected
+    values["patient_id"] = patient_id
+    values["replicates"] = report.replicates
+    if not is_reported(report.replicates):
+        values["replicates"] = ()
+    if report.is_percent is None:
+        values.pop("is_comparator")
+    return values
+
+
+def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
+    """Whether any tube carries a number or a statement."""
+    return any(r.reported or r.control_gene_copies is not None for r in replicates)
+
+
+def _difference(report: LaboratoryReport, patient_id: int, stored: StoredResult) -> Difference:
+    old = {"is_comparator": "=", **_content(stored.report, stored.patient_id)}
+    return difference(old, _content(report, patient_id))
+
+
+def _outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -> Verdict | None:
+    """A sample cannot be from tomorrow (a day is left for time zones) or from before the birth."""
+    collected = report.collected
+    if collected.earliest > now.date() + dt.timedelta(days=1):
+        return refused("collected_on", collected.on, "this day has not come yet; check day, month and year")
+    if patient.born_on is not None and patient.born_precision == "day" and collected.latest < patient.born_on:
+        return refused("collected_on", collected.on, f"the patient was born on {patient.born_on}; check the date or the id")
+    return None
+
+
+def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[StoredResult], amend_reason: str) -> Verdict:
+    if report.version is not None and report.version > len(versions) + 1:
+        return refused("version", report.version, f"version {len(versions) + 1} of this accession is not known yet")
+    if not versions:
+        if report.status == ResultStatus.ENTERED_IN_ERROR:
+            return refused("status", report.status, "this accession is not known, so it cannot be marked as an error")
+        return Verdict(Action.CREATED)
+    newest = versions[-1]
+    found = _difference(report, patient.pk, newest)
+    same_state = report.status == newest.report.status or newest.report.status not in (
+        ResultStatus.PRELIMINARY,
+        ResultStatus.ENTERED_IN_ERROR,
+    )
+    if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
+        return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
+    if found.is_none and same_state:
+        return Verdict(Action.UNCHANGED, id=newest.id)
+    if any(_difference(report, patient.pk, old).is_none and old.report.status == report.status for old in versions[:-1]):
+        return Verdict(Action.UNCHANGED, id=newest.id)  # an earlier version, sent again
+    if report.status in _CORRECTING:
+        return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
+    if amend_reason:
+        return Verdict(Action.AMENDED, id=newest.id)
+    if found.contradicted:
+        return contradiction(found)
+    if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
+        return refused("status", report.status, "this result was marked as entered in error; correct it with a reason")
+    return Verdict(Action.COMPLETED, id=newest.id)  # fills what was empty, or preliminary becomes final
+
+
+def _reason_missing(report: LaboratoryReport) -> Verdict:
+    return refused("reason", report.reason, f"the status {report.status} needs a reason")
+
+
+def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reason: str) -> LaboratoryReport:
+    """The report with what it left empty taken from the version it supersedes, and the reason of the amendment."""
+    if newest is None:
+        return report
+    values: dict[str, Any] = {}
+    for name in report.__slots__:
+        old = getattr(newest.report, name)
+        if name not in _NOT_CONTENT and getattr(report, name) in (None, "") and old is not None:
+            values[name] = old
+    if report.is_percent is None:
+        values["is_comparator"] = newest.report.is_comparator
+    if not is_reported(report.replicates):
+        values["replicates"] = newest.report.replicates
+    if amend_reason:
+        values["reason"] = report.reason or amend_reason
+        values["status"] = ResultStatus.CORRECTED if report.status == ResultStatus.FINAL else report.status
+    return dataclasses.replace(report, **values)
+
+
+# --- storing -----------------------------------------------------------------------------------------------------
+
+
+def _insert(insertions: Sequence[_Insertion], by: AbstractUser, now: dt.datetime) -> None:
+    ids = next_ids(PcrResult, len(insertions))
+    copy_rows(
+        PcrResult,
+        ["id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED],
+        (
+            (pk, i.laboratory_id, i.patient_id, i.supersedes.id if i.supersedes else None, by.pk, *_columns(i, now))
+            for pk, i in zip(ids, insertions, strict=True)
+        ),
+    )
+    copy_rows(
+        Replicate,
+        ["result_id", "number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported"],
+        (
+            (pk, r.number, r.bcr_abl1_copies, r.control_gene_copies, r.run_valid, r.reported)
+            for pk, i in zip(ids, insertions, strict=True)
+            if is_reported(i.report.replicates)
+            for r in i.report.replicates
+        ),
+    )
+
+
+def _columns(insertion: _Insertion, now: dt.datetime) -> tuple[Any, ...]:
+    report = insertion.report
+    own = {
+        "collected_on": report.collected.on,
+        "collected_precision": report.collected.precision.value,
+        "version": insertion.version,
+        "recorded_at": now,
+    }
+    return tuple(own[name] if name in own else getattr(report, name) for name in _INSERTED)

@@ -1,0 +1,1 @@
+"""Everything Celery: the application, the schedule, hints, and thin tasks. The broker only hints."""
