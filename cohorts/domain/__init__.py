@@ -1,0 +1,1 @@
+"""What is computed: definitions, members, and survival statistics. No Django, no clock, no database."""

@@ -1,0 +1,274 @@
+"""A cohort definition: validated data, with every problem named by its place and its fix."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitoring.domain.episodes import DmrRule
+from monitoring.domain.relapse import LossRule
+from monitoring.domain.response import Transcript
+from monitoring.domain.scale import DEPTH, ResponseClass
+from monitoring.domain.series import Drug, StopReason
+
+DURATIONS = ("dmr_months", "tki_months", "time_to_dmr_months")
+AGES = ("age_at_diagnosis", "age_at_stop")
+CATEGORIES = ("sex", "transcript", "drug_at_stop", "risk_group", "centre")
+ENDPOINTS = ("loss_of_mmr", "tfr", "mrfs", "tfs")
+TRANSFORMS = ("log-log", "log", "linear")
+BOUNDS = ("ge", "gt", "le", "lt")
+
+
+class DefinitionProblem(Exception):
+    """The definition cannot be used; ``problems`` lists every place with its fix."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A factor asked of every member: by cut, by category, or as a number."""
+
+    id: str
+    name: str
+    cut: int | None = None
+
+    @property
+    def is_category(self) -> bool:
+        return self.name in CATEGORIES
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Who belongs to a cohort, what counts as the event, and what is compared."""
+
+    slug: str
+    title: str
+    stop_reasons: tuple[str, ...] = (StopReason.TFR_ATTEMPT.value,)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bounds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    stopped_from: dt.date | None = None
+    stopped_to: dt.date | None = None
+    min_class: ResponseClass = ResponseClass.MMR
+    window_days: int | None = None
+    attempts: str = "first"
+    endpoint: str = "loss_of_mmr"
+    event_rule: LossRule = field(default_factory=LossRule)
+    dmr: DmrRule = field(default_factory=DmrRule)
+    factors: tuple[Factor, ...] = ()
+    cox: tuple[str, ...] | None = None
+    transform: str = "log-log"
+    level: float = 0.95
+
+    def factor(self, factor_id: str) -> Factor:
+        """The factor of an id."""
+        return next(f for f in self.factors if f.id == factor_id)
+
+
+def parse_definition(data: object) -> Definition:
+    """A definition from JSON; missing keys take the defaults. Raises ``DefinitionProblem`` with all problems."""
+    reader = _Reader()
+    definition = reader.definition(data)
+    if reader.problems or definition is None:
+        raise DefinitionProblem(reader.problems)
+    return definition
+
+
+def as_json(definition: Definition) -> dict[str, Any]:
+    """The definition with all defaults written out, in the form of the file."""
+    include: dict[str, Any] = {"stop_reason": list(definition.stop_reasons)}
+    include |= {name: list(values) for name, values in definition.categories.items()}
+    include |= {name: dict(bounds) for name, bounds in definition.bounds.items()}
+    if definition.stopped_from or definition.stopped_to:
+        include["stopped_on"] = {
+            "from": definition.stopped_from.isoformat() if definition.stopped_from else None,
+            "to": definition.stopped_to.isoformat() if definition.stopped_to else None,
+        }
+    data: dict[str, Any] = {
+        "slug": definition.slug,
+        "title": definition.title,
+        "include": include,
+        "at_stop": {"min_class": definition.min_class.value, "window_days": definition.window_days},
+        "attempts": definition.attempts,
+        "endpoint": definition.endpoint,
+        "event_rule": dataclasses.asdict(definition.event_rule),
+        "dmr": {**dataclasses.asdict(definition.dmr), "level": definition.dmr.level.value},
+        "factors": [
+            {"id": f.id, "name": f.name, **({"cut": f.cut} if f.cut is not None else {})} for f in definition.factors
+        ],
+        "confidence": {"transform": definition.transform, "level": definition.level},
+    }
+    if definition.cox is not None:
+        data["cox"] = list(definition.cox)
+    return data
+
+
+class _Reader:
+    """Reads a definition and gathers every problem instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def definition(self, data: object) -> Definition | None:
+        top = self._object("the definition", data, (
+            "slug", "title", "include", "at_stop", "attempts", "endpoint", "event_rule", "dmr", "factors", "cox",
+            "confidence",
+        ))  # fmt: skip
+        if top is None:
+            return None
+        slug = self._text("slug", top.get("slug"))
+        if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", slug):
+            self.problems.append(f"slug {slug!r}: use small letters, digits and hyphens, 60 at most")
+        title = self._text("title", top.get("title", slug))
+        include = self._object("include", top.get("include", {}), ("stop_reason", "stopped_on", *CATEGORIES, *AGES, "tki_months", "dmr_months")) or {}
+        at_stop = self._object("at_stop", top.get("at_stop", {}), ("min_class", "window_days")) or {}
+        rule = self._object("event_rule", top.get("event_rule", {}), ("n_consecutive", "date_of_event", "max_gap_days", "restart_confirms")) or {}
+        dmr = self._object("dmr", top.get("dmr", {}), ("level", "run", "max_dips", "max_gap_days")) or {}
+        confidence = self._object("confidence", top.get("confidence", {}), ("transform", "level")) or {}
+        stopped_from, stopped_to = self._period(include.get("stopped_on"))
+        factors = self._factors(top.get("factors", []))
+        level = confidence.get("level", 0.95)
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0.5 <= level < 1:
+            self.problems.append(f"confidence.level {level!r}: write a number from 0.5 to below 1, such as 0.95")
+            level = 0.95
+        return Definition(
+            slug=slug,
+            title=title,
+            stop_reasons=self._words("include.stop_reason", include.get("stop_reason", ["tfr_attempt"]), list(StopReason)),
+            categories={
+                name: self._words(f"include.{name}", include[name], _known_words(name))
+                for name in CATEGORIES
+                if name in include
+            },
+            bounds={
+                name: self._bounds(f"include.{name}", include[name])
+                for name in (*AGES, "tki_months", "dmr_months")
+                if name in include
+            },
+            stopped_from=stopped_from,
+            stopped_to=stopped_to,
+            min_class=ResponseClass(self._word("at_stop.min_class", at_stop.get("min_class", "MMR"), [c.value for c in DEPTH])),
+            window_days=self._whole("at_stop.window_days", at_stop.get("window_days"), 0),
+            attempts=self._word("attempts", top.get("attempts", "first"), ["first", "all"]),
+            endpoint=self._word("endpoint", top.get("endpoint", "loss_of_mmr"), ENDPOINTS),
+            event_rule=LossRule(
+                n_consecutive=int(self._word("event_rule.n_consecutive", str(rule.get("n_consecutive", 1)), ["1", "2"])),
+                date_of_event=self._word("event_rule.date_of_event", rule.get("date_of_event", "first"), ["first", "confirming"]),
+                max_gap_days=self._whole("event_rule.max_gap_days", rule.get("max_gap_days"), 1),
+                restart_confirms=self._truth("event_rule.restart_confirms", rule.get("restart_confirms", True)),
+            ),
+            dmr=DmrRule(
+                level=ResponseClass(self._word("dmr.level", dmr.get("level", "MR4"), ["MR4", "MR4_5", "MR5"])),
+                run=self._word("dmr.run", dmr.get("run", "uninterrupted"), ["uninterrupted", "first"]),
+                max_dips=self._whole("dmr.max_dips", dmr.get("max_dips", 0), 0) or 0,
+                max_gap_days=self._whole("dmr.max_gap_days", dmr.get("max_gap_days"), 1),
+            ),
+            factors=factors,
+            cox=self._cox(top["cox"], factors) if top.get("cox") is not None else None,
+            transform=self._word("confidence.transform", confidence.get("transform", "log-log"), TRANSFORMS),
+            level=float(level),
+        )  # fmt: skip
+
+    def _object(self, place: str, value: object, known: Sequence[str]) -> dict[str, Any] | None:
+        if not isinstance(value, dict):
+            self.problems.append(f"{place}: an object {{…}} is expected")
+            return None
+        for name in value:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                self.problems.append(f"{place}: {name!r} is not known; {hint}")
+        return value
+
+    def _text(self, place: str, value: object) -> str:
+        if not isinstance(value, str) or not value.strip():
+            self.problems.append(f"{place}: a text is needed")
+            return ""
+        return value.strip()[:200]
+
+    def _word(self, place: str, value: object, known: Sequence[str]) -> str:
+        if value in known:
+            return str(value)
+        self.problems.append(f"{place} {value!r}: use one of {', '.join(known)}")
+        return known[0]
+
+    def _words(self, place: str, value: object, known: Sequence[str] | None) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+            self.problems.append(f"{place}: a list of texts is expected")
+            return ()
+        return tuple(v if known is None else self._word(place, v, known) for v in value)
+
+    def _whole(self, place: str, value: object, least: int) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.problems.append(f"{place} {value!r}: a whole number from {least} is expected")
+            return None
+        return value
+
+    def _truth(self, place: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            self.problems.append(f"{place} {value!r}: use true or false")
+        return bool(value)
+
+    def _bounds(self, place: str, value: object) -> dict[str, int]:
+        found = self._object(place, value, BOUNDS) or {}
+        return {b: n for b in BOUNDS if b in found and (n := self._whole(f"{place}.{b}", found[b], 0)) is not None}
+
+    def _period(self, value: object) -> tuple[dt.date | None, dt.date | None]:
+        if value is None:
+            return None, None
+        found = self._object("include.stopped_on", value, ("from", "to")) or {}
+        days: list[dt.date | None] = []
+        for name in ("from", "to"):
+            try:
+                days.append(dt.date.fromisoformat(found[name]) if found.get(name) is not None else None)
+            except (TypeError, ValueError):
+                self.problems.append(f"include.stopped_on.{name} {found[name]!r}: write the date as 2016-12-01")
+                days.append(None)
+        return days[0], days[1]
+
+    def _factors(self, value: object) -> tuple[Factor, ...]:
+        if not isinstance(value, list):
+            self.problems.append("factors: a list is expected")
+            return ()
+        factors: list[Factor] = []
+        for position, one in enumerate(value):
+            place = f"factors[{position}]"
+            found = self._object(place, one, ("id", "name", "cut"))
+            if found is None:
+                continue
+            name = self._word(f"{place}.name", found.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
+            cut = self._whole(f"{place}.cut", found.get("cut"), 1)
+            if cut is not None and name in CATEGORIES:
+                self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
+            default_id = name if cut is None else f"{name}_{cut}"
+            factor_id = self._text(f"{place}.id", found.get("id", default_id))
+            if any(f.id == factor_id for f in factors):
+                self.problems.append(f"{place}.id {factor_id!r}: stands twice")
+            factors.append(Factor(factor_id, name, cut))
+        return tuple(factors)
+
+    def _cox(self, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
+        ids = [f.id for f in factors]
+        if not isinstance(value, list):
+            self.problems.append("cox: a list of factor ids is expected")
+            return ()
+        return tuple(self._word("cox", v, ids) for v in value) if ids or not value else self._words("cox", value, ids)
+
+
+def _known_words(name: str) -> list[str] | None:
+    known: dict[str, list[str]] = {
+        "sex": ["F", "M", "X"],
+        "transcript": [t.value for t in Transcript if t.value],
+        "drug_at_stop": [d.value for d in Drug],
+        "risk_group": ["low", "intermediate", "high"],
+    }
+    return known.get(name)

@@ -1,0 +1,359 @@
+"""The figures of a cohort: from member rows to the snapshot, every number with what makes it readable."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from cohorts.domain import survival
+from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
+from cohorts.domain.members import Member
+from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed
+from monitoring.domain.dates import months_of
+
+LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
+SELECTION_P = 0.05
+
+
+def compute_figures(rows: Sequence[Member], definition: Definition) -> dict[str, Any]:
+    """All published figures of these rows, in the form of the snapshot. Deterministic: same rows, same numbers."""
+    members = [row for row in rows if row.included]
+    observed = [_observed(m) for m in members]
+    events = sum(o.event for o in observed)
+    univariate = [_univariate(factor, members, definition) for factor in definition.factors]
+    return {
+        "counts": {
+            "members": len(members),
+            "events": events,
+            "censored": len(members) - events,
+            "excluded": dict(sorted(Counter(row.exclusion_reason for row in rows if not row.included).items())),
+        },
+        "crude": _crude(observed, definition),
+        "drop_outs_as_failures": _drop_outs_as_failures(rows, observed, definition),
+        "kaplan_meier": _kaplan_meier(observed, definition),
+        "univariate": univariate,
+        "cox": _cox(members, definition, univariate),
+        "competing_risks": None,
+        "follow_up": _follow_up(observed, definition),
+        "table1": _table1(members),
+        "outcomes_after_loss": _outcomes_after_loss(members),
+    }
+
+
+def _observed(member: Member) -> Observed:
+    assert member.days is not None
+    return Observed(member.days, member.event)
+
+
+# --- whole cohort ------------------------------------------------------------------------------------------------
+
+
+def _crude(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
+    kept = sum(not o.event for o in observed)
+    lower, upper = survival.exact_binomial(kept, len(observed), definition.level)
+    return {
+        "in_remission": kept,
+        "members": len(observed),
+        "proportion": kept / len(observed) if observed else None,
+        "lower": lower,
+        "upper": upper,
+        "method": "crude proportion at the last observation, Clopper-Pearson",
+    }
+
+
+def _drop_outs_as_failures(
+    rows: Sequence[Member], observed: Sequence[Observed], definition: Definition
+) -> list[dict[str, Any]]:
+    """The rate that counts every drop-out, and every episode without PCR after the stop, as a failure (ENEST)."""
+    total = len(observed) + sum(row.exclusion_reason == "NO_PCR_AFTER_STOP" for row in rows)
+    rates = []
+    for months in LANDMARK_MONTHS:
+        kept = sum(months_of(o.days) >= months and not (o.event and months_of(o.days) <= months) for o in observed)
+        lower, upper = survival.exact_binomial(kept, total, definition.level)
+        rates.append(
+            {"months": months, "in_remission": kept, "total": total, "proportion": kept / total if total else None,
+             "lower": lower, "upper": upper}
+        )  # fmt: skip
+    return rates
+
+
+def _kaplan_meier(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
+    base: dict[str, Any] = {"transform": definition.transform, "level": definition.level}
+    if not observed:
+        nothing = {"estimate": None, "lower": None, "upper": None}
+        return {**base, "landmarks": [], "median_months": nothing, "points": [], "reason": "no members"}
+    points = survival.kaplan_meier(observed, transform=definition.transform, level=definition.level)
+    survival.self_check(points, observed)
+    return {
+        **base,
+        "landmarks": _landmarks(points, observed),
+        "median_months": dataclasses.asdict(survival.median(points)),
+        "points": [_point(p) for p in points],
+    }
+
+
+def _landmarks(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> list[dict[str, Any]]:
+    return [_landmark(survival.landmark(points, observed, months)) for months in LANDMARK_MONTHS]
+
+
+def _landmark(found: Landmark) -> dict[str, Any]:
+    values = dataclasses.asdict(found)
+    if not found.reason:
+        values.pop("reason")
+    return values
+
+
+def _point(point: CurvePoint) -> dict[str, Any]:
+    values = dataclasses.asdict(point)
+    values.pop("greenwood")
+    return values
+
+
+def _follow_up(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
+    """Median follow-up by reverse Kaplan–Meier: the censorings are the events."""
+    turned = [Observed(o.days, not o.event) for o in observed]
+    found = {"estimate": None, "lower": None, "upper": None}
+    if turned:
+        points = survival.kaplan_meier(turned, transform=definition.transform, level=definition.level)
+        found = dataclasses.asdict(survival.median(points))
+    return {
+        "median_months": found["estimate"], "lower": found["lower"], "upper": found["upper"],
+        "method": "reverse Kaplan-Meier",
+    }  # fmt: skip
+
+
+# --- factors -----------------------------------------------------------------------------------------------------
+
+
+def _groups(factor: Factor, members: Sequence[Member]) -> dict[str, list[Member]]:
+    """Members by group; groups of a cut in the order ``>=``, ``<``, categories by their label."""
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        label = member.group(factor)
+        if label is not None:
+            groups.setdefault(label, []).append(member)
+    return dict(sorted(groups.items(), key=lambda item: (item[0].startswith("<"), item[0])))
+
+
+def _univariate(factor: Factor, members: Sequence[Member], definition: Definition) -> dict[str, Any]:
+    groups = _groups(factor, members)
+    known = [m for m in members if _is_known(m, factor)]
+    by_group = [[_observed(m) for m in group] for group in groups.values()]
+    test = survival.log_rank(by_group)
+    tests = survival.table_tests(by_group)
+    model, words = _fit([factor], known, definition)
+    return {
+        "id": factor.id,
+        "name": factor.name,
+        "cut": factor.cut,
+        "groups": [
+            {
+                "label": label,
+                "members": len(group),
+                "events": sum(m.event for m in group),
+                "crude": _crude([_observed(m) for m in group], definition),
+                "landmarks": _kaplan_meier([_observed(m) for m in group], definition)["landmarks"],
+            }
+            for label, group in groups.items()
+        ],
+        "logrank": dataclasses.asdict(test) if test else None,
+        "fisher_p": tests.fisher_p,
+        "chi2_p": tests.chi2_p,
+        "yates_p": tests.yates_p,
+        "cox": _univariate_terms(factor, known, model),
+        "lrt": dataclasses.asdict(model.lrt) if model and model.lrt else None,
+        "warnings": words,
+        "excluded_missing": len(members) - len(known),
+    }
+
+
+def _univariate_terms(factor: Factor, known: Sequence[Member], model: CoxModel | None) -> Any:
+    """One term for a cut or a number; a list of terms for a category of more than two levels."""
+    if model is None:
+        return None
+    terms = [{**label, **dataclasses.asdict(t)} for label, t in zip(_columns(factor, known).labels, model.terms, strict=True)]
+    return terms[0] if len(terms) == 1 else terms
+
+
+def _is_known(member: Member, factor: Factor) -> bool:
+    if factor.is_category or factor.cut is not None:
+        return member.group(factor) is not None
+    return member.number(factor.name) is not None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of one factor in a model, with the direction of each spelled out."""
+
+    labels: list[dict[str, Any]]
+    values: list[list[float]]
+
+
+def _columns(factor: Factor, members: Sequence[Member]) -> _Columns:
+    """``< cut`` over ``>= cut``; a category against its largest level (ties: alphabetical); a number per unit."""
+    if not factor.is_category and factor.cut is None:
+        unit = "per year" if factor.name in AGES else "per month"
+        label = {"id": factor.id, "level": unit, "reference": None}
+        return _Columns([label], [[member.number(factor.name) or 0.0 for member in members]])
+    groups = [member.group(factor) for member in members]
+    if factor.cut is not None:
+        low, high = f"< {factor.cut}", f">= {factor.cut}"
+        label = {"id": factor.id, "level": low, "reference": high}
+        return _Columns([label], [[float(g == low) for g in groups]])
+    sizes = Counter(g for g in groups if g is not None)
+    ordered = sorted(sizes, key=lambda level: (-sizes[level], level))
+    levels = sorted(ordered[1:])
+    return _Columns(
+        [{"id": factor.id, "level": level, "reference": ordered[0]} for level in levels],
+        [[float(g == level) for g in groups] for level in levels],
+    )
+
+
+def _fit(factors: Sequence[Factor], members: Sequence[Member], definition: Definition) -> tuple[CoxModel | None, list[str]]:
+    columns = [column for factor in factors for column in _columns(factor, members).values]
+    try:
+        model = survival.cox([_observed(m) for m in members], columns, level=definition.level)
+    except NotEstimable as problem:
+        return None, [f"not estimable: {problem}"]
+    return model, list(model.warnings)
+
+
+# --- multivariable model -----------------------------------------------------------------------------------------
+
+
+def _cox(members: Sequence[Member], definition: Definition, univariate: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if definition.cox is not None:
+        factors = [definition.factor(factor_id) for factor_id in definition.cox]
+        selection: dict[str, Any] = {"method": "given", "candidates": list(definition.cox), "dropped": []}
+    else:
+        candidates = [
+            definition.factor(one["id"]) for one in univariate if one["lrt"] and one["lrt"]["p"] < SELECTION_P
+        ]
+        selection = {
+            "method": "backward, likelihood ratio",
+            "candidates": [f.id for f in candidates],
+            "dropped": [],
+            "enter_p": SELECTION_P,
+            "stay_p": SELECTION_P,
+        }
+        factors = candidates
+    complete = [m for m in members if all(_is_known(m, f) for f in factors)]
+    if definition.cox is None:
+        factors = _backward(factors, complete, definition, selection["dropped"])
+    selection["members"] = len(complete)
+    model, words = _fit(factors, complete, definition) if factors else (None, [])
+    events = sum(m.event for m in complete)
+    if factors and events < 10 * len(factors):
+        words.append(f"{events} events for {len(factors)} factors: fewer than ten events a factor")
+    labels = [label for factor in factors for label in _columns(factor, complete).labels]
+    terms = [{**label, **dataclasses.asdict(t)} for label, t in zip(labels, model.terms, strict=True)] if model else []
+    return {
+        "ties": "efron",
+        "selection": selection,
+        "terms": terms,
+        "lrt": _test(model, "lrt"),
+        "wald": _test(model, "wald"),
+        "score": _test(model, "score"),
+        "concordance": model.concordance if model else None,
+        "zph": None,
+        "warnings": words,
+        "firth": None,
+    }
+
+
+def _backward(
+    factors: Sequence[Factor], members: Sequence[Member], definition: Definition, dropped: list[dict[str, Any]]
+) -> list[Factor]:
+    """Drop the factor with the largest likelihood-ratio P at or above 0.05, refit, repeat; the rows stay fixed."""
+    standing = list(factors)
+    while standing:
+        p_values = {factor.id: _partial_p(factor, standing, members, definition) for factor in standing}
+        worst = max(standing, key=lambda f: (p_values[f.id], f.id))
+        if p_values[worst.id] < SELECTION_P:
+            break
+        standing.remove(worst)
+        dropped.append({"id": worst.id, "p": p_values[worst.id]})
+    return standing
+
+
+def _partial_p(factor: Factor, standing: Sequence[Factor], members: Sequence[Member], definition: Definition) -> float:
+    """Likelihood-ratio P of one factor given the others; 1 where a model with it is not estimable."""
+    whole, _ = _fit(standing, members, definition)
+    rest = [f for f in standing if f is not factor]
+    if whole is None or whole.lrt is None:
+        return 1.0
+    without, _ = _fit(rest, members, definition) if rest else (None, [])
+    chi2 = whole.lrt.chi2 - (without.lrt.chi2 if without and without.lrt else 0.0)
+    df = whole.lrt.df - (without.lrt.df if without and without.lrt else 0)
+    return survival.chi_square_p(max(chi2, 0.0), df)
+
+
+def _test(model: CoxModel | None, name: str) -> dict[str, Any] | None:
+    found = getattr(model, name) if model else None
+    return dataclasses.asdict(found) if found else None
+
+
+# --- descriptions ------------------------------------------------------------------------------------------------
+
+
+def quartiles(values: Iterable[float | None]) -> dict[str, Any]:
+    """Median and quartiles by (n + 1)p, the rule of the laboratory's statistics package."""
+    known = sorted(v for v in values if v is not None)
+    return {"n": len(known), "median": _quantile(known, 0.5), "q1": _quantile(known, 0.25), "q3": _quantile(known, 0.75)}
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    if not ordered:
+        return None
+    position = min(max((len(ordered) + 1) * share, 1.0), float(len(ordered)))
+    below = math.floor(position)
+    low = ordered[below - 1]
+    high = ordered[min(below, len(ordered) - 1)]
+    return low + (position - below) * (high - low)
+
+
+def _table1(members: Sequence[Member]) -> dict[str, Any]:
+    def levels(of: Callable[[Member], str | None]) -> dict[str, int]:
+        return dict(sorted(Counter(of(m) or "not known" for m in members).items()))
+
+    syndrome = sum(m.withdrawal_syndrome for m in members)
+    return {
+        "members": len(members),
+        "sex": levels(lambda m: m.category("sex")),
+        "transcript": levels(lambda m: m.category("transcript")),
+        "risk_group": levels(lambda m: m.category("risk_group")),
+        "drug_at_stop": levels(lambda m: m.category("drug_at_stop")),
+        "centre": levels(lambda m: m.category("centre")),
+        **{name: quartiles(m.number(name) for m in members) for name in (*AGES, *DURATIONS)},
+        "follow_up_months": {
+            **quartiles(
+                months_of((m.last_contact_on - m.stopped_on).days) if m.last_contact_on else m.months for m in members
+            ),
+            "definition": "stop to last contact, or to the end of observation where no contact is recorded",
+        },
+        "withdrawal_syndrome": {"n": syndrome, "proportion": syndrome / len(members) if members else None},
+        "quantiles": "(n + 1)p",
+        "ages": "completed years",
+    }
+
+
+def _outcomes_after_loss(members: Sequence[Member]) -> dict[str, Any]:
+    lost = [m for m in members if m.end_reason == "loss_of_mmr"]
+    regained = [m for m in lost if m.after.dmr_regained_on and m.after.restarted_on]
+
+    def months_to_dmr(m: Member) -> float | None:
+        assert m.after.dmr_regained_on is not None
+        assert m.after.restarted_on is not None
+        return months_of((m.after.dmr_regained_on - m.after.restarted_on).days)
+
+    return {
+        "losses": len(lost),
+        "months_to_loss": quartiles(m.months for m in lost),
+        "restarted": dict(sorted(Counter(m.after.restart_drug for m in lost if m.after.restarted_on).items())),
+        "regained_mmr": sum(m.after.mmr_regained_on is not None for m in lost),
+        "regained_dmr": len(regained),
+        "months_restart_to_dmr": quartiles(months_to_dmr(m) for m in regained),
+    }

@@ -1,0 +1,358 @@
+"""From patients to rows: which episodes are members, how long they were observed, what ended it, and the factors."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
+from monitoring.domain.dates import Duration, PartialDate, Precision, completed_years, months_of
+from monitoring.domain.episodes import Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+
+# How far an imputed date can be from the truth to either side.
+_SLACK_DAYS = {Precision.DAY: 0, Precision.MONTH: 16, Precision.YEAR: 184}
+
+NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
+NO_BASELINE_PCR = "NO_BASELINE_PCR"
+NO_PCR_AFTER_STOP = "NO_PCR_AFTER_STOP"
+
+_EVENTS = {
+    "loss_of_mmr": {"loss_of_mmr"},
+    "mrfs": {"loss_of_mmr", "death"},
+    "tfr": {"loss_of_mmr", "restart", "death"},
+    "tfs": {"loss_of_mmr", "restart", "death", "progression"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHistory:
+    """What the statistics read of one patient."""
+
+    patient_id: str
+    centre: str
+    sex: str
+    born: PartialDate | None
+    diagnosed: PartialDate | None
+    transcript: str
+    risk_group: str
+    first_dmr_on: date | None
+    courses: tuple[Course, ...]
+    facts: tuple[Fact, ...]
+    points: tuple[TimePoint, ...]
+
+    def until(self, as_of: date) -> PatientHistory:
+        """The same patient as it stood on a day: nothing collected, started, stopped or observed later."""
+        return dataclasses.replace(
+            self,
+            courses=tuple(_course_until(c, as_of) for c in self.courses if c.started_on <= as_of),
+            facts=tuple(f for f in self.facts if f.observed_on <= as_of),
+            points=tuple(p for p in self.points if p.on <= as_of),
+        )
+
+
+def _course_until(course: Course, as_of: date) -> Course:
+    """A course whose stop lies later was still running on the day."""
+    if course.stopped_on is None or course.stopped_on <= as_of:
+        return course
+    return dataclasses.replace(course, stopped_on=None, stop_reason=StopReason.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """Completed years, with the range that imputed dates leave open."""
+
+    years: int
+    lowest: int
+    highest: int
+
+    def reaches(self, cut: int) -> bool | None:
+        """Whether the age is at least the cut; None where imputed dates straddle it."""
+        if self.lowest >= cut:
+            return True
+        return False if self.highest < cut else None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What followed a loss of MMR."""
+
+    restarted_on: date | None
+    restart_drug: str
+    mmr_regained_on: date | None
+    dmr_regained_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One episode of a cohort: a member with its observation, or excluded with the reason."""
+
+    history: PatientHistory
+    attempt: int
+    stopped_on: date
+    exclusion_reason: str
+    end_on: date | None
+    event: bool
+    end_reason: str
+    first_dmr_on: date | None
+    dmr: Duration | None
+    left_censored: bool
+    tki: Duration | None
+    time_to_dmr: Duration | None
+    age_at_diagnosis: Age | None
+    age_at_stop: Age | None
+    drug_at_stop: str
+    after: After
+    last_contact_on: date | None
+    withdrawal_syndrome: bool
+
+    @property
+    def included(self) -> bool:
+        return not self.exclusion_reason
+
+    @property
+    def days(self) -> int | None:
+        return (self.end_on - self.stopped_on).days if self.end_on else None
+
+    @property
+    def months(self) -> float | None:
+        return months_of(self.days) if self.days is not None else None
+
+    def number(self, name: str) -> float | None:
+        """A duration in months or an age in years, None where it is not known (a left-censored one is not)."""
+        if name in AGES:
+            age: Age | None = getattr(self, name)
+            return None if age is None else float(age.years)
+        if name == "dmr_months" and self.dmr is None:
+            return 0.0
+        duration = self._duration(name)
+        if duration is None or (self.left_censored and name != "tki_months"):
+            return None
+        return duration.months
+
+    def reaches(self, name: str, cut: int) -> bool | None:
+        """Whether a factor is at least ``cut`` whole calendar months or completed years; None where not known."""
+        if name in AGES:
+            age: Age | None = getattr(self, name)
+            return None if age is None else age.reaches(cut)
+        if name == "dmr_months" and self.dmr is None:
+            return False
+        duration = self._duration(name)
+        if duration is None:
+            return None
+        reached = duration.reaches(cut)
+        if self.left_censored and name != "tki_months":
+            return True if reached else None
+        return reached
+
+    def category(self, name: str) -> str | None:
+        """The level of a category, None where not known."""
+        value: str = self.drug_at_stop if name == "drug_at_stop" else getattr(self.history, name)
+        return value or None
+
+    def group(self, factor: Factor) -> str | None:
+        """The label of the group this member belongs to, None where it is not known."""
+        if factor.is_category:
+            return self.category(factor.name)
+        if factor.cut is None:
+            return None
+        reached = self.reaches(factor.name, factor.cut)
+        return None if reached is None else (f">= {factor.cut}" if reached else f"< {factor.cut}")
+
+    def _duration(self, name: str) -> Duration | None:
+        assert name in DURATIONS
+        found: Duration | None = {"dmr_months": self.dmr, "tki_months": self.tki, "time_to_dmr_months": self.time_to_dmr}[name]
+        return found
+
+
+def build_members(histories: Iterable[PatientHistory], definition: Definition, as_of: date) -> Iterator[Member]:
+    """The rows of a cohort: members and excluded episodes of these patients, as known up to a day."""
+    for whole in histories:
+        history = whole.until(as_of)
+        episodes = find_episodes(history.courses, history.facts, history.points, definition.event_rule)
+        asked = [e for e in episodes if e.kind.value in definition.stop_reasons]
+        if definition.attempts == "first":
+            asked = asked[:1]
+        for number, episode in enumerate(asked, start=1):
+            member = _member(history, episode, episode.attempt or number, definition)
+            verdict = _included(member, definition)
+            if verdict is True:
+                yield member
+            elif verdict is None:
+                yield _excluded(member, "MISSING_INCLUSION_CRITERION")
+
+
+def _included(member: Member, definition: Definition) -> bool | None:
+    """Whether the inclusion criteria are met; None where one of them is not known."""
+    if definition.stopped_from and member.stopped_on < definition.stopped_from:
+        return False
+    if definition.stopped_to and member.stopped_on > definition.stopped_to:
+        return False
+    answers: list[bool | None] = []
+    for name in CATEGORIES:
+        if name in definition.categories:
+            value = member.category(name)
+            answers.append(None if value is None else value in definition.categories[name])
+    for name, bounds in definition.bounds.items():
+        answers.extend(_in_bound(member, name, bound, limit) for bound, limit in bounds.items())
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def _in_bound(member: Member, name: str, bound: str, limit: int) -> bool | None:
+    """Calendar-wise: more than 72 months is not the same as at least 73, so an exact fit is told apart."""
+    reached = member.reaches(name, limit)
+    if bound in ("ge", "lt"):
+        return reached if bound == "ge" or reached is None else not reached
+    if reached is None:
+        return None
+    above = reached and not _exactly(member, name, limit)
+    return above if bound == "gt" else not above
+
+
+def _exactly(member: Member, name: str, limit: int) -> bool:
+    if name in AGES:
+        return member.number(name) == limit
+    duration = member.tki if name == "tki_months" else member.dmr
+    if duration is None:
+        return limit == 0
+    day_less = Duration(duration.start, duration.end - dt.timedelta(days=1))
+    return bool(duration.reaches(limit)) and not day_less.reaches(limit)
+
+
+def _member(history: PatientHistory, episode: Episode, attempt: int, definition: Definition) -> Member:
+    stopped_on = episode.stopped_on
+    tkis = tki_courses(history.courses)
+    before = response_before_stop(
+        stopped_on, tkis[0].started_on if tkis else None, history.points, history.first_dmr_on, definition.dmr
+    )
+    stop_slack = _SLACK_DAYS[episode.course.stopped_precision]
+    precision_of = {p.on: p.precision for p in history.points}
+    start_slack = _SLACK_DAYS[tkis[0].started_precision] if tkis else 0
+    response_slack = _SLACK_DAYS[precision_of.get(before.dmr.start, Precision.DAY)] if before.dmr else 0
+    first_slack = _SLACK_DAYS[precision_of.get(before.first_dmr_on, Precision.DAY)] if before.first_dmr_on else 0
+    end_on, event, end_reason = _end_of_observation(episode, history.facts, definition)
+    stopped = PartialDate(stopped_on, episode.course.stopped_precision)
+    return Member(
+        history=history,
+        attempt=attempt,
+        stopped_on=stopped_on,
+        exclusion_reason=_exclusion(episode, definition),
+        end_on=end_on,
+        event=event,
+        end_reason=end_reason,
+        first_dmr_on=before.first_dmr_on,
+        dmr=_with_slack(before.dmr, stop_slack + response_slack),
+        left_censored=before.left_censored,
+        tki=_with_slack(tki_duration(history.courses, stopped_on), stop_slack + start_slack),
+        time_to_dmr=_with_slack(before.time_to_dmr, start_slack + first_slack),
+        age_at_diagnosis=_age(history.born, history.diagnosed),
+        age_at_stop=_age(history.born, stopped),
+        drug_at_stop=episode.course.drug.value,
+        after=After(
+            episode.restarted_on, episode.restart.drug.value if episode.restart else "", episode.mmr_regained_on,
+            episode.dmr_regained_on,
+        ),
+        last_contact_on=max((f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT), default=None),
+        withdrawal_syndrome=any(
+            f.kind is FactKind.WITHDRAWAL_SYNDROME and f.observed_on >= stopped_on for f in history.facts
+        ),
+    )  # fmt: skip
+
+
+def _with_slack(duration: Duration | None, slack: int) -> Duration | None:
+    return duration and Duration(duration.start, duration.end, slack)
+
+
+def _age(born: PartialDate | None, at: PartialDate | None) -> Age | None:
+    if born is None or at is None:
+        return None
+    return Age(
+        completed_years(born.on, at.on),
+        completed_years(born.latest, at.earliest),
+        completed_years(born.earliest, at.latest),
+    )
+
+
+def _exclusion(episode: Episode, definition: Definition) -> str:
+    baseline = episode.baseline
+    window = definition.window_days
+    if baseline is None or (window is not None and (episode.stopped_on - baseline.on).days > window):
+        return NO_BASELINE_PCR
+    if not baseline.response_class.at_least(definition.min_class):
+        return NOT_IN_MMR_AT_STOP
+    return "" if episode.points_off else NO_PCR_AFTER_STOP
+
+
+def _end_of_observation(
+    episode: Episode, facts: Sequence[Fact], definition: Definition
+) -> tuple[date | None, bool, str]:
+    """End date, whether it is the event, and what ended it. An event on the day of a censoring comes first."""
+    ends: dict[str, date] = {}
+    loss_on = episode.loss.event_on(definition.event_rule) if episode.loss else None
+    if loss_on is not None:
+        ends["loss_of_mmr"] = loss_on
+    if episode.restarted_on is not None:
+        ends["restart"] = episode.restarted_on
+    kinds = {FactKind.DEATH: "death", FactKind.ALLOGENEIC_TRANSPLANT: "transplant"}
+    if definition.endpoint == "tfs":
+        kinds[FactKind.PROGRESSION] = "progression"
+    for kind, reason in kinds.items():
+        on = min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= episode.stopped_on), default=None)
+        if on is not None:
+            ends[reason] = on
+    if not ends:
+        last = episode.points_off[-1].on if episode.points_off else None
+        return last, False, "last_evaluable_pcr" if last else ""
+    events = _EVENTS[definition.endpoint]
+    reason = min(ends, key=lambda r: (ends[r], r not in events, r))
+    return ends[reason], reason in events, reason
+
+
+def _excluded(member: Member, reason: str) -> Member:
+    return dataclasses.replace(member, exclusion_reason=reason)
+
+
+# --- the rows as a file ------------------------------------------------------------------------------------------
+
+CSV_COLUMNS = (
+    "patient_id", "attempt", "included", "exclusion_reason", "stopped_on", "end_on", "days", "months", "event",
+    "end_reason", "first_dmr_on", "dmr_months", "tki_months", "time_to_dmr_months", "age_at_diagnosis", "age_at_stop",
+    "sex", "transcript", "drug_at_stop", "risk_group", "centre",
+)  # fmt: skip
+
+
+def csv_row(member: Member) -> Mapping[str, object]:
+    """One row of the member file; what is not known is empty."""
+    observed = member.included
+    return {
+        "patient_id": member.history.patient_id,
+        "attempt": member.attempt,
+        "included": "true" if member.included else "false",
+        "exclusion_reason": member.exclusion_reason,
+        "stopped_on": member.stopped_on.isoformat(),
+        "end_on": member.end_on.isoformat() if member.end_on and observed else "",
+        "days": member.days if observed else "",
+        "months": member.months if observed else "",
+        "event": ("true" if member.event else "false") if observed else "",
+        "end_reason": member.end_reason if observed else "",
+        "first_dmr_on": member.first_dmr_on.isoformat() if member.first_dmr_on else "",
+        "dmr_months": _blank(member.number("dmr_months")),
+        "tki_months": _blank(member.number("tki_months")),
+        "time_to_dmr_months": _blank(member.number("time_to_dmr_months")),
+        "age_at_diagnosis": member.age_at_diagnosis.years if member.age_at_diagnosis else "",
+        "age_at_stop": member.age_at_stop.years if member.age_at_stop else "",
+        "sex": member.history.sex,
+        "transcript": member.history.transcript,
+        "drug_at_stop": member.drug_at_stop,
+        "risk_group": member.history.risk_group,
+        "centre": member.history.centre,
+    }
+
+
+def _blank(number: float | None) -> object:
+    return "" if number is None else number

@@ -1,0 +1,364 @@
+"""Survival statistics: the only caller of lifelines.
+
+It checks first, calls, and hands back plain records: what does not exist is None with a reason, never infinity or NaN.
+Judged against R 4.2.2 / survival 3.5-3 (tests/reference). Import this module in tasks and commands only: lifelines
+takes seconds to load.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+from lifelines import CoxPHFitter, KaplanMeierFitter
+from lifelines.exceptions import ConvergenceError, ConvergenceWarning
+from lifelines.statistics import multivariate_logrank_test
+from scipy import stats
+
+from monitoring.domain.dates import DAYS_PER_MONTH
+
+# Newton steps end when the log-likelihood moves less than this: R's figures to all printed digits need it.
+COX_PRECISION = 1e-9
+# A hazard ratio beyond e^15 with this small a sample has no maximum: the groups are separated.
+SEPARATED_COEFFICIENT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One observed time in days, and whether the event ended it."""
+
+    days: int
+    event: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The curve at one time at which something happened."""
+
+    days: int
+    estimate: float
+    lower: float | None
+    upper: float | None
+    at_risk: int
+    events: int
+    censored: int
+    greenwood: float
+
+
+@dataclass(frozen=True, slots=True)
+class Landmark:
+    """The curve read at a landmark; beyond the longest time there is no estimate, and ``reason`` says so."""
+
+    months: float
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    at_risk: int
+    events: int
+    censored: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Median:
+    """Median time in months by R's midpoint rule; None where the curve or the limit never reaches one half."""
+
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test statistic with its degrees of freedom."""
+
+    chi2: float
+    df: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoxTerm:
+    """One coefficient of a Cox model; all None where it is not estimable."""
+
+    coef: float | None
+    se: float | None
+    hr: float | None
+    lower: float | None
+    upper: float | None
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoxModel:
+    """A fitted Cox model with its global tests. Ties: Efron."""
+
+    terms: tuple[CoxTerm, ...]
+    lrt: Test | None
+    wald: Test | None
+    score: Test | None
+    concordance: float | None
+    warnings: tuple[str, ...]
+
+
+class NotEstimable(Exception):
+    """A statistic that these data do not determine; the message says why."""
+
+
+# --- Kaplan–Meier ------------------------------------------------------------------------------------------------
+
+
+def kaplan_meier(observed: Sequence[Observed], *, transform: str, level: float) -> tuple[CurvePoint, ...]:
+    """The curve at each time with an event or a censoring, with Greenwood's variance and a named interval.
+
+    Raises ``NotEstimable`` without observations and ``ValueError`` for a negative time.
+    """
+    if not observed:
+        raise NotEstimable("no members")
+    if min(o.days for o in observed) < 0:
+        raise ValueError("a time before the stop")
+    fitter = KaplanMeierFitter()
+    fitter.fit([o.days for o in observed], [o.event for o in observed])
+    table = fitter.event_table
+    curve = fitter.survival_function_["KM_estimate"]
+    points, greenwood = [], 0.0
+    for days, at_risk, deaths, censored in zip(
+        table.index, table["at_risk"], table["observed"], table["censored"], strict=True
+    ):
+        if not deaths and not censored:
+            continue  # lifelines opens its table with a row at time zero
+        estimate = float(curve.loc[days])
+        if deaths:
+            greenwood = math.inf if at_risk == deaths else greenwood + deaths / (at_risk * (at_risk - deaths))
+        lower, upper = interval(estimate, greenwood, transform=transform, level=level)
+        points.append(
+            CurvePoint(int(days), estimate, lower, upper, int(at_risk), int(deaths), int(censored), greenwood)
+        )
+    return tuple(points)
+
+
+def interval(
+    estimate: float, greenwood: float, *, transform: str, level: float
+) -> tuple[float | None, float | None]:
+    """Limits of a survival probability from Greenwood's sum, on the named scale; none at 0, both 1 at 1 without events."""
+    if estimate <= 0 or math.isinf(greenwood):
+        return None, None
+    if greenwood == 0:
+        return 1.0, 1.0
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    root = math.sqrt(greenwood)
+    if transform == "log-log":
+        log_s = math.log(estimate)
+        width = z * root / log_s
+        first, second = math.exp(log_s * math.exp(width)), math.exp(log_s * math.exp(-width))
+        return min(first, second), max(first, second)
+    if transform == "log":
+        return estimate * math.exp(-z * root), min(1.0, estimate * math.exp(z * root))
+    if transform == "linear":
+        return max(0.0, estimate - z * estimate * root), min(1.0, estimate + z * estimate * root)
+    raise ValueError(f"unknown transform {transform}")
+
+
+def landmark(points: Sequence[CurvePoint], observed: Sequence[Observed], months: float) -> Landmark:
+    """The curve at so many months of 30.4375 days. At risk counts times at or beyond it, events those up to it."""
+    days = months * DAYS_PER_MONTH
+    at_risk = sum(o.days >= days for o in observed)
+    events = sum(o.event and o.days <= days for o in observed)
+    censored = sum(not o.event and o.days < days for o in observed)
+    longest = max((o.days for o in observed), default=0)
+    ended = points and points[-1].estimate == 0
+    if days > longest and not ended:
+        reason = f"longest observed time is {longest / DAYS_PER_MONTH:.1f} months"
+        return Landmark(months, None, None, None, at_risk, events, censored, reason)
+    standing = [p for p in points if p.days <= days]
+    if not standing:
+        return Landmark(months, 1.0, 1.0, 1.0, at_risk, events, censored)
+    last = standing[-1]
+    return Landmark(months, last.estimate, last.lower, last.upper, at_risk, events, censored)
+
+
+def median(points: Sequence[CurvePoint]) -> Median:
+    """Median time in months with the limits read off the limits of the curve."""
+    return Median(
+        _crossing([(p.days, p.estimate) for p in points]),
+        _crossing([(p.days, p.lower) for p in points]),
+        _crossing([(p.days, p.upper) for p in points]),
+    )
+
+
+def _crossing(steps: Sequence[tuple[int, float | None]]) -> float | None:
+    """First time at or below one half; a flat part exactly at one half is read at its middle, as R does."""
+    for position, (days, value) in enumerate(steps):
+        if value is None:
+            continue
+        if math.isclose(value, 0.5, rel_tol=1e-9):
+            later = next((d for d, v in steps[position + 1 :] if v is not None and v < 0.5 - 1e-9), None)
+            return (days + later) / 2 / DAYS_PER_MONTH if later is not None else days / DAYS_PER_MONTH
+        if value < 0.5:
+            return days / DAYS_PER_MONTH
+    return None
+
+
+def self_check(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> None:
+    """Compare a curve with a slow exact one. Raises ``ArithmeticError`` where it falls, adds up or agrees wrongly."""
+    remaining, exact, previous = len(observed), Fraction(1), 1.0
+    for point in points:
+        if point.at_risk != remaining:
+            raise ArithmeticError(f"at risk at day {point.days}: {point.at_risk}, counted {remaining}")
+        exact *= Fraction(point.at_risk - point.events, point.at_risk)
+        if not math.isclose(point.estimate, float(exact), rel_tol=1e-9, abs_tol=1e-12):
+            raise ArithmeticError(f"the curve at day {point.days}: {point.estimate}, exactly {float(exact)}")
+        if point.estimate > previous:
+            raise ArithmeticError(f"the curve rises at day {point.days}")
+        previous = point.estimate
+        remaining -= point.events + point.censored
+    if remaining:
+        raise ArithmeticError(f"{remaining} members are missing from the curve")
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+def log_rank(groups: Sequence[Sequence[Observed]]) -> Test | None:
+    """Log-rank test of two or more groups; None with fewer than two groups or without an event."""
+    filled = [g for g in groups if g]
+    if len(filled) < 2 or not any(o.event for g in filled for o in g):
+        return None
+    result = multivariate_logrank_test(
+        [o.days for g in filled for o in g],
+        [position for position, g in enumerate(filled) for _ in g],
+        [o.event for g in filled for o in g],
+    )
+    chi2, p = float(result.test_statistic), float(result.p_value)
+    return Test(chi2, len(filled) - 1, p) if math.isfinite(chi2) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TableTests:
+    """Tests of a table of groups by event: Fisher's exact (two groups), chi-square without and with Yates."""
+
+    fisher_p: float | None
+    chi2_p: float | None
+    yates_p: float | None
+
+
+def table_tests(groups: Sequence[Sequence[Observed]]) -> TableTests:
+    """P values of the crude table; None where a margin is zero."""
+    table = np.array([[sum(not o.event for o in g), sum(o.event for o in g)] for g in groups if g])
+    if len(table) < 2 or not table.sum(axis=0).all():
+        return TableTests(None, None, None)
+    two_by_two = table.shape == (2, 2)
+    return TableTests(
+        float(stats.fisher_exact(table)[1]) if two_by_two else None,
+        float(stats.chi2_contingency(table, correction=False)[1]),
+        float(stats.chi2_contingency(table, correction=True)[1]) if two_by_two else None,
+    )
+
+
+def exact_binomial(successes: int, total: int, level: float) -> tuple[float | None, float | None]:
+    """Clopper–Pearson limits of a proportion; none without a denominator."""
+    if not total:
+        return None, None
+    found = stats.binomtest(successes, total).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
+
+
+# --- Cox ---------------------------------------------------------------------------------------------------------
+
+
+def cox(observed: Sequence[Observed], covariates: Sequence[Sequence[float]], *, level: float) -> CoxModel:
+    """A Cox model of these covariates (one sequence a covariate), Efron ties, converged to 1e-9.
+
+    Raises ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
+    """
+    if not covariates:
+        raise NotEstimable("no covariate")
+    if not any(o.event for o in observed):
+        raise NotEstimable("no event")
+    matrix = np.column_stack([np.asarray(c, dtype=float) for c in covariates])
+    if np.linalg.matrix_rank(matrix - matrix.mean(axis=0)) < matrix.shape[1]:
+        raise NotEstimable("a covariate is constant, or the others determine it")
+    frame = pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])
+    frame["days"] = [o.days for o in observed]
+    frame["event"] = [o.event for o in observed]
+    fitter = CoxPHFitter(alpha=1 - level)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200})
+        except ConvergenceError as problem:
+            raise NotEstimable("the model does not converge") from problem
+        likelihood = fitter.log_likelihood_ratio_test()
+    coefficients = fitter.params_.to_numpy(dtype=float)
+    separated = np.abs(coefficients * matrix.std(axis=0)) > SEPARATED_COEFFICIENT / 2
+    words = _separation_words(matrix, observed, separated)
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught) and not words:
+        words = ["the model converged badly; read its figures with care"]
+    lrt = Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value))
+    return CoxModel(
+        terms=tuple(
+            CoxTerm(None, None, None, None, None, None) if apart else _term(fitter, position, level)
+            for position, apart in enumerate(separated)
+        ),
+        lrt=lrt,
+        wald=None if separated.any() else _wald(coefficients, fitter.variance_matrix_.to_numpy(dtype=float)),
+        score=_score_test(matrix, observed),
+        concordance=float(fitter.concordance_index_),
+        warnings=tuple(words),
+    )
+
+
+def _term(fitter: CoxPHFitter, position: int, level: float) -> CoxTerm:
+    coef = float(fitter.params_.iloc[position])
+    se = float(fitter.standard_errors_.iloc[position])
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    p = float(2 * stats.norm.sf(abs(coef / se)))
+    return CoxTerm(coef, se, math.exp(coef), math.exp(coef - z * se), math.exp(coef + z * se), p)
+
+
+def _separation_words(matrix: np.ndarray, observed: Sequence[Observed], separated: np.ndarray) -> list[str]:
+    events = sum(o.event for o in observed)
+    return [
+        f"covariate {position + 1} is not estimable: it separates the {events} events from the rest"
+        for position in np.flatnonzero(separated)
+    ]
+
+
+def _wald(coefficients: np.ndarray, variance: np.ndarray) -> Test:
+    chi2 = float(coefficients @ np.linalg.solve(variance, coefficients))
+    return Test(chi2, len(coefficients), float(stats.chi2.sf(chi2, len(coefficients))))
+
+
+def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None:
+    """The score test at zero coefficients with Efron's ties, which lifelines does not offer."""
+    days = np.array([o.days for o in observed])
+    event = np.array([o.event for o in observed])
+    width = matrix.shape[1]
+    gradient, information = np.zeros(width), np.zeros((width, width))
+    for time in np.unique(days[event]):
+        at_risk = matrix[days >= time]
+        tied = matrix[(days == time) & event]
+        count = len(tied)
+        for step in range(count):
+            share = step / count
+            weight = len(at_risk) - share * count
+            mean = (at_risk.sum(axis=0) - share * tied.sum(axis=0)) / weight
+            second = (at_risk.T @ at_risk - share * (tied.T @ tied)) / weight
+            information += second - np.outer(mean, mean)
+            gradient -= mean
+        gradient += tied.sum(axis=0)
+    try:
+        chi2 = float(gradient @ np.linalg.solve(information, gradient))
+    except np.linalg.LinAlgError:
+        return None
+    return Test(chi2, width, float(stats.chi2.sf(chi2, width)))
+
+
+def chi_square_p(chi2: float, df: int) -> float:
+    """Upper tail of the chi-square distribution."""
+    return float(stats.chi2.sf(chi2, df))

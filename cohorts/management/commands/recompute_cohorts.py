@@ -1,0 +1,54 @@
+"""What the nightly task does, now, in this process."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from cohorts.models import Cohort
+from cohorts.services.recompute import recompute
+from monitoring.management.door import DoorCommand
+
+
+class Command(DoorCommand):
+    help = "Recompute the cohorts' figures now and publish what changed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--cohort", metavar="SLUG", help="only this cohort")
+        parser.add_argument("--as-of", metavar="DATE", help="leave out what was collected after this day")
+        parser.add_argument("--known-at", metavar="DATE", help="use only what was recorded by the end of this day (UTC)")
+
+    def work(self, **options: Any) -> bool:
+        as_of = _day("--as-of", options["as_of"])
+        known = _day("--known-at", options["known_at"])
+        known_at = dt.datetime.combine(known + dt.timedelta(days=1), dt.time(), dt.UTC) if known else None
+        cohorts = list(Cohort.objects.filter(is_active=True))
+        if options["cohort"]:
+            cohorts = list(Cohort.objects.filter(slug=options["cohort"]))
+            if not cohorts:
+                slugs = ", ".join(Cohort.objects.values_list("slug", flat=True)) or "none"
+                raise CommandError(f"--cohort {options['cohort']}: not known; known are {slugs}", returncode=2)
+        good = True
+        for cohort in cohorts:
+            run = recompute(cohort, as_of=as_of or known, known_at=known_at)
+            if run.ok and run.snapshot:
+                counts = run.snapshot.figures["counts"]
+                state = "unchanged" if run.unchanged else "published"
+                self.tell(f"{cohort.slug}: {counts['members']} members, {counts['events']} events, {state}")
+            else:
+                good = False
+                self.tell(f"{cohort.slug}: failed, the earlier figures stay up: {run.error}")
+        if not cohorts:
+            self.tell("no cohort is defined; use define_cohort")
+        return good
+
+
+def _day(option: str, text: str | None) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{option} {text}: write the date as 2025-03-10", returncode=2) from None

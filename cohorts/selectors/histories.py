@@ -1,0 +1,106 @@
+"""Reading patients for the statistics: as known now, or as known at an earlier instant."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+
+from cohorts.domain.members import PatientHistory
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.response import Flag
+from monitoring.domain.scale import DEPTH, ResponseClass
+from monitoring.domain.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
+from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
+from monitoring.selectors.series import course_of, result_key
+
+BATCH_PATIENTS = 2000
+
+
+def load_histories(known_at: dt.datetime | None = None) -> Iterator[PatientHistory]:
+    """Every patient who ever stopped a drug, in order of id, in batches: memory does not grow with the registry."""
+    stops = as_known(TkiCourse, known_at).values_list("patient_id", "stopped_on")
+    ids = sorted({patient_id for patient_id, stopped_on in stops if stopped_on is not None})
+    for start in range(0, len(ids), BATCH_PATIENTS):
+        yield from _load_batch(ids[start : start + BATCH_PATIENTS], known_at)
+
+
+def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
+    """The rows of a model as they stood at an instant, read from its history; the present rows without one.
+
+    Rows of the history carry the same fields; their own key is ``pgh_obj_id``.
+    """
+    if known_at is None:
+        return model._default_manager.all()
+    events = model.pgh_event_model._default_manager  # type: ignore[attr-defined]  # set by pghistory
+    found: QuerySet[Any] = (
+        events.filter(pgh_created_at__lte=known_at)
+        .order_by("pgh_obj_id", "-pgh_created_at", "-pgh_id")
+        .distinct("pgh_obj_id")
+    )
+    return found
+
+
+def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[PatientHistory]:
+    centres = dict(Centre.objects.values_list("pk", "code"))
+    courses: dict[int, list[Course]] = defaultdict(list)
+    for row in as_known(TkiCourse, known_at).filter(patient_id__in=ids):
+        courses[row.patient_id].append(course_of(row))
+    facts: dict[int, list[Fact]] = defaultdict(list)
+    for row in as_known(Observation, known_at).filter(patient_id__in=ids):
+        facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
+    points = _load_points(ids, known_at)
+    patients = as_known(Patient, known_at)
+    patients = patients.filter(pgh_obj_id__in=ids) if known_at else patients.filter(pk__in=ids)
+    for row in sorted(patients, key=_key):
+        pk = _key(row)
+        yield PatientHistory(
+            patient_id=row.patient_id,
+            centre=centres[row.centre_id],
+            sex=row.sex,
+            born=_partial(row.born_on, row.born_precision),
+            diagnosed=_partial(row.diagnosed_on, row.diagnosed_precision),
+            transcript=row.transcript,
+            risk_group=row.risk_group,
+            first_dmr_on=row.first_dmr_on,
+            courses=tuple(courses[pk]),
+            facts=tuple(facts[pk]),
+            points=worst_of_each_date(points[pk]),
+        )
+
+
+def _key(row: Any) -> int:
+    return int(getattr(row, "pgh_obj_id", None) or row.pk)
+
+
+def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
+    return PartialDate(on, Precision(precision)) if on else None
+
+
+def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> dict[int, list[TimePoint]]:
+    """Evaluable classes of final blood results; what is preliminary, marrow or entered in error never counts."""
+    standing = Q(superseded_at__isnull=True)
+    if known_at is not None:
+        standing = Q(assessed_at__lte=known_at) & (standing | Q(superseded_at__gt=known_at))
+    rows = ResponseAssessment.objects.filter(
+        standing,
+        result__patient_id__in=ids,
+        response_class__in=[c.value for c in DEPTH],
+        result__specimen="PB",
+        result__status__in=[ResultStatus.FINAL, ResultStatus.CORRECTED],
+    ).values_list(
+        "result__patient_id", "result__collected_on", "response_class", "is_percent", "flags",
+        "result__laboratory__code", "result__accession_number", "result__version", "result__collected_precision",
+    )  # fmt: skip
+    points: dict[int, list[TimePoint]] = defaultdict(list)
+    for patient_id, on, response_class, percent, flags, laboratory, accession, version, precision in rows.iterator(5000):
+        points[patient_id].append(
+            TimePoint(
+                on, ResponseClass(response_class), percent, Flag.LOW_CONTROL in flags.split(";"),
+                result_key(laboratory, accession, version), Precision(precision),
+            )
+        )  # fmt: skip
+    return points

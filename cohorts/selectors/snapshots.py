@@ -1,0 +1,32 @@
+"""Published figures as programs and pages read them."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+from cohorts.models import Cohort, CohortPublication
+
+
+def published(cohort: Cohort) -> CohortPublication | None:
+    """What is shown of a cohort, None before the first computation."""
+    return CohortPublication.objects.filter(cohort=cohort).select_related("snapshot", "cohort").first()
+
+
+def snapshot_json(publication: CohortPublication) -> dict[str, Any]:
+    """The snapshot in the form of the contract."""
+    snapshot = publication.snapshot
+    return {
+        "cohort": publication.cohort.slug,
+        "title": publication.cohort.title,
+        "data_cutoff": snapshot.data_cutoff.isoformat(),
+        "computed_at": snapshot.computed_at.isoformat(),
+        "confirmed_at": publication.confirmed_at.isoformat(),
+        "digest": snapshot.digest,
+        **snapshot.figures,
+    }
+
+
+def members_csv(publication: CohortPublication) -> bytes:
+    """The frozen member rows."""
+    return gzip.decompress(bytes(publication.snapshot.rows))
