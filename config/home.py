@@ -1,0 +1,39 @@
+"""The first page: where monitoring and statistics meet, so it belongs to neither."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from cohorts.models import CohortPublication, CohortRun
+from cohorts.pages.curve import curve_of
+from monitoring import clock
+from monitoring.permissions import ANY_ROLE, requires_role
+from monitoring.selectors.home import open_alerts_of, today_of
+
+ALERTS_SHOWN = 10
+
+
+@requires_role(ANY_ROLE)
+def home(request: HttpRequest) -> HttpResponse:
+    """Results and classes today, open alerts, and the curve of the first cohort. For everybody with a role."""
+    now = clock.now()
+    alerts = open_alerts_of(request.user)
+    publication = (
+        CohortPublication.objects.filter(cohort__is_active=True)
+        .select_related("cohort", "snapshot")
+        .order_by("cohort__slug")
+        .first()
+    )
+    latest_run = CohortRun.objects.filter(cohort=publication.cohort).order_by("-started_at").first() if publication else None
+    return render(
+        request,
+        "home.html",
+        {
+            "now": now,
+            "today": today_of(request.user, now),
+            "alerts": alerts[:ALERTS_SHOWN],
+            "alert_count": alerts.count(),
+            "publication": publication,
+            "curve": curve_of(publication.snapshot.figures) if publication else None,
+            "failed_run": latest_run if latest_run and latest_run.ok is False else None,
+        },
+    )

@@ -1,0 +1,194 @@
+"""Everything on one machine under one supervisor: `make run`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import environ
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from monitoring.models import Patient
+from monitoring.services.demo import demo_logins_path
+
+READY_SECONDS = 90
+STOP_SECONDS = 20
+FIRST_RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Child:
+    """One process of the service, started again when it ends."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause_seconds: float = FIRST_RESTART_SECONDS
+    not_before: float = field(default=0.0)
+
+    def start(self, environment: dict[str, str]) -> None:
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            env=environment,
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C reaches the supervisor only, which stops its children in order
+            preexec_fn=_end_with_parent,
+        )
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the supervisor dies, so that a killed one leaves nothing on its port."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """Somebody asked the supervisor to end."""
+
+
+class Command(BaseCommand):
+    help = "Migrate, load the demo into an empty database, and run web, workers and beat under one supervisor."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        environment = environ.Env()
+        bind, port = environment.str("BIND", default="127.0.0.1"), environment.int("PORT", default=8000)
+        _check_port(bind, port)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _stop)
+        children: list[Child] = []
+        try:
+            self._prepare()
+            children = _children(bind, port)
+            child_environment = {**os.environ, "DATABASE_ROLE": "cml_app", "REMAP_SIGTERM": "SIGQUIT"}
+            for child in children:
+                child.start(child_environment)
+            self._wait_until_ready(bind, port, children)
+            if not Patient.objects.exists():
+                self._say("Loading the synthetic demo …")
+                subprocess.run([sys.executable, "manage.py", "load_demo"], env=child_environment, cwd=settings.BASE_DIR, check=True)
+            self._welcome()
+            self._watch(children, child_environment)
+        except Stopped:
+            self._say("Stopping …")
+        finally:
+            _stop_all(children)
+
+    def _say(self, text: str) -> None:
+        self.stderr.write(text, style_func=lambda line: line)
+        self.stderr.flush()
+
+    def _prepare(self) -> None:
+        self._say("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", verbosity=0, interactive=False)
+
+    def _wait_until_ready(self, bind: str, port: int, children: list[Child]) -> None:
+        self._say("Starting web, workers and beat …")
+        host = "127.0.0.1" if bind in ("0.0.0.0", "::") else bind
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"http://{host}:{port}/livez", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+            web = children[0].process
+            if web is not None and web.poll() is not None:
+                raise CommandError("the web process ended at once; its message stands above", returncode=3)
+        raise CommandError(f"the web process did not answer within {READY_SECONDS} s", returncode=3)
+
+    def _welcome(self) -> None:
+        self.stdout.write(f"\nReady: {settings.PUBLIC_URL}/\n")
+        if demo_logins_path().exists():
+            self.stdout.write(f"Demo log-ins ({demo_logins_path()}):\n{demo_logins_path().read_text(encoding='utf-8')}")
+        self.stdout.write("Ctrl-C stops everything; the data is kept.\n")
+        self.stdout.flush()
+
+    def _watch(self, children: list[Child], environment: dict[str, str]) -> None:
+        while True:
+            for child in children:
+                self._tend(child, environment)
+            time.sleep(0.5)
+
+    def _tend(self, child: Child, environment: dict[str, str]) -> None:
+        """Start a child again that ended, with growing pauses while it keeps ending at once."""
+        now = time.monotonic()
+        if child.process is not None and child.process.poll() is not None:
+            steady = now - child.started_at > STEADY_SECONDS
+            child.pause_seconds = FIRST_RESTART_SECONDS if steady else min(child.pause_seconds * 2, LONGEST_RESTART_SECONDS)
+            child.not_before = now + child.pause_seconds
+            self._say(f"{child.name} ended ({child.process.returncode}); starting it again in {child.pause_seconds:.0f} s")
+            child.process = None
+        if child.process is None and now >= child.not_before:
+            child.start(environment)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+def _check_port(bind: str, port: int) -> None:
+    if not 0 < port < 65536:
+        raise CommandError(f"PORT={port} is no port; choose one from 1 to 65535", returncode=2)
+    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind, port))
+        except PermissionError:
+            raise CommandError(f"port {port} needs privileges; choose another: PORT=8000 make run", returncode=3) from None
+        except OSError as problem:
+            raise CommandError(
+                f"{bind}:{port} cannot be used ({problem.strerror}); is the service running already? "
+                f"Choose another port: PORT={port + 1} make run",
+                returncode=3,
+            ) from None
+
+
+def _children(bind: str, port: int) -> list[Child]:
+    host = f"[{bind}]" if ":" in bind else bind
+    worker = [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "worker", "--without-gossip", "--without-mingle",
+              "--concurrency", "1", "--loglevel", "WARNING"]  # fmt: skip
+    return [
+        Child("web", [
+            sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{host}:{port}", "--workers", "2", "--threads", "4",
+            "--max-requests", "5000", "--max-requests-jitter", "500", "--log-level", "warning",
+        ]),
+        Child("worker classify", [*worker, "--queues", "classify", "--hostname", "classify@%h"]),
+        Child("worker bulk", [*worker, "--queues", "import,stats,housekeeping", "--hostname", "bulk@%h"]),
+        Child("beat", [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "beat", "--loglevel", "WARNING", "--pidfile="]),
+    ]  # fmt: skip
+
+
+def _stop_all(children: list[Child]) -> None:
+    for child in children:
+        if child.process is not None and child.process.poll() is None:
+            child.process.terminate()
+    until = time.monotonic() + STOP_SECONDS
+    for child in children:
+        if child.process is None:
+            continue
+        try:
+            child.process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()

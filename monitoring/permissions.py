@@ -1,0 +1,43 @@
+"""Who may do what: roles per centre, today. Deny is the default; every page names what it needs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Now, TruncDate
+from django.http import HttpRequest, HttpResponseBase
+
+from monitoring.models import Membership, Role
+
+ANY_ROLE: tuple[Role, ...] = tuple(Role)
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
+    """The roles that a person has today in any centre."""
+    if not user.is_authenticated or not user.is_active:
+        return frozenset()
+    return frozenset(
+        Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk).values_list("role", flat=True)
+    )
+
+
+def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
+    """Let a view be seen only by people who have one of these roles in some centre today."""
+    wanted = frozenset(role.value for role in roles)
+
+    def decorate(view: View[P]) -> View[P]:
+        @functools.wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not wanted & roles_of(request.user):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate

@@ -1,0 +1,66 @@
+"""What the first page shows: today's results, what is owed, and the open alerts of a person's centres."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Min, QuerySet
+from django.utils.functional import Promise
+
+from monitoring.models import Alert, ClassificationRequest, Patient, PcrResult, ResponseAssessment
+from monitoring.models.choices import RESPONSE_CLASS
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """How many of today's results have a class."""
+
+    code: str
+    label: str | Promise
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Results recorded today, their classes, and what still waits for one."""
+
+    recorded: int
+    classes: Sequence[ClassCount]
+    waiting_patients: int
+    oldest_waiting_seconds: int | None
+
+
+def today_of(user: AbstractBaseUser | AnonymousUser, now: dt.datetime) -> Today:
+    """Counts of the results recorded since midnight UTC for patients this person may see."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    patients = Patient.objects.visible_to(user)
+    recorded = PcrResult.objects.filter(patient__in=patients, recorded_at__gte=midnight)
+    classes = dict(
+        ResponseAssessment.objects.filter(result__in=recorded, superseded_at__isnull=True)
+        .values_list("response_class")
+        .annotate(count=Count("pk"))
+    )
+    owed = ClassificationRequest.objects.filter(patient__in=patients).aggregate(
+        patients=Count("patient_id", distinct=True), oldest=Min("requested_at")
+    )
+    return Today(
+        recorded=recorded.count(),
+        classes=[ClassCount(code, label, classes[code]) for code, label in RESPONSE_CLASS if code in classes],
+        waiting_patients=owed["patients"],
+        oldest_waiting_seconds=int((now - owed["oldest"]).total_seconds()) if owed["oldest"] else None,
+    )
+
+
+def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
+    """Open alerts that this person may see, newest first; what belongs to a hand-over is told by the hand-over."""
+    centres = Patient.objects.visible_to(user).values("centre_id")
+    return (
+        Alert.objects.live()
+        .filter(centre__in=centres, hand_over__isnull=True)
+        .select_related("patient", "centre")
+        .annotate(handed_over_count=Count("handed_over"))
+        .order_by("-opened_at", "-pk")
+    )

@@ -1,0 +1,97 @@
+"""The self-audit: replay every patient and compare with what stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from monitoring.domain.history import AlertKind, Replay, replay
+from monitoring.models import Alert, Patient, TfrEpisode
+from monitoring.models.alerts import LIVE_STATES
+from monitoring.selectors.series import load_series
+from monitoring.services.alerts import BY_A_PERSON, alert_public_id
+from monitoring.services.classification import (
+    EPISODE_COLUMNS,
+    VOID,
+    assessment_values,
+    current_assessments,
+    episode_rows,
+    standing_events,
+)
+
+BATCH_PATIENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One difference between the replay and what is stored, of one patient."""
+
+    patient: str
+    what: str
+
+
+def check_ledger() -> Iterator[Discrepancy]:
+    """Every difference between replays and stored classes, events, episodes and alerts, patient by patient."""
+    ids = list(Patient.objects.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), BATCH_PATIENTS):
+        yield from _check_batch(ids[start : start + BATCH_PATIENTS])
+
+
+def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
+    loaded = load_series(ids)
+    classes = current_assessments(ids)
+    events = standing_events(ids)
+    episodes: dict[int, dict[str, TfrEpisode]] = {pk: {} for pk in ids}
+    for episode in TfrEpisode.objects.filter(patient_id__in=ids).exclude(state=VOID):
+        episodes[episode.patient_id][episode.subject_key] = episode
+    alerts: dict[int, list[Alert]] = {pk: [] for pk in ids}
+    for alert in Alert.objects.filter(patient_id__in=ids):
+        alerts[alert.patient_id or 0].append(alert)
+    owner = {item.id: pk for pk, one in loaded.items() for item in one.series.results}
+    orphans = [result_id for result_id in classes if result_id not in owner]
+    if orphans:
+        yield Discrepancy("-", f"{len(orphans)} classes stand for results that no longer do, first id {orphans[0]}")
+    for pk, one in loaded.items():
+        said = replay(one.series)
+        name = f"{one.patient.centre.code}/{one.patient.patient_id}"
+        for item in said.assessed:
+            wanted = assessment_values(item, one.factors[item.result.id], said.rule_version)
+            found = classes.get(item.result.id)
+            if found is None:
+                yield Discrepancy(name, f"result {item.result.key} has no class")
+            elif found[1] != wanted:
+                yield Discrepancy(name, f"result {item.result.key}: stored {found[1][:3]}, replay says {wanted[:3]}")
+        for event in set(said.events) ^ events[pk].keys():
+            where = "is missing from" if event in said.events else "should not stand in"
+            yield Discrepancy(name, f"event {event.kind} on {event.on} {where} the ledger")
+        yield from _check_episodes(name, said, episodes[pk])
+        yield from _check_alerts(name, said, alerts[pk])
+
+
+def _check_episodes(name: str, said: Replay, stored: dict[str, TfrEpisode]) -> Iterator[Discrepancy]:
+    for row in episode_rows(said):
+        episode = stored.pop(row.subject_key, None)
+        if episode is None:
+            yield Discrepancy(name, f"episode {row.subject_key} is missing")
+        elif tuple(getattr(episode, column) for column in EPISODE_COLUMNS) != row.values:
+            yield Discrepancy(name, f"episode {row.subject_key} differs from the replay")
+    for subject_key in stored:
+        yield Discrepancy(name, f"episode {subject_key} should not stand")
+
+
+def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:
+    live = {(a.kind, a.subject_key): a for a in stored if a.state in LIVE_STATES}
+    acted = {a.public_id for a in stored if a.closing_reason.startswith(BY_A_PERSON)}
+    for intention in said.intentions:
+        alert = live.pop((intention.kind.value, intention.subject_key), None)
+        known = alert_public_id(intention.kind, intention.subject_key, intention.evidence_key) in acted
+        if intention.settled_by:
+            if alert is not None:
+                yield Discrepancy(name, f"alert {alert.kind} is open although {intention.settled_by} settled it")
+        elif alert is None and not known:
+            yield Discrepancy(name, f"alert {intention.kind} is missing")
+        elif alert is not None and alert.certainty != intention.certainty.value:
+            yield Discrepancy(name, f"alert {alert.kind} is {alert.certainty}, replay says {intention.certainty}")
+    for kind, _ in live:
+        if kind != AlertKind.HAND_OVER:
+            yield Discrepancy(name, f"alert {kind} should not stand")

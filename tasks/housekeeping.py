@@ -1,0 +1,29 @@
+"""Sweeps of periodic work that was missed: a beat that was down, a hint that was lost, a worker that was killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from celery import shared_task
+from django.conf import settings
+
+from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
+from monitoring import clock
+from monitoring.services.jobs import owed_slots
+from tasks.hints import RECOMPUTE_COHORT, publish
+from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
+
+GRACE = dt.timedelta(minutes=5)
+
+
+@shared_task(name="tasks.sweep_nightly_jobs")
+def sweep_nightly_jobs() -> int:
+    """Hint again for slots of the last night that nobody is working on; write the slot if beat missed it."""
+    now = clock.now()
+    slot = latest_nightly_slot(now, settings.NIGHTLY_HOUR, settings.NIGHTLY_MINUTE)
+    if GRACE < now - slot < NIGHTLY_CATCH_UP:
+        owe_night(slot)
+    owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
+    for run in owed:
+        publish(RECOMPUTE_COHORT, run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
+    return len(owed)
