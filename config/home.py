@@ -23,7 +23,9 @@ def home(request: HttpRequest) -> HttpResponse:
         .order_by("cohort__slug")
         .first()
     )
-    latest_run = CohortRun.objects.filter(cohort=publication.cohort).order_by("-started_at").first() if publication else None
+    latest_run = (
+        CohortRun.objects.filter(cohort=publication.cohort).order_by("-started_at").first() if publication else None
+    )
     return render(
         request,
         "home.html",

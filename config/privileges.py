@@ -44,7 +44,7 @@ def grant_after_migrate(*, using: str, **_: Any) -> None:
             cursor.execute(f"grant select on all tables in schema public to {APP_ROLE}, {WATCHDOG_ROLE}")
             cursor.execute(f"grant insert, update on all tables in schema public to {APP_ROLE}")
             cursor.execute(f"grant usage, select on all sequences in schema public to {APP_ROLE}")
-            cursor.execute(f"revoke select on monitoring_patientidentity from {WATCHDOG_ROLE}")
+            cursor.execute(f"revoke select on monitoring_patientidentity from {WATCHDOG_ROLE}")  # noqa: S608  # our own names
             for table in tables:
                 if table in APPEND_ONLY or (table.endswith("event") and table.startswith(("monitoring_", "cohorts_"))):
                     cursor.execute(f"revoke update on {table} from {APP_ROLE}")

@@ -24,7 +24,9 @@ def required(name: str, hint: str) -> str:
 
 
 def a_secret(name: str) -> str:
-    value = required(name, f"Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))', then export {name}=…")
+    value = required(
+        name, f"Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))', then export {name}=…"
+    )
     if len(value) < 32:
         raise ImproperlyConfigured(f"{name} has {len(value)} characters; at least 32 are needed.")
     return value
@@ -36,7 +38,9 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
 SECRET_KEY = a_secret("SECRET_KEY")
 IDENTITY_KEY = a_secret("IDENTITY_KEY")
 DEBUG = False
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{env.str('BIND', default='127.0.0.1')}:{env.str('PORT', default='8000')}")
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", default=f"http://{env.str('BIND', default='127.0.0.1')}:{env.str('PORT', default='8000')}"
+)
 if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
     raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; it must look like https://monitoring.example.org")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"])
@@ -48,7 +52,9 @@ try:
     if not (0 <= NIGHTLY_HOUR < 24 and 0 <= NIGHTLY_MINUTE < 60):
         raise ValueError
 except ValueError as problem:
-    raise ImproperlyConfigured(f"NIGHTLY_AT_UTC is {NIGHTLY_AT_UTC!r}; write hours and minutes, such as 02:00") from problem
+    raise ImproperlyConfigured(
+        f"NIGHTLY_AT_UTC is {NIGHTLY_AT_UTC!r}; write hours and minutes, such as 02:00"
+    ) from problem
 
 # --- database and broker ---------------------------------------------------------------------------------------------
 
@@ -70,7 +76,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = required("REDIS_URL", "Name a Redis: redis://host:6379/0")
 if urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
-    raise ImproperlyConfigured(f"REDIS_URL starts with {urlsplit(REDIS_URL).scheme!r}; use redis://, rediss:// or unix://")
+    raise ImproperlyConfigured(
+        f"REDIS_URL starts with {urlsplit(REDIS_URL).scheme!r}; use redis://, rediss:// or unix://"
+    )
 
 # --- application ---------------------------------------------------------------------------------------------------
 

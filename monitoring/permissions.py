@@ -32,12 +32,12 @@ def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
     wanted = frozenset(role.value for role in roles)
 
     def decorate(view: View[P]) -> View[P]:
-        @functools.wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not wanted & roles_of(request.user):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
+        functools.update_wrapper(guarded, view)
         return guarded
 
     return decorate

@@ -1,4 +1,4 @@
-"""Print the lines of requirements-dev.lock that pin the embedded servers, so that `make run` installs nothing else of it."""
+"""Print the pins of the embedded servers from requirements-dev.lock: `make run` installs nothing else of it."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Translations without gettext on the machine: `update` gathers texts and compiles, `check` fails on anything missing."""
+"""Translations without gettext: `update` gathers texts and compiles, `check` fails on anything missing."""
 
 from __future__ import annotations
 

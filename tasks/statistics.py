@@ -25,9 +25,7 @@ def recompute_all_cohorts() -> int:
     return len(slugs)
 
 
-@shared_task(
-    name=RECOMPUTE_COHORT, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS
-)
+@shared_task(name=RECOMPUTE_COHORT, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
 def recompute_cohort(slug: str, slot: str) -> bool:
     """Recompute one cohort for one slot, if nobody else has; returns whether this call did it."""
     return run_night(slug, dt.datetime.fromisoformat(slot), lease_seconds=STATS_TIME_LIMIT_SECONDS + 120)

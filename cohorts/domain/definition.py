@@ -127,9 +127,23 @@ class _Reader:
         if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", slug):
             self.problems.append(f"slug {slug!r}: use small letters, digits and hyphens, 60 at most")
         title = self._text("title", top.get("title", slug))
-        include = self._object("include", top.get("include", {}), ("stop_reason", "stopped_on", *CATEGORIES, *AGES, "tki_months", "dmr_months")) or {}
+        include = (
+            self._object(
+                "include",
+                top.get("include", {}),
+                ("stop_reason", "stopped_on", *CATEGORIES, *AGES, "tki_months", "dmr_months"),
+            )
+            or {}
+        )
         at_stop = self._object("at_stop", top.get("at_stop", {}), ("min_class", "window_days")) or {}
-        rule = self._object("event_rule", top.get("event_rule", {}), ("n_consecutive", "date_of_event", "max_gap_days", "restart_confirms")) or {}
+        rule = (
+            self._object(
+                "event_rule",
+                top.get("event_rule", {}),
+                ("n_consecutive", "date_of_event", "max_gap_days", "restart_confirms"),
+            )
+            or {}
+        )
         dmr = self._object("dmr", top.get("dmr", {}), ("level", "run", "max_dips", "max_gap_days")) or {}
         confidence = self._object("confidence", top.get("confidence", {}), ("transform", "level")) or {}
         stopped_from, stopped_to = self._period(include.get("stopped_on"))
@@ -249,6 +263,7 @@ class _Reader:
             cut = self._whole(f"{place}.cut", found.get("cut"), 1)
             if cut is not None and name in CATEGORIES:
                 self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
+                cut = None
             default_id = name if cut is None else f"{name}_{cut}"
             factor_id = self._text(f"{place}.id", found.get("id", default_id))
             if any(f.id == factor_id for f in factors):

@@ -174,7 +174,9 @@ def _univariate_terms(factor: Factor, known: Sequence[Member], model: CoxModel |
     """One term for a cut or a number; a list of terms for a category of more than two levels."""
     if model is None:
         return None
-    terms = [{**label, **dataclasses.asdict(t)} for label, t in zip(_columns(factor, known).labels, model.terms, strict=True)]
+    terms = [
+        {**label, **dataclasses.asdict(t)} for label, t in zip(_columns(factor, known).labels, model.terms, strict=True)
+    ]
     return terms[0] if len(terms) == 1 else terms
 
 
@@ -212,7 +214,9 @@ def _columns(factor: Factor, members: Sequence[Member]) -> _Columns:
     )
 
 
-def _fit(factors: Sequence[Factor], members: Sequence[Member], definition: Definition) -> tuple[CoxModel | None, list[str]]:
+def _fit(
+    factors: Sequence[Factor], members: Sequence[Member], definition: Definition
+) -> tuple[CoxModel | None, list[str]]:
     columns = [column for factor in factors for column in _columns(factor, members).values]
     try:
         model = survival.cox([_observed(m) for m in members], columns, level=definition.level)
@@ -302,7 +306,12 @@ def _test(model: CoxModel | None, name: str) -> dict[str, Any] | None:
 def quartiles(values: Iterable[float | None]) -> dict[str, Any]:
     """Median and quartiles by (n + 1)p, the rule of the laboratory's statistics package."""
     known = sorted(v for v in values if v is not None)
-    return {"n": len(known), "median": _quantile(known, 0.5), "q1": _quantile(known, 0.25), "q3": _quantile(known, 0.75)}
+    return {
+        "n": len(known),
+        "median": _quantile(known, 0.5),
+        "q1": _quantile(known, 0.25),
+        "q3": _quantile(known, 0.75),
+    }
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -164,7 +164,11 @@ class Member:
 
     def _duration(self, name: str) -> Duration | None:
         assert name in DURATIONS
-        found: Duration | None = {"dmr_months": self.dmr, "tki_months": self.tki, "time_to_dmr_months": self.time_to_dmr}[name]
+        found: Duration | None = {
+            "dmr_months": self.dmr,
+            "tki_months": self.tki,
+            "time_to_dmr_months": self.time_to_dmr,
+        }[name]
         return found
 
 

@@ -142,9 +142,7 @@ def kaplan_meier(observed: Sequence[Observed], *, transform: str, level: float) 
     return tuple(points)
 
 
-def interval(
-    estimate: float, greenwood: float, *, transform: str, level: float
-) -> tuple[float | None, float | None]:
+def interval(estimate: float, greenwood: float, *, transform: str, level: float) -> tuple[float | None, float | None]:
     """Limits of a survival probability from Greenwood's sum, on the named scale; none at 0, both 1 at 1 without events."""
     if estimate <= 0 or math.isinf(greenwood):
         return None, None

@@ -50,9 +50,7 @@ def curve_of(figures: dict[str, Any]) -> Curve | None:
             "step_months": step,
             "words": {
                 "curve": _("Kaplan-Meier estimate"),
-                "band": _("95 % interval")
-                if figures["kaplan_meier"]["level"] == 0.95
-                else _("interval"),
+                "band": _("95 % interval") if figures["kaplan_meier"]["level"] == 0.95 else _("interval"),
                 "censored": _("censored"),
                 "months": _("months since the stop"),
                 "at_risk": _("at risk"),
@@ -63,7 +61,7 @@ def curve_of(figures: dict[str, Any]) -> Curve | None:
 
 
 def _months(point: dict[str, Any]) -> float:
-    return round(point["days"] / DAYS_PER_MONTH, 3)
+    return round(float(point["days"]) / DAYS_PER_MONTH, 3)
 
 
 def _risk_row(points: list[dict[str, Any]], months: int) -> RiskRow:

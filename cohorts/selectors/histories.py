@@ -96,7 +96,9 @@ def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> dict[int, 
         "result__laboratory__code", "result__accession_number", "result__version", "result__collected_precision",
     )  # fmt: skip
     points: dict[int, list[TimePoint]] = defaultdict(list)
-    for patient_id, on, response_class, percent, flags, laboratory, accession, version, precision in rows.iterator(5000):
+    for patient_id, on, response_class, percent, flags, laboratory, accession, version, precision in rows.iterator(
+        5000
+    ):
         points[patient_id].append(
             TimePoint(
                 on, ResponseClass(response_class), percent, Flag.LOW_CONTROL in flags.split(";"),

@@ -33,5 +33,7 @@ def run_night(slug: str, slot: dt.datetime, *, lease_seconds: int) -> bool:
     # lifelines takes seconds to load, so the module that needs it is loaded where the work is done.
     recompute = importlib.import_module("cohorts.services.recompute").recompute
     run = recompute(cohort)
-    finish(claimed, ok=bool(run.ok), detail=run.error or ("unchanged" if run.unchanged else "published"), now=clock.now())
+    finish(
+        claimed, ok=bool(run.ok), detail=run.error or ("unchanged" if run.unchanged else "published"), now=clock.now()
+    )
     return True

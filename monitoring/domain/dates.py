@@ -43,6 +43,10 @@ class PartialDate:
             return self.on.replace(day=calendar.monthrange(self.on.year, self.on.month)[1])
         return self.on
 
+    def __str__(self) -> str:
+        length = {Precision.YEAR: 4, Precision.MONTH: 7, Precision.DAY: 10}[self.precision]
+        return self.on.isoformat()[:length]
+
     def within(self, earliest: date | None = None, latest: date | None = None) -> PartialDate:
         """The same date moved into a known order, as far as its precision leaves room for it."""
         on = self.on
@@ -119,5 +123,8 @@ class Duration:
         if not self.uncertain_days:
             return answer
         slack = dt.timedelta(days=self.uncertain_days)
-        certain = (add_months(self.start, months) <= self.end - slack, add_months(self.start, months) <= self.end + slack)
+        certain = (
+            add_months(self.start, months) <= self.end - slack,
+            add_months(self.start, months) <= self.end + slack,
+        )
         return answer if certain[0] == certain[1] else None

@@ -176,7 +176,9 @@ def response_before_stop(
     before = [p for p in points if p.on <= stopped_on]
     first_own = next((p for p in before if p.response_class.at_least(rule.level)), None)
     starts_deep = bool(before) and before[0].response_class.at_least(rule.level)
-    elsewhere = reached_elsewhere_on if before and reached_elsewhere_on and reached_elsewhere_on < before[0].on else None
+    elsewhere = (
+        reached_elsewhere_on if before and reached_elsewhere_on and reached_elsewhere_on < before[0].on else None
+    )
     left_censored = (
         starts_deep
         and reached_elsewhere_on is None
@@ -191,7 +193,9 @@ def response_before_stop(
         run_start = first_on
     return ResponseBeforeStop(
         first_dmr_on=first_on,
-        time_to_dmr=Duration(first_tki_on, first_on) if first_on and first_tki_on and first_on >= first_tki_on else None,
+        time_to_dmr=Duration(first_tki_on, first_on)
+        if first_on and first_tki_on and first_on >= first_tki_on
+        else None,
         dmr=Duration(run_start, stopped_on) if run_start else None,
         left_censored=left_censored,
     )
@@ -230,4 +234,3 @@ def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None
     if not spans:
         return None
     return Duration(stopped_on - sum(((end - start) for start, end in spans), dt.timedelta()), stopped_on)
-

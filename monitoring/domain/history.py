@@ -262,7 +262,4 @@ def _on_treatment_intentions(series: Series, points: Sequence[TimePoint]) -> Ite
         if course is None:
             return
         kind, subject = AlertKind.LOSS_OF_MMR_ON_TREATMENT, subject_of(series, course)
-    yield Intention(
-        kind, subject, Certainty.SUSPECTED, first_above.key, first_above.on, first_above.is_percent
-    )
-
+    yield Intention(kind, subject, Certainty.SUSPECTED, first_above.key, first_above.on, first_above.is_percent)

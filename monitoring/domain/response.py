@@ -47,12 +47,9 @@ class Flag(StrEnum):
     IMPUTED_DATE = "IMPUTED_DATE"
 
 
-FLAG_ORDER = {flag: position for position, flag in enumerate(Flag)}
-
-
 def flags_text(flags: frozenset[Flag]) -> str:
     """Flags as files write them: fixed order, separated by semicolons."""
-    return ";".join(sorted(flags, key=FLAG_ORDER.__getitem__))
+    return ";".join(flag.value for flag in Flag if flag in flags)
 
 
 class Transcript(StrEnum):
@@ -368,9 +365,7 @@ def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
     )
 
 
-def _counted_replicates(
-    m: Measurement, control: _Control, rules: ResponseRules
-) -> tuple[tuple[Reading, ...], bool]:
+def _counted_replicates(m: Measurement, control: _Control, rules: ResponseRules) -> tuple[tuple[Reading, ...], bool]:
     """Which replicates make the value, and whether a positive failed one forced all of them in.
 
     A failed replicate that is undetected is dropped. A failed one that is detected is dropped only where the class

@@ -138,9 +138,7 @@ class Assessed:
     def counts(self) -> bool:
         """Whether statistics, DMR runs and sampling slots may rest on it."""
         return (
-            self.score.response_class.is_evaluable
-            and not self.result.is_preliminary
-            and not self.result.is_bone_marrow
+            self.score.response_class.is_evaluable and not self.result.is_preliminary and not self.result.is_bone_marrow
         )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError
 
 from monitoring import clock
@@ -73,7 +73,7 @@ def load_file(
     kind: str,
     path: Path,
     *,
-    by: AbstractUser,
+    by: User,
     amend_reason: str = "",
     dry_run: bool = False,
     errors: IO[str] | None = None,
@@ -103,7 +103,7 @@ def load_file(
     return outcome
 
 
-def _begin(kind: str, path: Path, rows: int, by: AbstractUser) -> ImportRun:
+def _begin(kind: str, path: Path, rows: int, by: User) -> ImportRun:
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return ImportRun.objects.create(kind=kind, file_name=path.name[:255], sha256=digest, by=by, rows=rows)
@@ -131,7 +131,7 @@ def _load_chunk(
     chunk: Sequence[list[TableRow]],
     outcome: Outcome,
     *,
-    by: AbstractUser,
+    by: User,
     amend_reason: str,
     dry_run: bool,
 ) -> list[tuple[int, str, str, str]]:
@@ -150,9 +150,7 @@ def _load_chunk(
         outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
     for attempt in range(3):
         try:
-            verdicts = record(
-                parsed, by=by, now=clock.now(), amend_reason=amend_reason, bulk=True, dry_run=dry_run
-            )
+            verdicts = record(parsed, by=by, now=clock.now(), amend_reason=amend_reason, bulk=True, dry_run=dry_run)
             break
         except IntegrityError:  # another import stored some of these rows meanwhile: judge again against them
             if attempt == 2:
@@ -172,7 +170,9 @@ def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -
     refusals = [(problem.line, cell.column, cell.value, cell.reason)]
     for row in rows:
         if row.line != problem.line:
-            reason = f"line {problem.line} of the same accession was refused, and a result is stored whole or not at all"
+            reason = (
+                f"line {problem.line} of the same accession was refused, and a result is stored whole or not at all"
+            )
             refusals.append((row.line, "accession_number", row.cells.get("accession_number", ""), reason))
     return refusals
 

@@ -97,7 +97,9 @@ class Cells:
         except ValueError:
             raise CellProblem(column, value, "write date and time as 2025-03-10T08:30") from None
         if len(value) <= 10:
-            raise CellProblem(column, value, "the time is missing; write it as 2025-03-10T08:30, or use the date column")
+            raise CellProblem(
+                column, value, "the time is missing; write it as 2025-03-10T08:30, or use the date column"
+            )
         return found.replace(tzinfo=zone) if found.tzinfo is None else found
 
     def number(

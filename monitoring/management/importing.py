@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from monitoring.intake.loading import Outcome, load_file
@@ -60,13 +60,13 @@ class ImportCommand(DoorCommand):
         self.tell(f"{prefix}{outcome.rows} rows read; records: {counts or 'none'}")
 
 
-def _actor(username: str) -> AbstractUser:
+def _actor(username: str) -> User:
     if username == IMPORT_ACTOR:
         return system_actor(IMPORT_ACTOR)
     user = get_user_model().objects.filter(username=username).first()
     if user is None:
         raise CommandError(f"--by {username}: there is no such user", returncode=2)
-    return user  # type: ignore[return-value]  # the user model is Django's own
+    return user
 
 
 def _writable(path: Path) -> IO[str]:

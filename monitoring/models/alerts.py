@@ -7,8 +7,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
-from monitoring.models.fields import NumberField
 from monitoring.models.centres import Centre
+from monitoring.models.fields import NumberField
 from monitoring.models.patients import Patient
 from monitoring.models.results import PcrResult
 

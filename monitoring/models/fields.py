@@ -6,7 +6,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-class NumberField(models.DecimalField):
+class NumberField(models.DecimalField):  # type: ignore[type-arg]  # cannot be subscripted at run time
     """PostgreSQL's unconstrained ``numeric``: keeps every digit, and the printed zeros at the end, as given."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -79,7 +79,9 @@ class PcrResult(models.Model):
             ),
             models.CheckConstraint(condition=Q(is_comparator__in=["<", "=", ">"]), name="result_comparator_known"),
             models.CheckConstraint(condition=Q(specimen__in=["PB", "BM"]), name="result_specimen_known"),
-            models.CheckConstraint(condition=_between("is_percent", 0, PERCENT_LIMIT, inclusive=False), name="result_is_percent"),
+            models.CheckConstraint(
+                condition=_between("is_percent", 0, PERCENT_LIMIT, inclusive=False), name="result_is_percent"
+            ),
             models.CheckConstraint(condition=_between("mr_value", -3, 10), name="result_mr_value"),
             models.CheckConstraint(
                 condition=_between("conversion_factor", 0, FACTOR_LIMIT, inclusive=False), name="result_factor_positive"
@@ -111,7 +113,8 @@ class Replicate(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["result", "number"], name="replicate_once"),
             models.CheckConstraint(
-                condition=_between("bcr_abl1_copies", 0, COPIES_LIMIT, inclusive=False), name="replicate_copies_positive"
+                condition=_between("bcr_abl1_copies", 0, COPIES_LIMIT, inclusive=False),
+                name="replicate_copies_positive",
             ),
             models.CheckConstraint(
                 condition=_between("control_gene_copies", 0, COPIES_LIMIT), name="replicate_control_not_negative"

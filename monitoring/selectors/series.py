@@ -55,7 +55,9 @@ def report_of(values: dict[str, Any], replicates: tuple[ReplicateReport, ...], l
         centre="",
         collected=PartialDate(values["collected_on"], Precision(values["collected_precision"])),
         replicates=replicates,
-        **{name: values[name] for name in REPORT_COLUMNS if not name.startswith("collected_") or name == "collected_at"},
+        **{
+            name: values[name] for name in REPORT_COLUMNS if not name.startswith("collected_") or name == "collected_at"
+        },
     )
 
 
@@ -182,4 +184,3 @@ def _load_results(
             )
         )
     return results, factors
-

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 
 import pghistory
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 
 IMPORT_ACTOR = "import"
 CLASSIFIER_ACTOR = "classifier"
 
 
-def system_actor(name: str) -> AbstractUser:
+def system_actor(name: str) -> User:
     """The account of a part of the service; nobody can sign in with it."""
     user, created = get_user_model().objects.get_or_create(username=name, defaults={"is_active": False})
     if created:
         user.set_unusable_password()
         user.save(update_fields=["password"])
-    return user  # type: ignore[return-value]  # the user model is Django's own
+    return user
 
 
 @contextlib.contextmanager

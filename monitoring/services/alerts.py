@@ -60,9 +60,7 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
     for alert in live.values():
         changes.end(alert, AlertState.WITHDRAWN, "the evidence no longer holds")
     Alert.objects.bulk_create(changes.opened)
-    Alert.objects.bulk_update(
-        changes.changed, ["state", "closed_at", "closing_reason", *_VALUE_FIELDS], batch_size=500
-    )
+    Alert.objects.bulk_update(changes.changed, ["state", "closed_at", "closing_reason", *_VALUE_FIELDS], batch_size=500)
     _close_empty_hand_overs({a.hand_over_id for a in changes.changed if a.hand_over_id}, now)
 
 

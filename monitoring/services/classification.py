@@ -46,7 +46,10 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime) -> int:
     """
     with transaction.atomic(), recorded_as(CLASSIFIER_ACTOR):
         locked = list(
-            Patient.objects.filter(pk__in=patient_ids).order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+            Patient.objects.filter(pk__in=patient_ids)
+            .order_by("pk")
+            .select_for_update(no_key=True)
+            .values_list("pk", flat=True)
         )
         # Read the requests before the series: a row that is committed later brings a request of its own.
         paid = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
@@ -237,10 +240,13 @@ def episode_rows(said: Replay) -> list[EpisodeRow]:
 
 def _store_episodes(replays: dict[int, Replay]) -> None:
     standing = {e.subject_key: e for e in TfrEpisode.objects.filter(patient_id__in=list(replays))}
-    fresh, changed = [], []
+    fresh: list[TfrEpisode] = []
+    changed: list[TfrEpisode] = []
     for patient_id, said in replays.items():
         for row in episode_rows(said):
-            episode = standing.pop(row.subject_key, None) or TfrEpisode(patient_id=patient_id, subject_key=row.subject_key)
+            episode = standing.pop(row.subject_key, None) or TfrEpisode(
+                patient_id=patient_id, subject_key=row.subject_key
+            )
             wanted = (*row.values, row.loss_result_id, said.rule_version)
             if episode.pk and wanted == tuple(getattr(episode, name) for name in _EPISODE_FIELDS):
                 continue
@@ -256,4 +262,3 @@ def _store_episodes(replays: dict[int, Replay]) -> None:
 
 
 _EPISODE_FIELDS = [*EPISODE_COLUMNS, "loss_result_id", "rule_version"]
-

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser, Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
 from monitoring import clock
@@ -58,7 +58,7 @@ def make_demo_users(say: Callable[[str], None] = lambda text: None) -> None:
     say(f"demo log-ins: {demo_logins_path()}")
 
 
-def _fresh_token(user: AbstractUser) -> str:
+def _fresh_token(user: User) -> str:
     ApiToken.objects.filter(user=user, revoked_at__isnull=True).update(revoked_at=clock.now())
     return create_token(user)
 

@@ -56,7 +56,7 @@ def hospital_numbers_taken(numbers: set[str], centres: Iterable[Centre]) -> dict
     wanted = {blind_index(number): number for number in numbers if number}
     rows = PatientIdentity.objects.filter(centre__in=[c.pk for c in centres if c.pk], hospital_number_index__in=wanted)
     return {
-        (code, wanted[bytes(index)]): patient_id
+        (code, wanted[bytes(index or b"")]): patient_id
         for code, index, patient_id in rows.values_list("centre__code", "hospital_number_index", "patient__patient_id")
     }
 

@@ -44,7 +44,7 @@ def owed_slots(prefix: str, *, now: dt.datetime, since: dt.timedelta) -> list[Jo
     """Slots that nobody is working on: never claimed, or claimed by something that died."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     return list(
-        JobRun.objects.filter(free, job__startswith=prefix, finished_at__isnull=True, slot_at__gte=now - since).order_by(
-            "slot_at", "job"
-        )
+        JobRun.objects.filter(
+            free, job__startswith=prefix, finished_at__isnull=True, slot_at__gte=now - since
+        ).order_by("slot_at", "job")
     )

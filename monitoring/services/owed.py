@@ -14,7 +14,9 @@ def owe_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
     owed = sorted(set(patient_ids))
     if not owed:
         return
-    copy_rows(ClassificationRequest, ["patient_id", "bulk", "attempts", "last_error"], ((pk, bulk, 0, "") for pk in owed))
+    copy_rows(
+        ClassificationRequest, ["patient_id", "bulk", "attempts", "last_error"], ((pk, bulk, 0, "") for pk in owed)
+    )
     if bulk:
         hints.after_commit(hints.CLASSIFY_OWED)
     else:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import models, transaction
 
 from monitoring.domain.dates import PartialDate, Precision
@@ -68,7 +68,7 @@ class ObservationFacts:
 def record_patients(
     facts: Sequence[PatientFacts],
     *,
-    by: AbstractUser,
+    by: User,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
@@ -85,7 +85,9 @@ def record_patients(
         }
 
         def fresh(f: PatientFacts) -> Patient:
-            return Patient(centre=centres.get(f.centre) or Centre(code=f.centre), patient_id=f.patient_id, recorded_at=now)
+            return Patient(
+                centre=centres.get(f.centre) or Centre(code=f.centre), patient_id=f.patient_id, recorded_at=now
+            )
 
         numbers = hospital_numbers_taken({f.identity.hospital_number for f in facts}, centres.values())
 
@@ -116,7 +118,7 @@ def record_patients(
 def record_courses(
     facts: Sequence[CourseFacts],
     *,
-    by: AbstractUser,
+    by: User,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
@@ -145,7 +147,7 @@ def record_courses(
 def record_observations(
     facts: Sequence[ObservationFacts],
     *,
-    by: AbstractUser,
+    by: User,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
@@ -267,7 +269,12 @@ def _write(model: type[Row], outcome: _Outcome[Row]) -> None:
 
 
 def _patient_in_order(row: Patient) -> Problem | None:
-    if row.born_on and row.diagnosed_on and row.born_precision == row.diagnosed_precision == "day" and row.born_on > row.diagnosed_on:
+    if (
+        row.born_on
+        and row.diagnosed_on
+        and row.born_precision == row.diagnosed_precision == "day"
+        and row.born_on > row.diagnosed_on
+    ):
         return Problem("diagnosed_on", str(row.diagnosed_on), f"lies before the birth on {row.born_on}")
     return None
 

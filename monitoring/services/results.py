@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
@@ -51,7 +51,7 @@ def record_results(
     reports: Sequence[LaboratoryReport],
     *,
     patients: Sequence[Patient],
-    by: AbstractUser,
+    by: User,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
@@ -86,7 +86,7 @@ def record_results(
 
 
 def record_result(
-    report: LaboratoryReport, *, patient: Patient, by: AbstractUser, now: dt.datetime, amend_reason: str = ""
+    report: LaboratoryReport, *, patient: Patient, by: User, now: dt.datetime, amend_reason: str = ""
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
     try:
@@ -133,7 +133,9 @@ def _stored_versions(
 
 
 def _content(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
-    values: dict[str, Any] = {n: getattr(report, n) for n in REPORT_COLUMNS if hasattr(report, n) and n not in _NOT_CONTENT}
+    values: dict[str, Any] = {
+        n: getattr(report, n) for n in REPORT_COLUMNS if hasattr(report, n) and n not in _NOT_CONTENT
+    }
     values["collected_on"] = report.collected
     values["patient_id"] = patient_id
     values["replicates"] = report.replicates
@@ -160,7 +162,9 @@ def _outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) 
     if collected.earliest > now.date() + dt.timedelta(days=1):
         return refused("collected_on", collected.on, "this day has not come yet; check day, month and year")
     if patient.born_on is not None and patient.born_precision == "day" and collected.latest < patient.born_on:
-        return refused("collected_on", collected.on, f"the patient was born on {patient.born_on}; check the date or the id")
+        return refused(
+            "collected_on", collected.on, f"the patient was born on {patient.born_on}; check the date or the id"
+        )
     return None
 
 
@@ -181,17 +185,30 @@ def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[Stored
         return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
     if found.is_none and same_state:
         return Verdict(Action.UNCHANGED, id=newest.id)
-    if any(_difference(report, patient.pk, old).is_none and old.report.status == report.status for old in versions[:-1]):
+    if any(
+        _difference(report, patient.pk, old).is_none and old.report.status == report.status for old in versions[:-1]
+    ):
         return Verdict(Action.UNCHANGED, id=newest.id)  # an earlier version, sent again
     if report.status in _CORRECTING:
         return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
     if amend_reason:
         return Verdict(Action.AMENDED, id=newest.id)
     if found.contradicted:
-        return contradiction(found)
+        return contradiction(found, lambda name, value: _shown(name, value, patient))
     if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
         return refused("status", report.status, "this result was marked as entered in error; correct it with a reason")
     return Verdict(Action.COMPLETED, id=newest.id)  # fills what was empty, or preliminary becomes final
+
+
+def _shown(name: str, value: Any, patient: Patient) -> str:
+    """A stored or given value as a person at a door knows it."""
+    if name == "patient_id":
+        return patient.patient_id if value == patient.pk else "another patient"
+    if name == "replicates":
+        return "; ".join(
+            f"{'nd' if r.bcr_abl1_copies is None else r.bcr_abl1_copies}/{r.control_gene_copies}" for r in value
+        )
+    return str(value)
 
 
 def _reason_missing(report: LaboratoryReport) -> Verdict:
@@ -220,7 +237,7 @@ def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reas
 # --- storing -----------------------------------------------------------------------------------------------------
 
 
-def _insert(insertions: Sequence[_Insertion], by: AbstractUser, now: dt.datetime) -> None:
+def _insert(insertions: Sequence[_Insertion], by: User, now: dt.datetime) -> None:
     ids = next_ids(PcrResult, len(insertions))
     copy_rows(
         PcrResult,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 
 from monitoring.models import ApiToken
 
 
-def create_token(user: AbstractUser) -> str:
+def create_token(user: User) -> str:
     """A new token of a user; only its hash is kept."""
     token = secrets.token_urlsafe(32)
     ApiToken.objects.create(user=user, token_hash=token_hash(token))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -73,12 +73,17 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Differenc
     return Difference(filled, contradicted)
 
 
-def contradiction(found: Difference) -> Verdict:
-    """The refusal of facts that contradict what is stored."""
+# What a field is called at the doors, where that is another word.
+COLUMN_OF = {"born_on": "birth_date", "assay_name": "assay", "replicates": "bcr_abl1_copies", "is_comparator": "is_percent"}
+HOW_TO_AMEND = "to change it, give a reason (--amend REASON)"
+
+
+def contradiction(found: Difference, shown: Callable[[str, Any], str] = lambda name, value: str(value)) -> Verdict:
+    """The refusal of facts that contradict what is stored; ``shown`` puts a value into words."""
     return Verdict(
         Action.REFUSED,
         tuple(
-            Problem(name, str(new), f"{old} is stored; to change it, give a reason (--amend REASON)")
+            Problem(COLUMN_OF.get(name, name), shown(name, new), f"{shown(name, old)} is stored; {HOW_TO_AMEND}")
             for name, (old, new) in found.contradicted.items()
         ),
     )

@@ -14,7 +14,7 @@ function options() {
     aria: { enabled: true },
     textStyle: { color: ink },
     legend: { data: [words.curve, words.band, words.censored], textStyle: { color: ink }, top: 0 },
-    grid: { left: 58, right: 24, top: 40, bottom: 84 },
+    grid: { left: 58, right: 24, top: 56, bottom: 84 },
     tooltip: { trigger: "axis", renderMode: "richText", axisPointer: { type: "line" }, formatter: (shown) => {
       const months = shown[0].axisValue;
       const row = steps.filter((step) => step[0] <= months).pop() ?? steps[0];

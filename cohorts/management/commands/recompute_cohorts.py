@@ -18,7 +18,9 @@ class Command(DoorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--cohort", metavar="SLUG", help="only this cohort")
         parser.add_argument("--as-of", metavar="DATE", help="leave out what was collected after this day")
-        parser.add_argument("--known-at", metavar="DATE", help="use only what was recorded by the end of this day (UTC)")
+        parser.add_argument(
+            "--known-at", metavar="DATE", help="use only what was recorded by the end of this day (UTC)"
+        )
 
     def work(self, **options: Any) -> bool:
         as_of = _day("--as-of", options["as_of"])

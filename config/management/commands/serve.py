@@ -84,7 +84,9 @@ class Command(BaseCommand):
             self._wait_until_ready(bind, port, children)
             if not Patient.objects.exists():
                 self._say("Loading the synthetic demo …")
-                subprocess.run([sys.executable, "manage.py", "load_demo"], env=child_environment, cwd=settings.BASE_DIR, check=True)
+                subprocess.run(
+                    [sys.executable, "manage.py", "load_demo"], env=child_environment, cwd=settings.BASE_DIR, check=True
+                )
             self._welcome()
             self._watch(children, child_environment)
         except Stopped:
@@ -103,7 +105,7 @@ class Command(BaseCommand):
 
     def _wait_until_ready(self, bind: str, port: int, children: list[Child]) -> None:
         self._say("Starting web, workers and beat …")
-        host = "127.0.0.1" if bind in ("0.0.0.0", "::") else bind
+        host = "127.0.0.1" if bind in ("0.0.0.0", "::") else bind  # noqa: S104  # compared, not bound
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
             try:
@@ -135,9 +137,13 @@ class Command(BaseCommand):
         now = time.monotonic()
         if child.process is not None and child.process.poll() is not None:
             steady = now - child.started_at > STEADY_SECONDS
-            child.pause_seconds = FIRST_RESTART_SECONDS if steady else min(child.pause_seconds * 2, LONGEST_RESTART_SECONDS)
+            child.pause_seconds = (
+                FIRST_RESTART_SECONDS if steady else min(child.pause_seconds * 2, LONGEST_RESTART_SECONDS)
+            )
             child.not_before = now + child.pause_seconds
-            self._say(f"{child.name} ended ({child.process.returncode}); starting it again in {child.pause_seconds:.0f} s")
+            self._say(
+                f"{child.name} ended ({child.process.returncode}); starting it again in {child.pause_seconds:.0f} s"
+            )
             child.process = None
         if child.process is None and now >= child.not_before:
             child.start(environment)
@@ -155,7 +161,9 @@ def _check_port(bind: str, port: int) -> None:
         try:
             probe.bind((bind, port))
         except PermissionError:
-            raise CommandError(f"port {port} needs privileges; choose another: PORT=8000 make run", returncode=3) from None
+            raise CommandError(
+                f"port {port} needs privileges; choose another: PORT=8000 make run", returncode=3
+            ) from None
         except OSError as problem:
             raise CommandError(
                 f"{bind}:{port} cannot be used ({problem.strerror}); is the service running already? "

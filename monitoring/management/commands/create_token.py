@@ -21,5 +21,5 @@ class Command(DoorCommand):
         user = get_user_model().objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f"{options['user']}: there is no such active user", returncode=2)
-        self.stdout.write(create_token(user))  # type: ignore[arg-type]  # the user model is Django's own
+        self.stdout.write(create_token(user))
         return True

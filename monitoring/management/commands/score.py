@@ -25,7 +25,9 @@ class Command(DoorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="CSV (UTF-8) or XLSX with the columns of a results file")
-        parser.add_argument("--bcr-minimum", metavar="COPIES", help="minimum BCR copies per replicate, where BCR is used")
+        parser.add_argument(
+            "--bcr-minimum", metavar="COPIES", help="minimum BCR copies per replicate, where BCR is used"
+        )
 
     def work(self, **options: Any) -> bool:
         profile = LaboratoryProfile(bcr_minimum_copies=_minimum(options["bcr_minimum"]))

@@ -1,0 +1,59 @@
+"""What all tests share: the usual cast, and no way out to the network."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+
+from monitoring import clock
+from monitoring.models import Centre, Membership, Patient, Role
+
+hypothesis.settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=3000, deadline=None)
+hypothesis.settings.load_profile(__import__("os").environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+_connect = socket.socket.connect
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this machine may be reached."""
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test wants to reach {address}")
+        _connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    """Ada enters results."""
+    return get_user_model().objects.create_user("ada", password="a long enough password")
+
+
+@pytest.fixture
+def centre(db: None) -> Centre:
+    return Centre.objects.create(code="H1", name="First hospital")
+
+
+@pytest.fixture
+def patient(centre: Centre) -> Patient:
+    return Patient.objects.create(centre=centre, patient_id="P1")
+
+
+@pytest.fixture
+def member(db: None) -> Callable[..., User]:
+    """People with a role in a centre: Grace treats the patient, Mallory works elsewhere."""
+
+    def make(name: str, centre: Centre, role: Role = Role.CLINICIAN) -> User:
+        user = get_user_model().objects.create_user(name, password="a long enough password")
+        Membership.objects.create(user=user, centre=centre, role=role, valid_from=clock.now().date())
+        return user
+
+    return make

@@ -1,0 +1,200 @@
+"""Members, exclusions, ends of observation, groups, and the definition file."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.figures import compute_figures, quartiles
+from cohorts.domain.members import Member, PatientHistory, build_members, csv_row
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.scale import ResponseClass
+from monitoring.domain.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
+from tests.builders import course, day, deep, point
+
+AS_OF = dt.date(2030, 1, 1)
+
+
+def history(points: list[TimePoint], courses: list[Course] | None = None, facts: list[Fact] | None = None, **more: Any) -> PatientHistory:  # fmt: skip
+    values: dict[str, Any] = {
+        "patient_id": "P1", "centre": "H1", "sex": "F", "born": PartialDate(dt.date(2000, 2, 29)),
+        "diagnosed": PartialDate(dt.date(2010, 1, 1)), "transcript": "", "risk_group": "", "first_dmr_on": None,
+        "courses": tuple(courses or [course(-900, 0)]), "facts": tuple(facts or []), "points": tuple(points),
+    }  # fmt: skip
+    return PatientHistory(**{**values, **more})
+
+
+def rows(*histories: PatientHistory, **definition: Any) -> list[Member]:
+    return list(build_members(histories, parse_definition({"slug": "c", **definition}), AS_OF))
+
+
+def end(member: Member) -> tuple[int | None, bool, str]:
+    return member.days, member.event, member.end_reason
+
+
+KEPT = [point(-890, "5"), deep(-100), deep(50), deep(200)]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "facts", "restart", "expected"),
+    [
+        ("loss_of_mmr", [], None, (200, False, "last_evaluable_pcr")),
+        ("loss_of_mmr", [], 210, (210, False, "restart")),
+        ("tfr", [], 210, (210, True, "restart")),
+        ("mrfs", [], 210, (210, False, "restart")),
+        ("loss_of_mmr", [(FactKind.DEATH, 220)], None, (220, False, "death")),
+        ("mrfs", [(FactKind.DEATH, 220)], None, (220, True, "death")),
+        ("tfr", [(FactKind.DEATH, 220)], None, (220, True, "death")),
+        ("tfs", [(FactKind.PROGRESSION, 90)], None, (90, True, "progression")),
+        ("tfr", [(FactKind.PROGRESSION, 90)], None, (200, False, "last_evaluable_pcr")),
+        ("tfr", [(FactKind.ALLOGENEIC_TRANSPLANT, 60)], None, (60, False, "transplant")),
+        ("tfr", [(FactKind.ALLOGENEIC_TRANSPLANT, 210)], 210, (210, True, "restart")),
+    ],
+)
+def test_end_of_observation(endpoint: str, facts: list[tuple[FactKind, int]], restart: int | None, expected: tuple[int, bool, str]) -> None:  # fmt: skip
+    drugs = [course(-900, 0), *([course(restart, None)] if restart else [])]
+    (member,) = rows(history(KEPT, drugs, [Fact(k, day(d)) for k, d in facts]), endpoint=endpoint)
+    assert end(member) == expected
+
+
+def test_a_loss_is_dated_at_its_collection_and_not_at_the_restart() -> None:
+    (member,) = rows(history([*KEPT, point(230, "0.4")], [course(-900, 0), course(250, None)]))
+    assert end(member) == (230, True, "loss_of_mmr")
+
+
+@pytest.mark.parametrize(
+    ("points", "at_stop", "reason"),
+    [
+        ([deep(30)], {}, "NO_BASELINE_PCR"),
+        ([point(-10, "0.2"), deep(30)], {}, "NOT_IN_MMR_AT_STOP"),
+        ([point(-10, "0.05"), deep(30)], {"min_class": "MR4"}, "NOT_IN_MMR_AT_STOP"),
+        ([deep(-200), deep(30)], {"window_days": 90}, "NO_BASELINE_PCR"),
+        ([deep(-10)], {}, "NO_PCR_AFTER_STOP"),
+    ],
+)
+def test_exclusions_have_a_reason(points: list[TimePoint], at_stop: dict[str, Any], reason: str) -> None:
+    (member,) = rows(history(points), at_stop=at_stop)
+    assert member.exclusion_reason == reason
+    assert csv_row(member)["days"] == ""
+
+
+def test_the_first_attempt_is_the_first_ever_and_all_are_all() -> None:
+    drugs = [course(-900, 0), course(300, 600)]
+    points = [*KEPT, deep(500), deep(650)]
+    assert [m.attempt for m in rows(history(points, drugs))] == [1]
+    assert [m.attempt for m in rows(history(points, drugs), attempts="all")] == [1, 2]
+
+
+def test_other_stop_reasons_are_members_only_when_asked_for() -> None:
+    stop = course(-900, 0, reason=StopReason.PREGNANCY)
+    assert not rows(history(KEPT, [stop]))
+    assert len(rows(history(KEPT, [stop]), include={"stop_reason": ["pregnancy"]})) == 1
+
+
+@pytest.mark.parametrize(("bound", "member_on_the_day"), [("ge", True), ("gt", False), ("le", True), ("lt", False)])
+def test_bounds_compare_calendar_wise(bound: str, member_on_the_day: bool) -> None:
+    start = dt.date(2014, 1, 31)  # 72 months before the stop on 2020-01-31
+    drug = Course("k", Drug.IMATINIB, start, day(0), StopReason.TFR_ATTEMPT)
+    assert bool(rows(history(KEPT, [drug]), include={"tki_months": {bound: 72}})) == member_on_the_day
+
+
+def test_a_bound_that_cannot_be_answered_excludes_with_a_reason() -> None:
+    (member,) = rows(history(KEPT, born=None), include={"age_at_stop": {"lt": 18}})
+    assert member.exclusion_reason == "MISSING_INCLUSION_CRITERION"
+
+
+def test_as_of_knows_nothing_later() -> None:
+    whole = history([*KEPT, point(230, "0.4")], [course(-900, 0), course(250, None)])
+    definition = parse_definition({"slug": "c"})
+    (member,) = build_members([whole], definition, day(100))
+    assert end(member) == (50, False, "last_evaluable_pcr")
+    assert not list(build_members([whole], definition, day(-5)))
+
+
+def test_a_group_is_missing_where_the_birth_year_straddles_the_cut() -> None:
+    factor = {"factors": [{"name": "age_at_stop", "cut": 18}]}
+    born = PartialDate(dt.date(2002, 7, 1), Precision.YEAR)
+    (member,) = rows(history(KEPT, born=born), **factor)
+    assert member.group(parse_definition({"slug": "c", **factor}).factors[0]) is None
+    assert member.age_at_stop is not None
+    assert (member.age_at_stop.lowest, member.age_at_stop.highest) == (17, 18)
+
+
+def test_a_left_censored_run_counts_only_where_it_is_already_long_enough() -> None:
+    points = [deep(-600), deep(-10), deep(50)]
+    (member,) = rows(history(points))
+    assert member.left_censored
+    assert member.reaches("dmr_months", 12) is True
+    assert member.reaches("dmr_months", 24) is None
+    assert member.number("dmr_months") is None
+
+
+def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
+    (member,) = rows(history([point(-800, "5"), point(-10, "0.05"), deep(50)]))
+    assert (member.number("dmr_months"), member.reaches("dmr_months", 1)) == (0.0, False)
+
+
+# --- figures of odd cohorts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("histories", [[], [history(KEPT)], [history([deep(-10)])]])
+def test_empty_and_tiny_cohorts_give_figures_and_reasons(histories: list[PatientHistory]) -> None:
+    definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}, {"name": "sex"}]})
+    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition)
+    assert figures["univariate"][0]["cox"] is None
+    assert figures["cox"]["terms"] == []
+    assert figures["kaplan_meier"]["median_months"]["estimate"] is None
+
+
+def test_backward_selection_drops_the_weaker_factor_and_says_so() -> None:
+    histories = []
+    for n in range(40):
+        long = n % 2 == 0
+        lost = n % 4 != 0 if not long else n % 8 == 0
+        start = -2500 if long else -900
+        points = [point(start + 5, "5"), deep(start + 100), deep(-5), *([point(30 + n, "0.5")] if lost else [deep(300 + n)])]
+        histories.append(history(points, [course(start - 100, 0)], patient_id=f"P{n}", sex="FM"[n // 2 % 2]))
+    definition = parse_definition(
+        {"slug": "c", "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}]}
+    )
+    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition)
+    assert figures["cox"]["selection"]["candidates"] == ["dmr_months_60", "tki_months_50"]
+    assert len(figures["cox"]["terms"]) <= 1
+
+
+def test_quantiles_follow_n_plus_one() -> None:
+    assert quartiles([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) == {"n": 10, "median": 5.5, "q1": 2.75, "q3": 8.25}
+    assert quartiles([None])["median"] is None
+    assert quartiles([4])["q1"] == 4
+
+
+# --- definitions ------------------------------------------------------------------------------------------------
+
+
+def test_missing_keys_take_the_defaults_and_are_written_out() -> None:
+    written = as_json(parse_definition({"slug": "c"}))
+    assert written["include"] == {"stop_reason": ["tfr_attempt"]}
+    assert written["event_rule"] == {"n_consecutive": 1, "date_of_event": "first", "max_gap_days": None, "restart_confirms": True}  # fmt: skip
+    assert parse_definition(written) == parse_definition({"slug": "c"})
+
+
+def test_every_problem_is_named_with_its_place() -> None:
+    with pytest.raises(DefinitionProblem) as caught:
+        parse_definition(
+            {"slug": "Not A Slug", "endpont": "x", "endpoint": "cure", "factors": [{"name": "sex", "cut": 3}, {"name": "sex"}],
+             "include": {"age_at_stop": {"ge": "old"}}, "confidence": {"level": 95}, "cox": ["unknown"]}
+        )  # fmt: skip
+    text = str(caught.value)
+    for place in ("slug", "endpont", "did you mean endpoint", "'cure'", "no order", "stands twice", "include.age_at_stop.ge", "level", "cox 'unknown'"):  # fmt: skip
+        assert place in text, place
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3, {"slug": "c", "include": []}, {"slug": "c", "factors": {}}])
+def test_things_that_are_no_definition_are_refused(data: object) -> None:
+    with pytest.raises(DefinitionProblem):
+        parse_definition(data)
+
+
+def test_levels_of_mr4_5_are_known() -> None:
+    assert parse_definition({"slug": "c", "dmr": {"level": "MR4_5"}}).dmr.level is ResponseClass.MR4_5

@@ -1,0 +1,176 @@
+"""Recomputing, freezing, failing, as known at another time; the night exactly once."""
+
+import datetime as dt
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
+from cohorts.selectors.snapshots import members_csv, published, snapshot_json
+from cohorts.services import recompute as recompute_module
+from cohorts.services.definitions import define_cohort
+from cohorts.services.nightly import owe_night, run_night
+from cohorts.services.recompute import recompute
+from monitoring import clock
+from monitoring.models import JobRun, Observation, Patient, TkiCourse
+from monitoring.services.demo import DEMO_FOLDER
+from monitoring.services.jobs import claim_slot, finish, owed_slots
+from tasks.schedule import ENTRIES, beat_schedule, latest_nightly_slot
+
+pytestmark = pytest.mark.django_db
+SLOT = dt.datetime(2026, 1, 2, 2, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def twin(db: None) -> Cohort:
+    for kind in ("patients", "treatments", "observations", "results"):
+        call_command(f"import_{kind}", str(DEMO_FOLDER / f"{kind}.csv"), stderr=io.StringIO())
+    return define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text()), by="test")[0]
+
+
+def test_an_unchanged_night_publishes_nothing(twin: Cohort) -> None:
+    first = recompute(twin)
+    second = recompute(twin)
+    assert (first.ok, first.unchanged, second.ok, second.unchanged) == (True, False, True, True)
+    assert CohortSnapshot.objects.count() == 1
+    publication = published(twin)
+    assert publication is not None
+    assert publication.confirmed_at > publication.published_at
+
+
+def test_changed_data_makes_a_new_snapshot_and_keeps_the_old(twin: Cohort) -> None:
+    recompute(twin)
+    patient = Patient.objects.get(patient_id="P02")
+    Observation.objects.create(patient=patient, kind="death", observed_on=dt.date(2024, 12, 30), detail="other")
+    run = recompute(twin)
+    assert not run.unchanged
+    assert CohortSnapshot.objects.count() == 2
+
+
+def test_a_failed_night_leaves_the_figures_up_and_says_why(twin: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    recompute(twin)
+    standing = CohortPublication.objects.get().snapshot_id
+    Observation.objects.create(patient=Patient.objects.get(patient_id="P02"), kind="death", observed_on=dt.date(2024, 12, 30))
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise ArithmeticError("the curve rises")
+
+    monkeypatch.setattr(recompute_module, "compute_figures", broken)
+    run = recompute(twin)
+    assert (run.ok, run.error) == (False, "ArithmeticError: the curve rises")
+    assert CohortPublication.objects.get().snapshot_id == standing
+    with pytest.raises(SystemExit) as stopped:
+        call_command("recompute_cohorts", stderr=io.StringIO())
+    assert stopped.value.code == 1
+
+
+def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
+    recompute(twin)
+    publication = published(twin)
+    assert publication is not None
+    text = json.dumps(snapshot_json(publication), allow_nan=False)
+    for key in ("cohort", "data_cutoff", "computed_at", "digest", "rule_versions", "library_versions", "definition", "counts",
+                "crude", "kaplan_meier", "univariate", "cox", "competing_risks", "follow_up", "table1", "outcomes_after_loss"):  # fmt: skip
+        assert key in json.loads(text), key
+    header, *rows = members_csv(publication).decode().splitlines()
+    assert header == (
+        "patient_id,attempt,included,exclusion_reason,stopped_on,end_on,days,months,event,end_reason,first_dmr_on,dmr_months,"
+        "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre"
+    )
+    assert len(rows) == 36
+
+
+def test_as_of_an_earlier_day_leaves_out_what_came_later(twin: Cohort) -> None:
+    run = recompute(twin, as_of=dt.date(2022, 1, 1))
+    assert run.snapshot is not None
+    assert run.snapshot.figures["counts"]["members"] < 36
+    assert run.snapshot.data_cutoff == dt.date(2022, 1, 1)
+
+
+def test_known_at_an_earlier_instant_uses_only_what_was_recorded_by_then(twin: Cohort) -> None:
+    before = clock.now()
+    recompute(twin)
+    then = clock.now()
+    course = TkiCourse.objects.filter(patient__patient_id="P02").first()
+    assert course is not None
+    nothing = recompute(twin, known_at=before - dt.timedelta(days=1))
+    assert nothing.snapshot is not None
+    assert nothing.snapshot.figures["counts"]["members"] == 0
+    again = recompute(twin, known_at=then)
+    assert again.snapshot is not None
+    # The history and the present rows tell the same story while nothing has changed since.
+    assert again.snapshot.figures["counts"] == {"members": 36, "events": 15, "censored": 21, "excluded": {}}
+
+
+def test_a_definition_file_is_created_changed_and_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"slug": "c", "title": "C"}')
+    err = io.StringIO()
+    for word in ("created", "unchanged"):
+        call_command("define_cohort", str(path), stderr=err)
+        assert word in err.getvalue()
+    path.write_text('{"slug": "c", "title": "C", "endpoint": "tfr"}')
+    call_command("define_cohort", str(path), stderr=err)
+    assert "changed" in err.getvalue()
+    for content in ("", "{", '{"slug": "c", "endpoint": "cure"}', "[]"):
+        path.write_text(content)
+        with pytest.raises(CommandError) as caught:
+            call_command("define_cohort", str(path), stderr=err)
+        assert caught.value.returncode == 2
+    assert Cohort.objects.get().definition["endpoint"] == "tfr"
+
+
+def test_reports_of_unknown_and_unpublished_cohorts_say_so(twin: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        call_command("cohort_report", "absent", stderr=io.StringIO())
+    assert caught.value.returncode == 2
+    with pytest.raises(CommandError, match="recompute_cohorts"):
+        call_command("cohort_report", twin.slug, stderr=io.StringIO())
+    recompute(twin)
+    call_command("cohort_report", twin.slug, "--format", "csv", "--output", str(tmp_path / "m.csv"), stderr=io.StringIO())
+    assert (tmp_path / "m.csv").read_text().count("\n") == 37
+    for option in ("--as-of", "--known-at"):
+        with pytest.raises(CommandError):
+            call_command("recompute_cohorts", option, "yesterday", stderr=io.StringIO())
+
+
+# --- the night --------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_done_exactly_once(twin: Cohort) -> None:
+    assert owe_night(SLOT) == owe_night(SLOT) == [twin.slug]
+    assert run_night(twin.slug, SLOT, lease_seconds=60)
+    assert not run_night(twin.slug, SLOT, lease_seconds=60)
+    assert CohortRun.objects.count() == 1
+    assert JobRun.objects.get().detail == "published"
+
+
+def test_a_killed_run_is_claimed_again_after_its_lease_and_its_late_finish_does_not_count() -> None:
+    now = clock.now()
+    first = claim_slot("job", SLOT, now=now, lease_seconds=60)
+    assert first is not None
+    assert claim_slot("job", SLOT, now=now + dt.timedelta(seconds=59), lease_seconds=60) is None
+    assert not owed_slots("job", now=now, since=dt.timedelta(days=9999))
+    later = now + dt.timedelta(seconds=61)
+    assert [r.job for r in owed_slots("job", now=later, since=dt.timedelta(days=9999))] == ["job"]
+    second = claim_slot("job", SLOT, now=later, lease_seconds=60)
+    assert second is not None
+    assert not finish(first, ok=True, detail="", now=later)
+    assert finish(second, ok=True, detail="", now=later)
+
+
+def test_the_schedule_is_utc_data_with_expiries_shorter_than_the_periods() -> None:
+    for entry in ENTRIES:
+        assert entry.expires_seconds < (entry.every_seconds or 24 * 3600)
+    assert set(beat_schedule(2, 0)) == {e.task for e in ENTRIES}
+
+
+@pytest.mark.parametrize(("now", "slot"), [("2026-03-29T01:59", "2026-03-28T02:00"), ("2026-03-29T02:00", "2026-03-29T02:00")])
+def test_the_nightly_slot_is_the_latest_one_in_utc(now: str, slot: str) -> None:
+    found = latest_nightly_slot(dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC), 2, 0)
+    assert found == dt.datetime.fromisoformat(slot).replace(tzinfo=dt.UTC)

@@ -1,0 +1,359 @@
+"""The import commands through the front door: every kind of bad file, amendments, dry runs, the same file twice."""
+
+import csv
+import datetime as dt
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from monitoring.models import (
+    Centre,
+    ClassificationRequest,
+    ImportRun,
+    Laboratory,
+    Observation,
+    Patient,
+    PatientIdentity,
+    PcrResult,
+    Replicate,
+    TkiCourse,
+)
+from monitoring.services.identities import read_identity
+
+pytestmark = pytest.mark.django_db
+PATIENTS = "patient_id,centre,sex,birth_date\nP1,H1,F,2001-02-03\nP2,H1,M,2002-03-04\n"
+RESULTS = "laboratory,accession_number,patient_id,collected_on,replicate,bcr_abl1_copies,control_gene_copies,conversion_factor\n"
+
+
+class Door:
+    """Runs import commands on texts and remembers what was refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = ""
+
+    def __call__(self, kind: str, content: str | bytes | Path, *options: str) -> int:
+        path = content if isinstance(content, Path) else self.folder / f"{kind}.csv"
+        if isinstance(content, str):
+            path.write_text(content, encoding="utf-8")
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            call_command(f"import_{kind}", str(path), "--errors", str(self.folder / "errors.csv"), *options, stdout=out, stderr=err)  # fmt: skip
+            code = 0
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        except CommandError as problem:
+            code = problem.returncode
+            err.write(str(problem))
+        self.said = err.getvalue()
+        return code
+
+    @property
+    def errors(self) -> list[dict[str, str]]:
+        return list(csv.DictReader((self.folder / "errors.csv").read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path)
+
+
+@pytest.fixture
+def known(door: Door) -> Door:
+    assert door("patients", PATIENTS) == 0
+    return door
+
+
+# --- files as a whole -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["patients", "treatments", "observations", "results"])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "no header"),
+        (b"colour,size\n1,2\n", "header needs the column"),
+        ("patient_id;centre\nP1;H1\n", "semicolon"),
+        ("patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number,sx\n", "not known"),
+        (PATIENTS.encode("utf-16"), "UTF-16"),
+        (b"patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number\nP\xe9,H1,x,x,x,x,x,x\n", "UTF-8"),
+        (b"PK\x03\x04 this is no workbook", "XLSX"),
+        (b'patient_id,"centre\n' + b"x" * 200_000, "CSV"),
+    ],
+    ids=["empty", "blank", "other header", "semicolon", "unknown column", "utf-16", "latin-1", "half xlsx", "enormous cell"],
+)
+def test_an_unusable_file_is_named_with_the_fix_and_stores_nothing(
+    door: Door, kind: str, content: str | bytes, word: str
+) -> None:
+    assert door(kind, content) == 2
+    assert word in door.said
+    assert not Patient.objects.exists()
+    assert not ImportRun.objects.exists()
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(door: Door, tmp_path: Path) -> None:
+    assert door("patients", tmp_path / "absent.csv") == 2
+    assert "no such file" in door.said
+    assert door("patients", tmp_path) == 2
+    assert "a folder" in door.said
+
+
+def test_an_unknown_user_and_an_unwritable_error_file_are_wrong_usage(door: Door) -> None:
+    assert door("patients", PATIENTS, "--by", "nobody") == 2
+    assert door("patients", PATIENTS, "--errors", "/nowhere/e.csv") == 2
+    assert not Patient.objects.exists()
+
+
+def test_a_byte_order_mark_and_upper_case_headers_are_accepted(door: Door) -> None:
+    assert door("patients", ("\ufeff" + PATIENTS.replace("patient_id", "Patient_ID")).encode()) == 0
+    assert Patient.objects.count() == 2
+
+
+def test_a_row_that_was_cut_off_is_refused_and_the_others_stand(door: Door) -> None:
+    assert door("patients", PATIENTS + "P3,H1") == 1
+    assert "cut off" in door.errors[0]["reason"]
+    assert door.errors[0]["row"] == "4"
+    assert Patient.objects.count() == 2
+
+
+def test_a_misspelled_column_is_suggested(door: Door) -> None:
+    assert door("patients", "patient_id,centre,birthdate\nP1,H1,2001-01-01\n") == 2
+    assert "did you mean birth_date?" in door.said
+
+
+def test_a_workbook_is_read_like_a_file(door: Door, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["patient_id", "centre", "sex", "birth_date", "birth_year", None, None])
+    sheet.append([17, "H1", "F", dt.date(2001, 2, 3), None])
+    sheet.append(["P2", "H1", "M", dt.datetime(2002, 3, 4), 2002])
+    book.save(tmp_path / "patients.xlsx")
+    assert door("patients", tmp_path / "patients.xlsx") == 0
+    assert set(Patient.objects.values_list("patient_id", "born_on")) == {
+        ("17", dt.date(2001, 2, 3)), ("P2", dt.date(2002, 3, 4)),
+    }  # fmt: skip
+    whole = (tmp_path / "patients.xlsx").read_bytes()
+    (tmp_path / "half.xlsx").write_bytes(whole[: len(whole) // 2])
+    assert door("patients", tmp_path / "half.xlsx") == 2
+    with zipfile.ZipFile(tmp_path / "other.xlsx", "w") as archive:
+        archive.writestr("readme.txt", "no sheet in here")
+    assert door("patients", tmp_path / "other.xlsx") == 2
+
+
+# --- patients, courses, observations -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "word"),
+    [
+        ("P3,H1,W,", "sex", "known are F, M, X"),
+        (",H1,F,", "patient_id", "is needed"),
+        ("P3,,F,", "centre", "is needed"),
+        ("1.67683E+15,H1,F,", "patient_id", "digits are lost"),
+        ("P3,H1,F,03.02.2001", "birth_date", "2025-03-10"),
+        ("P3,H1,F,2001-02-30", "birth_date", "no day 30"),
+        ("P1,H1,F,2001-02-04", "birth_date", "2001-02-03 is stored"),
+        ("P\u200b3,H1,F,", "patient_id", "invisible"),
+    ],
+)
+def test_a_refused_patient_names_column_and_fix(known: Door, row: str, column: str, word: str) -> None:
+    assert known("patients", "patient_id,centre,sex,birth_date\n" + row + "\nP4,H2,F,\n") == 1
+    assert (known.errors[0]["row"], known.errors[0]["column"]) == ("2", column)
+    assert word in known.errors[0]["reason"]
+    assert Patient.objects.filter(patient_id="P4").exists()
+
+
+def test_the_same_file_twice_changes_nothing(known: Door) -> None:
+    events = Patient.pgh_event_model.objects.count()  # type: ignore[attr-defined]
+    assert known("patients", PATIENTS) == 0
+    assert "2 unchanged" in known.said
+    assert Patient.pgh_event_model.objects.count() == events  # type: ignore[attr-defined]
+
+
+def test_an_empty_cell_is_filled_and_a_difference_needs_a_reason(known: Door) -> None:
+    changed = "patient_id,centre,transcript,sex\nP1,H1,e14a2,M\nP2,H1,e13a2,\n"
+    assert known("patients", changed) == 1
+    assert Patient.objects.get(patient_id="P2").transcript == "e13a2"
+    assert Patient.objects.get(patient_id="P1").transcript == ""
+    assert known("patients", changed, "--amend", "checked in the notes") == 0
+    assert Patient.objects.get(patient_id="P1").sex == "M"
+    event = Patient.pgh_event_model.objects.order_by("pgh_id").last()  # type: ignore[attr-defined]
+    assert event.pgh_context["reason"] == "checked in the notes"
+    assert event.pgh_context["by"] == "import"
+
+
+def test_names_stand_apart_encrypted_and_a_hospital_number_belongs_to_one_person(door: Door) -> None:
+    columns = "patient_id,centre,hospital_number,family_name,given_name\n"
+    assert door("patients", columns + "P1,H1,00123,Doe,Jane\nP2,H1,00123,Roe,Ann\n") == 1
+    assert "belongs to patient P1" in door.errors[0]["reason"]
+    identity = read_identity(Patient.objects.get(patient_id="P1"))
+    assert identity is not None
+    assert identity.family_name == "Doe"
+    assert b"Doe" not in bytes(PatientIdentity.objects.get().encrypted)
+
+
+def test_partial_dates_and_their_known_order(known: Door) -> None:
+    assert known("treatments", "patient_id,drug,started_on,stopped_on,stop_reason\nP1,imatinib,2010-03-20,2010-03,switch\n") == 0
+    course = TkiCourse.objects.get()
+    assert (course.stopped_on, course.stopped_precision) == (dt.date(2010, 3, 20), "month")
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("P9,imatinib,2010-01-01,,", "patient_id"), ("P1,imatinip,2010-01-01,,", "drug"),
+        ("P1,imatinib,,,", "started_on"), ("P1,imatinib,2010-01-02,2010-01-01,", "stopped_on"),
+        ("P1,imatinib,2010-01-01,,tfr_attempt", "stop_reason"), ("P1,other,2010-01-01,,", "drug_text"),
+        ("P1,imatinib,2010-01-01,2011-01-01,boredom", "stop_reason"),
+    ],
+)  # fmt: skip
+def test_a_refused_course_names_its_column(known: Door, row: str, column: str) -> None:
+    assert known("treatments", "patient_id,drug,started_on,stopped_on,stop_reason\n" + row + "\n") == 1
+    assert known.errors[0]["column"] == column
+    assert not TkiCourse.objects.exists()
+
+
+def test_a_patient_of_two_centres_needs_the_centre(known: Door) -> None:
+    assert known("patients", "patient_id,centre\nP1,H2\n") == 0
+    row = "patient_id,observed_on,kind\nP1,2020-01-01,last_contact\n"
+    assert known("observations", row) == 1
+    assert "is known in H1, H2" in known.errors[0]["reason"]
+    assert known("observations", "patient_id,centre,observed_on,kind\nP1,H2,2020-01-01,last_contact\n") == 0
+    assert Observation.objects.get().patient.centre.code == "H2"
+
+
+def test_a_death_needs_a_known_cause_word(known: Door) -> None:
+    assert known("observations", "patient_id,observed_on,kind,detail\nP1,2020-01-01,death,traffic\n") == 1
+    assert known("observations", "patient_id,observed_on,kind,detail\nP1,2020-01-01,death,other\n") == 0
+
+
+# --- results ----------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_one_accession_are_one_result_wherever_they_stand(known: Door) -> None:
+    rows = "LAB,A1,P1,2020-01-01,1,50,50000,1\nLAB,B1,P2,2020-01-01,1,nd,60000,1\nLAB,A1,P1,2020-01-01,2,60,40000,1\n"
+    assert known("results", RESULTS + rows) == 0
+    assert PcrResult.objects.count() == 2
+    assert Replicate.objects.filter(result__accession_number="A1").count() == 2
+    assert ClassificationRequest.objects.filter(bulk=True).values("patient_id").distinct().count() == 2
+
+
+def test_one_bad_replicate_refuses_its_whole_accession_and_no_other(known: Door) -> None:
+    rows = "LAB,A1,P1,2020-01-01,1,50,50000,1\nLAB,A1,P1,2020-01-01,2,many,40000,1\nLAB,B1,P2,2020-01-01,1,nd,60000,1\n"
+    assert known("results", RESULTS + rows) == 1
+    assert [(e["row"], e["column"]) for e in known.errors] == [("2", "accession_number"), ("3", "bcr_abl1_copies")]
+    assert list(PcrResult.objects.values_list("accession_number", flat=True)) == ["B1"]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "word"),
+    [
+        ("LAB,A1,P1,2020-01-01,1,0,50000,1", "bcr_abl1_copies", "write nd"),
+        ("LAB,A1,P1,2020-01-01,1,,50000,1", "bcr_abl1_copies", "write a number, or nd"),
+        ("LAB,A1,P1,2020-01-01,1,50,,1", "control_gene_copies", "needed to make a ratio"),
+        ("LAB,A1,P1,2020-01-01,1,-5,50000,1", "bcr_abl1_copies", "not a plain number"),
+        ("LAB,A1,P1,2020-01-01,1,NaN,50000,1", "bcr_abl1_copies", "not a plain number"),
+        ("LAB,A1,P1,2020-01-01,1,inf,50000,1", "bcr_abl1_copies", "not a plain number"),
+        ("LAB,A1,P1,2020-01-01,1,1e4,50000,1", "bcr_abl1_copies", "not a plain number"),
+        ("LAB,A1,P1,2020-01-01,1,99999999999,50000,1", "bcr_abl1_copies", "too large"),
+        ("LAB,A1,P1,2020-01-01,1,5,50000,0", "conversion_factor", "cannot be 0"),
+        ("LAB,A1,P1,2020-01-01,1,5,50000,250", "conversion_factor", "too large"),
+        ("LAB,A1,P1,2020-01-01,x,5,50000,1", "replicate", "whole number"),
+        ("LAB,A1,P9,2020-01-01,1,5,50000,1", "patient_id", "import the patient first"),
+        ("LAB,A1,P1,,1,5,50000,1", "collected_on", "is needed"),
+        ("LAB,A1,P1,2199-01-01,1,5,50000,1", "collected_on", "not come yet"),
+        ("LAB,A1,P1,1999-01-01,1,5,50000,1", "collected_on", "was born"),
+        (",A1,P1,2020-01-01,1,5,50000,1", "laboratory", "is needed"),
+        ("LAB,1.67683E+15,P1,2020-01-01,1,5,50000,1", "accession_number", "digits are lost"),
+    ],
+)
+def test_a_refused_result_names_column_and_fix(known: Door, row: str, column: str, word: str) -> None:
+    assert known("results", RESULTS + row + "\n") == 1
+    assert known.errors[0]["column"] == column
+    assert word in known.errors[0]["reason"]
+    assert not PcrResult.objects.exists()
+
+
+def test_rows_of_an_accession_must_agree(known: Door) -> None:
+    rows = "LAB,A1,P1,2020-01-01,1,50,50000,1\nLAB,A1,P1,2020-01-02,2,60,40000,1\n"
+    assert known("results", RESULTS + rows) == 1
+    assert "must agree" in known.errors[1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "percent", "comparator"),
+    [('"0,25"', "0.25", "="), ("<0.0032", "0.0032", "<"), ("0.25 %", "0.25", "="), ("> 55", "55", ">"), ("0.10", "0.10", "=")],
+)
+def test_spellings_of_a_percentage_are_understood_and_reported(known: Door, cell: str, percent: str, comparator: str) -> None:
+    assert known("results", f"laboratory,accession_number,patient_id,collected_on,is_percent\nLAB,A1,P1,2020-01-01,{cell}\n") == 0
+    stored = PcrResult.objects.get()
+    assert (str(stored.is_percent), stored.is_comparator) == (percent, comparator)
+    if "," in cell or "%" in cell:
+        assert "normalised" in known.said
+
+
+def test_zero_percent_is_refused_unless_the_laboratory_means_not_detected(known: Door) -> None:
+    row = "laboratory,accession_number,patient_id,collected_on,is_percent,limit_of_detection\nLAB,A1,P1,2020-01-01,0,0.003\n"
+    assert known("results", row) == 1
+    assert "write nd" in known.errors[0]["reason"]
+    Laboratory.objects.update_or_create(code="LAB", defaults={"zero_means_not_detected": True})
+    assert known("results", row) == 0
+    assert PcrResult.objects.get().detected is False
+
+
+def test_a_dry_run_says_the_same_and_stores_nothing(known: Door) -> None:
+    rows = "NEWLAB,A1,P1,2020-01-01,1,50,50000,1\nNEWLAB,A2,P9,2020-01-01,1,50,50000,1\n"
+    assert known("results", RESULTS + rows, "--dry-run") == 1
+    assert "dry run, nothing stored" in known.said
+    assert "1 created" in known.said
+    assert len(known.errors) == 1
+    assert not PcrResult.objects.exists()
+    assert not Laboratory.objects.exists()
+    assert known("patients", "patient_id,centre\nP7,NEWCENTRE\n", "--dry-run") == 0
+    assert not Centre.objects.filter(code="NEWCENTRE").exists()
+
+
+def test_amendments_by_status_and_by_option(known: Door) -> None:
+    columns = RESULTS.strip() + ",status,reason\n"
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,50,50000,1,,\n") == 0
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,60,50000,1,,\n") == 1
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,60,50000,1,corrected,\n") == 1
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,60,50000,1,corrected,recount\n") == 0
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,70,50000,1,,\n", "--amend", "audit") == 0
+    assert list(PcrResult.objects.order_by("version").values_list("version", "status", "reason")) == [
+        (1, "final", ""), (2, "corrected", "recount"), (3, "corrected", "audit"),
+    ]  # fmt: skip
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,50,50000,1,,\n") == 0, "the first file again"
+    assert PcrResult.objects.count() == 3
+
+
+def test_times_with_zone_decide_the_clinical_day(known: Door) -> None:
+    Centre.objects.filter(code="H1").update(time_zone="Asia/Shanghai")
+    columns = "laboratory,accession_number,patient_id,collected_at,is_percent\n"
+    assert known("results", columns + "LAB,A1,P1,2020-01-01T20:00:00Z,0.2\nLAB,A2,P1,2020-01-01T23:30,0.2\n") == 0
+    assert [d.day for d in PcrResult.objects.order_by("accession_number").values_list("collected_on", flat=True)] == [2, 1]
+
+
+def test_what_was_loaded_is_on_record(known: Door) -> None:
+    run = ImportRun.objects.get()
+    assert (run.kind, run.rows, run.counts["created"], run.by.username) == ("patients", 2, 2, "import")
+    assert len(run.sha256) == 64
+    assert run.finished_at is not None
+
+
+def test_the_queries_of_a_chunk_do_not_grow_with_its_rows(known: Door, django_assert_max_num_queries: Callable[..., Any]) -> None:
+    rows = "".join(f"LAB,N{n},P{n % 2 + 1},2020-01-01,1,nd,{50000 + n},1\n" for n in range(900))
+    with django_assert_max_num_queries(30):
+        assert known("results", RESULTS + rows) == 0
+    assert PcrResult.objects.count() == 900

@@ -1,0 +1,156 @@
+"""Recording results: versions, refusals, the same twice, two people at once."""
+
+import datetime as dt
+import threading
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from monitoring import clock
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.report import ReplicateReport
+from monitoring.models import Centre, ClassificationRequest, Patient, PcrResult, Replicate
+from monitoring.services.results import record_result
+from monitoring.services.verdicts import Action, Verdict
+from tests.builders import report
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def record(patient: Patient, ada: User) -> Any:
+    def call(*, on_patient: Patient = patient, amend: str = "", **values: Any) -> Verdict:
+        return record_result(report(**values), patient=on_patient, by=ada, now=clock.now(), amend_reason=amend)
+
+    return call
+
+
+def versions() -> list[tuple[int, str]]:
+    return list(PcrResult.objects.order_by("version").values_list("version", "status"))
+
+
+def test_a_result_is_stored_whole_and_owes_a_classification(record: Any, patient: Patient) -> None:
+    assert record(tubes="50/50000; nd/40000").action == Action.CREATED
+    assert list(Replicate.objects.order_by("number").values_list("number", "bcr_abl1_copies")) == [(1, 50), (2, None)]
+    assert list(ClassificationRequest.objects.values_list("patient_id", "bulk")) == [(patient.pk, False)]
+
+
+def test_the_same_twice_changes_nothing(record: Any) -> None:
+    record()
+    assert record().action == Action.UNCHANGED
+    assert versions() == [(1, "final")]
+
+
+def test_the_printed_digits_are_kept(record: Any) -> None:
+    record(is_percent=Decimal("0.10"), replicates=())
+    assert str(PcrResult.objects.get().is_percent) == "0.10"
+
+
+def test_other_content_is_refused_in_words(record: Any) -> None:
+    record()
+    verdict = record(kit_lot="", conversion_factor=Decimal("1.2"))
+    assert verdict.action == Action.REFUSED
+    assert verdict.problems[0].column == "conversion_factor"
+    assert "1 is stored" in verdict.problems[0].reason
+    assert versions() == [(1, "final")]
+
+
+def test_filling_an_empty_cell_is_a_new_version_and_keeps_the_rest(record: Any) -> None:
+    record(kit_lot="L1")
+    assert record(tested_on=dt.date(2020, 3, 5)).action == Action.COMPLETED
+    newest = PcrResult.objects.get(version=2)
+    assert (newest.kit_lot, newest.tested_on) == ("L1", dt.date(2020, 3, 5))
+    assert newest.replicates.count() == 1
+
+
+def test_preliminary_becomes_final_as_a_new_version(record: Any) -> None:
+    record(status="preliminary")
+    assert record().action == Action.COMPLETED
+    assert versions() == [(1, "preliminary"), (2, "final")]
+    assert record(status="preliminary").action == Action.UNCHANGED
+
+
+def test_a_correction_needs_a_reason_and_supersedes(record: Any) -> None:
+    record()
+    assert record(status="corrected", tubes="60/50000").problems[0].column == "reason"
+    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == Action.AMENDED
+    assert PcrResult.objects.get(version=2).supersedes is not None
+    assert record().action == Action.UNCHANGED, "the original file, loaded again, must not undo the correction"
+    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == Action.UNCHANGED
+
+
+def test_amend_gives_the_reason_for_any_difference(record: Any) -> None:
+    record()
+    assert record(tubes="60/50000", amend="typing error").action == Action.AMENDED
+    newest = PcrResult.objects.get(version=2)
+    assert (newest.status, newest.reason) == ("corrected", "typing error")
+
+
+def test_entered_in_error_keeps_the_row_and_comes_back_only_with_a_reason(record: Any) -> None:
+    record()
+    assert record(status="entered_in_error").problems[0].column == "reason"
+    assert record(status="entered_in_error", reason="other patient").action == Action.AMENDED
+    assert record(status="entered_in_error", reason="other patient").action == Action.UNCHANGED
+    assert record(tubes="77/50000").action == Action.REFUSED
+    assert record(status="corrected", reason="was right", tubes="77/50000").action == Action.AMENDED
+
+
+def test_an_unknown_accession_cannot_be_entered_in_error(record: Any) -> None:
+    assert record(status="entered_in_error", reason="x").problems[0].column == "status"
+
+
+def test_moving_a_result_to_another_patient_owes_both_a_classification(record: Any, centre: Centre, patient: Patient) -> None:
+    record()
+    ClassificationRequest.objects.all().delete()
+    other = Patient.objects.create(centre=centre, patient_id="P2")
+    assert record(on_patient=other).action == Action.REFUSED
+    assert record(on_patient=other, status="corrected", reason="mix-up").action == Action.AMENDED
+    assert set(ClassificationRequest.objects.values_list("patient_id", flat=True)) == {patient.pk, other.pk}
+
+
+def test_a_sample_from_tomorrow_or_from_before_the_birth_is_refused(record: Any, patient: Patient) -> None:
+    late = (clock.now() + dt.timedelta(days=3)).date().isoformat()
+    assert record(on=late).problems[0].column == "collected_on"
+    patient.born_on = dt.date(2021, 1, 1)
+    assert record(on="2020-03-01").problems[0].column == "collected_on"
+
+
+def test_version_three_cannot_come_before_version_two(record: Any) -> None:
+    assert record(version=2).problems[0].column == "version"
+
+
+def test_replicates_that_are_only_reordered_are_the_same(record: Any) -> None:
+    record(tubes="50/50000; 60/40000")
+    tubes = (ReplicateReport(1, Decimal("50.0"), Decimal(50_000)), ReplicateReport(2, Decimal(60), Decimal(40_000)))
+    assert record(replicates=tubes).action == Action.UNCHANGED
+
+
+def test_partial_dates_keep_their_precision(record: Any) -> None:
+    record(collected=PartialDate(dt.date(2020, 3, 15), Precision.MONTH))
+    assert PcrResult.objects.get().collected_precision == "month"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_amend_one_result_at_once_make_one_version_and_one_refusal(record: Any) -> None:
+    record()
+    outcomes: list[Verdict] = []
+    barrier = threading.Barrier(2)
+
+    def amend(copies: str) -> None:
+        barrier.wait()
+        outcomes.append(record(status="corrected", tubes=copies, reason="repeat"))
+        connection.close()
+
+    threads = [threading.Thread(target=amend, args=(text,)) for text in ("60/50000", "70/50000")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    actions = sorted(o.action for o in outcomes)
+    assert actions in ([Action.AMENDED, Action.REFUSED], [Action.AMENDED, Action.AMENDED])
+    assert PcrResult.objects.count() == 1 + actions.count(Action.AMENDED)
+    for refusal in (o for o in outcomes if o.action == Action.REFUSED):
+        assert "somebody else" in refusal.problems[0].reason
