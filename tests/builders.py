@@ -36,9 +36,7 @@ def copies(text: str, *, gene: str = "ABL1", factor: str | None = "1", **more: A
 def reported(text: str, **more: Any) -> Measurement:
     """A measurement as a kit prints it: ``0.0032``, ``<0.0030``, ``>55``."""
     comparator = text[0] if text[0] in "<>" else "="
-    return Measurement(
-        copies_reported=False, reported=Reported(Decimal(text.lstrip("<> ")), comparator), **more
-    )
+    return Measurement(copies_reported=False, reported=Reported(Decimal(text.lstrip("<> ")), comparator), **more)
 
 
 def day(offset: int) -> dt.date:
@@ -58,7 +56,12 @@ def deep(offset: int, response_class: ResponseClass = ResponseClass.MR4_5) -> Ti
 
 
 def course(
-    start: int, stop: int | None, *, drug: Drug = Drug.IMATINIB, reason: StopReason = StopReason.TFR_ATTEMPT, **more: Any
+    start: int,
+    stop: int | None,
+    *,
+    drug: Drug = Drug.IMATINIB,
+    reason: StopReason = StopReason.TFR_ATTEMPT,
+    **more: Any,
 ) -> Course:
     """A course of a drug, in days from the stop."""
     return Course(

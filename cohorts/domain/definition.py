@@ -276,7 +276,10 @@ class _Reader:
         if not isinstance(value, list):
             self.problems.append("cox: a list of factor ids is expected")
             return ()
-        return tuple(self._word("cox", v, ids) for v in value) if ids or not value else self._words("cox", value, ids)
+        if value and not ids:
+            self.problems.append("cox: there are no factors to take; list them under factors")
+            return ()
+        return tuple(self._word("cox", v, ids) for v in value)
 
 
 def _known_words(name: str) -> list[str] | None:

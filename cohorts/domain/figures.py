@@ -33,7 +33,7 @@ def compute_figures(rows: Sequence[Member], definition: Definition) -> dict[str,
         },
         "crude": _crude(observed, definition),
         "drop_outs_as_failures": _drop_outs_as_failures(rows, observed, definition),
-        "kaplan_meier": _kaplan_meier(observed, definition),
+        "kaplan_meier": _kaplan_meier(members, definition),
         "univariate": univariate,
         "cox": _cox(members, definition, univariate),
         "competing_risks": None,
@@ -80,12 +80,25 @@ def _drop_outs_as_failures(
     return rates
 
 
-def _kaplan_meier(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
-    base: dict[str, Any] = {"transform": definition.transform, "level": definition.level}
+def _clusters(members: Sequence[Member], definition: Definition) -> list[str] | None:
+    """The patient of each row, where several attempts of one patient may stand in the cohort."""
+    if definition.attempts == "first":
+        return None
+    return [f"{m.history.centre}/{m.history.patient_id}" for m in members]
+
+
+def _kaplan_meier(members: Sequence[Member], definition: Definition) -> dict[str, Any]:
+    observed = [_observed(m) for m in members]
+    clusters = _clusters(members, definition)
+    base: dict[str, Any] = {
+        "transform": definition.transform,
+        "level": definition.level,
+        "variance": "Greenwood" if clusters is None else "robust by patient; a descriptive curve of attempts",
+    }
     if not observed:
         nothing = {"estimate": None, "lower": None, "upper": None}
         return {**base, "landmarks": [], "median_months": nothing, "points": [], "reason": "no members"}
-    points = survival.kaplan_meier(observed, transform=definition.transform, level=definition.level)
+    points = survival.kaplan_meier(observed, transform=definition.transform, level=definition.level, clusters=clusters)
     survival.self_check(points, observed)
     return {
         **base,
@@ -142,9 +155,12 @@ def _univariate(factor: Factor, members: Sequence[Member], definition: Definitio
     groups = _groups(factor, members)
     known = [m for m in members if _is_known(m, factor)]
     by_group = [[_observed(m) for m in group] for group in groups.values()]
-    test = survival.log_rank(by_group)
-    tests = survival.table_tests(by_group)
+    by_attempt = definition.attempts == "all"
+    test = None if by_attempt else survival.log_rank(by_group)
+    tests = survival.TableTests(None, None, None) if by_attempt else survival.table_tests(by_group)
     model, words = _fit([factor], known, definition)
+    if by_attempt:
+        words.append("attempts of one patient are not independent: no log-rank and no table test, variance by patient")
     return {
         "id": factor.id,
         "name": factor.name,
@@ -155,7 +171,7 @@ def _univariate(factor: Factor, members: Sequence[Member], definition: Definitio
                 "members": len(group),
                 "events": sum(m.event for m in group),
                 "crude": _crude([_observed(m) for m in group], definition),
-                "landmarks": _kaplan_meier([_observed(m) for m in group], definition)["landmarks"],
+                "landmarks": _kaplan_meier(group, definition)["landmarks"],
             }
             for label, group in groups.items()
         ],
@@ -219,7 +235,9 @@ def _fit(
 ) -> tuple[CoxModel | None, list[str]]:
     columns = [column for factor in factors for column in _columns(factor, members).values]
     try:
-        model = survival.cox([_observed(m) for m in members], columns, level=definition.level)
+        model = survival.cox(
+            [_observed(m) for m in members], columns, level=definition.level, clusters=_clusters(members, definition)
+        )
     except NotEstimable as problem:
         return None, [f"not estimable: {problem}"]
     return model, list(model.warnings)
@@ -338,15 +356,20 @@ def _table1(members: Sequence[Member]) -> dict[str, Any]:
         "centre": levels(lambda m: m.category("centre")),
         **{name: quartiles(m.number(name) for m in members) for name in (*AGES, *DURATIONS)},
         "follow_up_months": {
-            **quartiles(
-                months_of((m.last_contact_on - m.stopped_on).days) if m.last_contact_on else m.months for m in members
-            ),
+            **quartiles(_follow_up_months(m) for m in members),
             "definition": "stop to last contact, or to the end of observation where no contact is recorded",
         },
         "withdrawal_syndrome": {"n": syndrome, "proportion": syndrome / len(members) if members else None},
         "quantiles": "(n + 1)p",
         "ages": "completed years",
     }
+
+
+def _follow_up_months(member: Member) -> float | None:
+    """From the stop to the last contact, and never less than what was observed."""
+    if member.last_contact_on is None or member.end_on is None:
+        return member.months
+    return months_of((max(member.last_contact_on, member.end_on) - member.stopped_on).days)
 
 
 def _outcomes_after_loss(members: Sequence[Member]) -> dict[str, Any]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
-from monitoring.domain.dates import Duration, PartialDate, Precision, completed_years, months_of
+from monitoring.domain.dates import Duration, PartialDate, between, completed_years, months_of
 from monitoring.domain.episodes import Episode, find_episodes, response_before_stop, tki_duration
 from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
-
-# How far an imputed date can be from the truth to either side.
-_SLACK_DAYS = {Precision.DAY: 0, Precision.MONTH: 16, Precision.YEAR: 184}
 
 NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
 NO_BASELINE_PCR = "NO_BASELINE_PCR"
@@ -39,7 +35,7 @@ class PatientHistory:
     diagnosed: PartialDate | None
     transcript: str
     risk_group: str
-    first_dmr_on: date | None
+    first_dmr: PartialDate | None
     courses: tuple[Course, ...]
     facts: tuple[Fact, ...]
     points: tuple[TimePoint, ...]
@@ -139,14 +135,24 @@ class Member:
             age: Age | None = getattr(self, name)
             return None if age is None else age.reaches(cut)
         if name == "dmr_months" and self.dmr is None:
+            return cut <= 0
+        duration = self._duration(name)
+        return None if duration is None else self._beyond_doubt(name, duration.reaches(cut))
+
+    def exceeds(self, name: str, cut: int) -> bool | None:
+        """Whether a factor is more than ``cut`` whole calendar months or completed years; None where not known."""
+        if name in AGES:
+            return self.reaches(name, cut + 1)
+        if name == "dmr_months" and self.dmr is None:
             return False
         duration = self._duration(name)
-        if duration is None:
+        return None if duration is None else self._beyond_doubt(name, duration.exceeds(cut))
+
+    def _beyond_doubt(self, name: str, answer: bool | None) -> bool | None:
+        """A left-censored length is a lower bound: it can be long enough, never too short."""
+        if self.left_censored and name != "tki_months" and not answer:
             return None
-        reached = duration.reaches(cut)
-        if self.left_censored and name != "tki_months":
-            return True if reached else None
-        return reached
+        return answer
 
     def category(self, name: str) -> str | None:
         """The level of a category, None where not known."""
@@ -177,9 +183,7 @@ def build_members(histories: Iterable[PatientHistory], definition: Definition, a
     for whole in histories:
         history = whole.until(as_of)
         episodes = find_episodes(history.courses, history.facts, history.points, definition.event_rule)
-        asked = [e for e in episodes if e.kind.value in definition.stop_reasons]
-        if definition.attempts == "first":
-            asked = asked[:1]
+        asked = _asked(episodes, definition)
         for number, episode in enumerate(asked, start=1):
             member = _member(history, episode, episode.attempt or number, definition)
             verdict = _included(member, definition)
@@ -187,6 +191,15 @@ def build_members(histories: Iterable[PatientHistory], definition: Definition, a
                 yield member
             elif verdict is None:
                 yield _excluded(member, "MISSING_INCLUSION_CRITERION")
+
+
+def _asked(episodes: Sequence[Episode], definition: Definition) -> Sequence[Episode]:
+    """The episodes of the wanted kinds; ``first`` is the first TFR attempt ever where attempts are wanted at all."""
+    asked = [e for e in episodes if e.kind.value in definition.stop_reasons]
+    if definition.attempts == "all":
+        return asked
+    attempts = [e for e in asked if e.kind is StopReason.TFR_ATTEMPT]
+    return (attempts or asked)[:1]
 
 
 def _included(member: Member, definition: Definition) -> bool | None:
@@ -208,39 +221,30 @@ def _included(member: Member, definition: Definition) -> bool | None:
 
 
 def _in_bound(member: Member, name: str, bound: str, limit: int) -> bool | None:
-    """Calendar-wise: more than 72 months is not the same as at least 73, so an exact fit is told apart."""
-    reached = member.reaches(name, limit)
-    if bound in ("ge", "lt"):
-        return reached if bound == "ge" or reached is None else not reached
-    if reached is None:
-        return None
-    above = reached and not _exactly(member, name, limit)
-    return above if bound == "gt" else not above
-
-
-def _exactly(member: Member, name: str, limit: int) -> bool:
-    if name in AGES:
-        return member.number(name) == limit
-    duration = member.tki if name == "tki_months" else member.dmr
-    if duration is None:
-        return limit == 0
-    day_less = Duration(duration.start, duration.end - dt.timedelta(days=1))
-    return bool(duration.reaches(limit)) and not day_less.reaches(limit)
+    """Calendar-wise: 72 months to the day are at least 72, and not more than 72."""
+    answer = member.reaches(name, limit) if bound in ("ge", "lt") else member.exceeds(name, limit)
+    if answer is None or bound in ("ge", "gt"):
+        return answer
+    return not answer
 
 
 def _member(history: PatientHistory, episode: Episode, attempt: int, definition: Definition) -> Member:
     stopped_on = episode.stopped_on
     tkis = tki_courses(history.courses)
+    elsewhere = history.first_dmr
     before = response_before_stop(
-        stopped_on, tkis[0].started_on if tkis else None, history.points, history.first_dmr_on, definition.dmr
+        stopped_on,
+        tkis[0].started_on if tkis else None,
+        history.points,
+        elsewhere.on if elsewhere else None,
+        definition.dmr,
     )
-    stop_slack = _SLACK_DAYS[episode.course.stopped_precision]
-    precision_of = {p.on: p.precision for p in history.points}
-    start_slack = _SLACK_DAYS[tkis[0].started_precision] if tkis else 0
-    response_slack = _SLACK_DAYS[precision_of.get(before.dmr.start, Precision.DAY)] if before.dmr else 0
-    first_slack = _SLACK_DAYS[precision_of.get(before.first_dmr_on, Precision.DAY)] if before.first_dmr_on else 0
-    end_on, event, end_reason = _end_of_observation(episode, history.facts, definition)
+    known = {p.on: PartialDate(p.on, p.precision) for p in history.points}
+    if elsewhere is not None:
+        known.setdefault(elsewhere.on, elsewhere)
+    started = PartialDate(tkis[0].started_on, tkis[0].started_precision) if tkis else None
     stopped = PartialDate(stopped_on, episode.course.stopped_precision)
+    end_on, event, end_reason = _end_of_observation(episode, history.facts, definition)
     return Member(
         history=history,
         attempt=attempt,
@@ -250,10 +254,10 @@ def _member(history: PatientHistory, episode: Episode, attempt: int, definition:
         event=event,
         end_reason=end_reason,
         first_dmr_on=before.first_dmr_on,
-        dmr=_with_slack(before.dmr, stop_slack + response_slack),
+        dmr=before.dmr and between(known.get(before.dmr.start, PartialDate(before.dmr.start)), stopped),
         left_censored=before.left_censored,
-        tki=_with_slack(tki_duration(history.courses, stopped_on), stop_slack + start_slack),
-        time_to_dmr=_with_slack(before.time_to_dmr, start_slack + first_slack),
+        tki=tki_duration(history.courses, stopped_on),
+        time_to_dmr=between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None,
         age_at_diagnosis=_age(history.born, history.diagnosed),
         age_at_stop=_age(history.born, stopped),
         drug_at_stop=episode.course.drug.value,
@@ -266,10 +270,6 @@ def _member(history: PatientHistory, episode: Episode, attempt: int, definition:
             f.kind is FactKind.WITHDRAWAL_SYNDROME and f.observed_on >= stopped_on for f in history.facts
         ),
     )  # fmt: skip
-
-
-def _with_slack(duration: Duration | None, slack: int) -> Duration | None:
-    return duration and Duration(duration.start, duration.end, slack)
 
 
 def _age(born: PartialDate | None, at: PartialDate | None) -> Age | None:
@@ -300,7 +300,8 @@ def _end_of_observation(
     loss_on = episode.loss.event_on(definition.event_rule) if episode.loss else None
     if loss_on is not None:
         ends["loss_of_mmr"] = loss_on
-    if episode.restarted_on is not None:
+    # A restart for a loss does not end the observation before the loss is confirmed, unless it is an event itself.
+    if episode.restarted_on is not None and (loss_on is None or "restart" in _EVENTS[definition.endpoint]):
         ends["restart"] = episode.restarted_on
     kinds = {FactKind.DEATH: "death", FactKind.ALLOGENEIC_TRANSPLANT: "transplant"}
     if definition.endpoint == "tfs":
@@ -355,6 +356,29 @@ def csv_row(member: Member) -> Mapping[str, object]:
         "drug_at_stop": member.drug_at_stop,
         "risk_group": member.history.risk_group,
         "centre": member.history.centre,
+    }
+
+
+# What the figures read beyond the member file: frozen with it, so that every change of a figure changes the digest.
+FROZEN_COLUMNS = (
+    *CSV_COLUMNS, "left_censored", "groups", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
+    "last_contact_on", "withdrawal_syndrome",
+)  # fmt: skip
+
+
+def frozen_row(member: Member, definition: Definition) -> Mapping[str, object]:
+    """Everything that the figures of a definition read of one row."""
+    after = member.after
+    return {
+        **csv_row(member),
+        "left_censored": member.left_censored,
+        "groups": ";".join(f"{f.id}={member.group(f) or ''}" for f in definition.factors),
+        "restarted_on": after.restarted_on or "",
+        "restart_drug": after.restart_drug,
+        "mmr_regained_on": after.mmr_regained_on or "",
+        "dmr_regained_on": after.dmr_regained_on or "",
+        "last_contact_on": member.last_contact_on or "",
+        "withdrawal_syndrome": member.withdrawal_syndrome,
     }
 
 

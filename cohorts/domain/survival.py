@@ -24,8 +24,6 @@ from monitoring.domain.dates import DAYS_PER_MONTH
 
 # Newton steps end when the log-likelihood moves less than this: R's figures to all printed digits need it.
 COX_PRECISION = 1e-9
-# A hazard ratio beyond e^15 with this small a sample has no maximum: the groups are separated.
-SEPARATED_COEFFICIENT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +111,12 @@ class NotEstimable(Exception):
 # --- Kaplan–Meier ------------------------------------------------------------------------------------------------
 
 
-def kaplan_meier(observed: Sequence[Observed], *, transform: str, level: float) -> tuple[CurvePoint, ...]:
+def kaplan_meier(
+    observed: Sequence[Observed], *, transform: str, level: float, clusters: Sequence[str] | None = None
+) -> tuple[CurvePoint, ...]:
     """The curve at each time with an event or a censoring, with Greenwood's variance and a named interval.
 
+    With ``clusters`` (several rows of one patient) the variance is the infinitesimal jackknife by cluster instead.
     Raises ``NotEstimable`` without observations and ``ValueError`` for a negative time.
     """
     if not observed:
@@ -127,6 +128,7 @@ def kaplan_meier(observed: Sequence[Observed], *, transform: str, level: float) 
     table = fitter.event_table
     curve = fitter.survival_function_["KM_estimate"]
     points, greenwood = [], 0.0
+    robust = _Jackknife(observed, clusters) if clusters is not None else None
     for days, at_risk, deaths, censored in zip(
         table.index, table["at_risk"], table["observed"], table["censored"], strict=True
     ):
@@ -135,11 +137,33 @@ def kaplan_meier(observed: Sequence[Observed], *, transform: str, level: float) 
         estimate = float(curve.loc[days])
         if deaths:
             greenwood = math.inf if at_risk == deaths else greenwood + deaths / (at_risk * (at_risk - deaths))
+        if robust is not None:
+            greenwood = robust.variance_after(int(days), int(at_risk), int(deaths))
         lower, upper = interval(estimate, greenwood, transform=transform, level=level)
         points.append(
             CurvePoint(int(days), estimate, lower, upper, int(at_risk), int(deaths), int(censored), greenwood)
         )
     return tuple(points)
+
+
+class _Jackknife:
+    """Robust variance of the logarithm of the curve: squares of each cluster's summed influence, step by step."""
+
+    def __init__(self, observed: Sequence[Observed], clusters: Sequence[str]) -> None:
+        _, self._cluster = np.unique(np.asarray(clusters), return_inverse=True)
+        self._days = np.array([o.days for o in observed])
+        self._event = np.array([o.event for o in observed])
+        self._influence = np.zeros(len(observed))
+
+    def variance_after(self, days: int, at_risk: int, deaths: int) -> float:
+        """The variance once the events of a day are counted; infinite where the curve has reached zero."""
+        if deaths:
+            if at_risk == deaths:
+                return math.inf
+            died = (self._days == days) & self._event
+            exposed = self._days >= days
+            self._influence -= (died - exposed * (deaths / at_risk)) / (at_risk - deaths)
+        return float((np.bincount(self._cluster, self._influence) ** 2).sum())
 
 
 def interval(estimate: float, greenwood: float, *, transform: str, level: float) -> tuple[float | None, float | None]:
@@ -169,8 +193,7 @@ def landmark(points: Sequence[CurvePoint], observed: Sequence[Observed], months:
     events = sum(o.event and o.days <= days for o in observed)
     censored = sum(not o.event and o.days < days for o in observed)
     longest = max((o.days for o in observed), default=0)
-    ended = points and points[-1].estimate == 0
-    if days > longest and not ended:
+    if days > longest:
         reason = f"longest observed time is {longest / DAYS_PER_MONTH:.1f} months"
         return Landmark(months, None, None, None, at_risk, events, censored, reason)
     standing = [p for p in points if p.days <= days]
@@ -269,46 +292,84 @@ def exact_binomial(successes: int, total: int, level: float) -> tuple[float | No
 # --- Cox ---------------------------------------------------------------------------------------------------------
 
 
-def cox(observed: Sequence[Observed], covariates: Sequence[Sequence[float]], *, level: float) -> CoxModel:
+def cox(
+    observed: Sequence[Observed],
+    covariates: Sequence[Sequence[float]],
+    *,
+    level: float,
+    clusters: Sequence[str] | None = None,
+) -> CoxModel:
     """A Cox model of these covariates (one sequence a covariate), Efron ties, converged to 1e-9.
 
-    Raises ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
+    With ``clusters`` (several rows of one patient) the variance is robust and likelihood tests are not given. Raises
+    ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
     """
     if not covariates:
         raise NotEstimable("no covariate")
     if not any(o.event for o in observed):
         raise NotEstimable("no event")
     matrix = np.column_stack([np.asarray(c, dtype=float) for c in covariates])
-    if np.linalg.matrix_rank(matrix - matrix.mean(axis=0)) < matrix.shape[1]:
-        raise NotEstimable("a covariate is constant, or the others determine it")
+    _check_columns(matrix)
     frame = pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])
     frame["days"] = [o.days for o in observed]
     frame["event"] = [o.event for o in observed]
+    options: dict[str, object] = {}
+    if clusters is not None:
+        frame["cluster"] = clusters
+        options = {"cluster_col": "cluster", "robust": True}
     fitter = CoxPHFitter(alpha=1 - level)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200})
-        except ConvergenceError as problem:
+            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200}, **options)
+        except (ConvergenceError, np.linalg.LinAlgError) as problem:
             raise NotEstimable("the model does not converge") from problem
-        likelihood = fitter.log_likelihood_ratio_test()
-    coefficients = fitter.params_.to_numpy(dtype=float)
-    separated = np.abs(coefficients * matrix.std(axis=0)) > SEPARATED_COEFFICIENT / 2
-    words = _separation_words(matrix, observed, separated)
+        likelihood = fitter.log_likelihood_ratio_test() if clusters is None else None
+    separated = _separated(fitter, matrix, observed)
+    words = _separation_words(observed, separated)
     if any(issubclass(w.category, ConvergenceWarning) for w in caught) and not words:
         words = ["the model converged badly; read its figures with care"]
-    lrt = Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value))
+    variance = fitter.variance_matrix_.to_numpy(dtype=float)
     return CoxModel(
         terms=tuple(
             CoxTerm(None, None, None, None, None, None) if apart else _term(fitter, position, level)
             for position, apart in enumerate(separated)
         ),
-        lrt=lrt,
-        wald=None if separated.any() else _wald(coefficients, fitter.variance_matrix_.to_numpy(dtype=float)),
-        score=_score_test(matrix, observed),
-        concordance=float(fitter.concordance_index_),
+        lrt=None
+        if likelihood is None
+        else Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
+        wald=None if any(separated) else _wald(fitter.params_.to_numpy(dtype=float), variance),
+        score=_score_test(matrix, observed) if clusters is None else None,
+        concordance=_concordance(fitter),
         warnings=tuple(words),
     )
+
+
+def _check_columns(matrix: np.ndarray) -> None:
+    """Every column must vary, and none may follow from the others; judged on a common scale."""
+    spread = np.ptp(matrix, axis=0)
+    if (spread <= 1e-9 * np.maximum(1.0, np.abs(matrix.mean(axis=0)))).any():
+        raise NotEstimable("a covariate is the same for everybody")
+    standard = (matrix - matrix.mean(axis=0)) / spread
+    if np.linalg.matrix_rank(standard) < matrix.shape[1]:
+        raise NotEstimable("a covariate follows from the others")
+
+
+def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Observed]) -> list[bool]:
+    """Which covariates have no finite maximum: one level without an event or never at risk at one, or a flat likelihood."""
+    event = np.array([o.event for o in observed])
+    days = np.array([o.days for o in observed])
+    first_event = days[event].min()
+    found = []
+    for position, column in enumerate(matrix.T):
+        levels = np.unique(column)
+        sides = [column == level for level in levels] if len(levels) == 2 else []
+        empty = any(not event[side].any() or days[side].max() < first_event for side in sides)
+        coef, se = float(fitter.params_.iloc[position]), float(fitter.standard_errors_.iloc[position])
+        spread = float(np.ptp(column))
+        flat = not (math.isfinite(coef) and math.isfinite(se)) or abs(coef) * spread > 15 or se * spread > 100
+        found.append(empty or flat)
+    return found
 
 
 def _term(fitter: CoxPHFitter, position: int, level: float) -> CoxTerm:
@@ -316,14 +377,27 @@ def _term(fitter: CoxPHFitter, position: int, level: float) -> CoxTerm:
     se = float(fitter.standard_errors_.iloc[position])
     z = float(stats.norm.ppf(0.5 + level / 2))
     p = float(2 * stats.norm.sf(abs(coef / se)))
-    return CoxTerm(coef, se, math.exp(coef), math.exp(coef - z * se), math.exp(coef + z * se), p)
+    return CoxTerm(coef, se, _exp(coef), _exp(coef - z * se), _exp(coef + z * se), p)
 
 
-def _separation_words(matrix: np.ndarray, observed: Sequence[Observed], separated: np.ndarray) -> list[str]:
+def _exp(number: float) -> float | None:
+    """A hazard ratio, None where it is beyond every number."""
+    return math.exp(number) if number < 700 else None
+
+
+def _concordance(fitter: CoxPHFitter) -> float | None:
+    try:
+        return float(fitter.concordance_index_)
+    except ZeroDivisionError:  # no pair of members can be compared
+        return None
+
+
+def _separation_words(observed: Sequence[Observed], separated: Sequence[bool]) -> list[str]:
     events = sum(o.event for o in observed)
     return [
-        f"covariate {position + 1} is not estimable: it separates the {events} events from the rest"
-        for position in np.flatnonzero(separated)
+        f"covariate {position} is not estimable: a group has none of the {events} events, or all of them"
+        for position, apart in enumerate(separated, start=1)
+        if apart
     ]
 
 
@@ -358,5 +432,7 @@ def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None
 
 
 def chi_square_p(chi2: float, df: int) -> float:
-    """Upper tail of the chi-square distribution."""
+    """Upper tail of the chi-square distribution; 1 without a degree of freedom."""
+    if df == 0:
+        return 1.0
     return float(stats.chi2.sf(chi2, df))

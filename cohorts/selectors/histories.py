@@ -65,7 +65,7 @@ def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[Pa
             diagnosed=_partial(row.diagnosed_on, row.diagnosed_precision),
             transcript=row.transcript,
             risk_group=row.risk_group,
-            first_dmr_on=row.first_dmr_on,
+            first_dmr=_partial(row.first_dmr_on, row.first_dmr_precision),
             courses=tuple(courses[pk]),
             facts=tuple(facts[pk]),
             points=worst_of_each_date(points[pk]),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 from typing import Any
 
+from cohorts.domain.members import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication
 
 
@@ -28,5 +31,10 @@ def snapshot_json(publication: CohortPublication) -> dict[str, Any]:
 
 
 def members_csv(publication: CohortPublication) -> bytes:
-    """The frozen member rows."""
-    return gzip.decompress(bytes(publication.snapshot.rows))
+    """The member file of the contract, taken from the frozen rows."""
+    frozen = csv.DictReader(io.StringIO(gzip.decompress(bytes(publication.snapshot.rows)).decode()))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(frozen)
+    return buffer.getvalue().encode()

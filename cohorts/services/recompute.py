@@ -20,21 +20,22 @@ from typing import Any
 
 from django.db import transaction
 
-from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
 from cohorts.domain.figures import compute_figures
-from cohorts.domain.members import CSV_COLUMNS, Member, build_members, csv_row
+from cohorts.domain.members import FROZEN_COLUMNS, Member, build_members, frozen_row
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
 from monitoring.domain.response import EUTOS_2015
-from monitoring.services.classification import classify_owed
+from monitoring.services.classification import ClassificationFailed, classify_owed
 
 logger = logging.getLogger(__name__)
 
 SERVICE_VERSION = "0.1.0"
 LIBRARIES = ("lifelines", "numpy", "pandas", "scipy")
 # What a computation can raise on data that nobody foresaw: the run is recorded as failed, the snapshot stays.
-COMPUTATION_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DefinitionProblem)
+COMPUTATION_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DefinitionProblem,
+                        ClassificationFailed)  # fmt: skip
 
 
 def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None) -> CohortRun:
@@ -74,9 +75,8 @@ def _publish(cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None) -> t
             "service": SERVICE_VERSION,
         },
     }
-    members_csv = members_as_csv(rows)
-    frozen = json.dumps([as_json(definition), versions], sort_keys=True).encode() + members_csv
-    digest = hashlib.sha256(frozen).hexdigest()
+    frozen = frozen_rows(rows, definition)
+    digest = hashlib.sha256(json.dumps([as_json(definition), versions], sort_keys=True).encode() + frozen).hexdigest()
     now = clock.now()
     standing = CohortPublication.objects.filter(cohort=cohort).select_related("snapshot").first()
     if standing is not None and standing.snapshot.digest == digest:
@@ -90,7 +90,7 @@ def _publish(cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None) -> t
             digest=digest,
             defaults={
                 "figures": figures,
-                "rows": gzip.compress(members_csv, mtime=0),
+                "rows": gzip.compress(frozen, mtime=0),
                 "data_cutoff": cutoff,
                 "computed_at": now,
             },
@@ -101,13 +101,13 @@ def _publish(cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None) -> t
     return snapshot, False
 
 
-def members_as_csv(rows: Sequence[Member]) -> bytes:
-    """The member file: one row a member or excluded episode, in an order of its own."""
+def frozen_rows(rows: Sequence[Member], definition: Definition) -> bytes:
+    """Every member and excluded episode with all that the figures read, in an order of its own."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(buffer, FROZEN_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for member in sorted(rows, key=lambda m: (m.history.centre, m.history.patient_id, m.stopped_on)):
-        writer.writerow(csv_row(member))
+        writer.writerow(frozen_row(member, definition))
     return buffer.getvalue().encode()
 
 

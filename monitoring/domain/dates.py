@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import calendar
-import datetime as dt
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -102,12 +102,14 @@ def completed_years(born_on: date, on: date) -> int:
 class Duration:
     """A length of clinical time that is compared calendar-wise: from ``start`` to ``end``.
 
-    ``uncertain_days`` is the width by which partly known dates could move the length to either side.
+    ``shortest`` and ``longest`` are the same length at the edges of what partly known dates leave open; where the two
+    answer differently there is no answer.
     """
 
     start: date
     end: date
-    uncertain_days: int = 0
+    shortest: Duration | None = None
+    longest: Duration | None = None
 
     @property
     def days(self) -> int:
@@ -119,12 +121,20 @@ class Duration:
 
     def reaches(self, months: int) -> bool | None:
         """Whether the length is at least so many whole calendar months; None where imputed dates straddle it."""
-        answer = add_months(self.start, months) <= self.end
-        if not self.uncertain_days:
-            return answer
-        slack = dt.timedelta(days=self.uncertain_days)
-        certain = (
-            add_months(self.start, months) <= self.end - slack,
-            add_months(self.start, months) <= self.end + slack,
-        )
-        return answer if certain[0] == certain[1] else None
+        return self._agreed(lambda length: add_months(length.start, months) <= length.end)
+
+    def exceeds(self, months: int) -> bool | None:
+        """Whether the length is more than so many whole calendar months; None where imputed dates straddle it."""
+        return self._agreed(lambda length: add_months(length.start, months) < length.end)
+
+    def _agreed(self, question: Callable[[Duration], bool]) -> bool | None:
+        answers = {question(length) for length in (self, self.shortest, self.longest) if length is not None}
+        return answers.pop() if len(answers) == 1 else None
+
+
+def between(start: PartialDate, end: PartialDate) -> Duration:
+    """The length between two dates with the edges that their precision leaves open."""
+    if start.precision is Precision.DAY and end.precision is Precision.DAY:
+        return Duration(start.on, end.on)
+    shortest_end = max(end.earliest, start.latest)
+    return Duration(start.on, end.on, Duration(start.latest, shortest_end), Duration(start.earliest, end.latest))

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from monitoring.domain.dates import Duration
+from monitoring.domain.dates import Duration, PartialDate, add_months
 from monitoring.domain.relapse import Loss, LossRule, find_loss, off_treatment
 from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
 
 SWITCH_WINDOW_DAYS = 28
-LEFT_CENSORED_AFTER_DAYS = 183  # first own result already in DMR six months or more after the start
+LEFT_CENSORED_AFTER_MONTHS = 6  # first own result already in DMR so long after the start
 ENDS_EPISODE = (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT)
 
 
@@ -65,13 +65,13 @@ def find_episodes(
     """All episodes of a patient in order of their stops."""
     tkis = tki_courses(courses)
     found: list[Episode] = []
-    for course in tkis:
+    for course in sorted(tkis, key=_says_most):
         if course.stopped_on is None or any(e.stopped_on == course.stopped_on for e in found):
-            continue
+            continue  # of drugs stopped on one day, one stop is the episode's
         if any(other is not course and _active_after(other, course.stopped_on) for other in tkis):
             continue
         restart = next((c for c in tkis if c.started_on > course.stopped_on), None)
-        if restart is not None and _is_switch(course.stopped_on, restart.started_on, points, rule):
+        if restart is not None and _is_switch(course.stopped_on, restart.started_on, points):
             continue
         found.append(_episode(course, restart, facts, points, rule))
     found.sort(key=lambda e: e.stopped_on)
@@ -82,10 +82,17 @@ def _active_after(other: Course, stopped_on: date) -> bool:
     return other.started_on <= stopped_on and (other.stopped_on is None or other.stopped_on > stopped_on)
 
 
-def _is_switch(stopped_on: date, restarted_on: date, points: Sequence[TimePoint], rule: LossRule | None) -> bool:
+def _says_most(course: Course) -> tuple[bool, bool, date, str]:
+    """An attempt before other reasons, a stated reason before none, the earlier start first."""
+    reason = course.stop_reason
+    return reason is not StopReason.TFR_ATTEMPT, reason is StopReason.UNKNOWN, course.started_on, course.key
+
+
+def _is_switch(stopped_on: date, restarted_on: date, points: Sequence[TimePoint]) -> bool:
+    """Whether a stop was only the way to the next drug; one value decides it, whatever a cohort's own event rule."""
     if (restarted_on - stopped_on).days > SWITCH_WINDOW_DAYS:
         return False
-    loss = find_loss(points, stopped_on, restarted_on, rule)
+    loss = find_loss(points, stopped_on, restarted_on)
     return loss is None or loss.first.on >= restarted_on
 
 
@@ -109,10 +116,9 @@ def _episode(
         key=lambda fact: fact.observed_on,
         default=None,
     )
-    watched = off_treatment(points, course.stopped_on, restarted_on)
     if ended_by is not None and ended_by.kind is FactKind.ALLOGENEIC_TRANSPLANT:
-        watched = tuple(p for p in watched if p.on <= ended_by.observed_on)
-    loss = find_loss(watched if restarted_on is None else points, course.stopped_on, restarted_on, rule)
+        points = tuple(p for p in points if p.on <= ended_by.observed_on)
+    loss = find_loss(points, course.stopped_on, restarted_on, rule)
     later = [p for p in points if restarted_on is not None and p.on > restarted_on]
     return Episode(
         course=course,
@@ -120,7 +126,7 @@ def _episode(
         baseline=max((p for p in points if p.on <= course.stopped_on), key=lambda p: p.on, default=None),
         restart=restart,
         loss=loss,
-        points_off=watched,
+        points_off=off_treatment(points, course.stopped_on, restarted_on),
         mmr_regained_on=next((p.on for p in later if p.in_mmr), None) if loss else None,
         dmr_regained_on=next((p.on for p in later if p.response_class.is_dmr), None) if loss else None,
         ended_by=ended_by,
@@ -183,7 +189,7 @@ def response_before_stop(
         starts_deep
         and reached_elsewhere_on is None
         and first_tki_on is not None
-        and (before[0].on - first_tki_on).days >= LEFT_CENSORED_AFTER_DAYS
+        and add_months(first_tki_on, LEFT_CENSORED_AFTER_MONTHS) <= before[0].on
     )
     first_on = elsewhere or (first_own.on if first_own else None)
     run_start = _run_start(before, rule)
@@ -221,16 +227,35 @@ def _run_start(before: Sequence[TimePoint], rule: DmrRule) -> date | None:
 
 
 def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None:
-    """The union of TKI days up to the stop, as a length that ends at the stop; None without a TKI course."""
-    spans: list[tuple[date, date]] = []
-    for course in tki_courses(courses):
-        if course.started_on > stopped_on:
-            continue
-        start, end = course.started_on, min(course.stopped_on or stopped_on, stopped_on)
-        if spans and start <= spans[-1][1] + dt.timedelta(days=1):
-            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
-        else:
-            spans.append((start, end))
-    if not spans:
+    """The union of TKI days up to the stop, as a length that ends at the stop; None without a TKI course.
+
+    A single course from a day to a day counts the days between them; a second drug adds the days on which it was taken.
+    """
+    tkis = [course for course in tki_courses(courses) if course.started_on <= stopped_on]
+    if not tkis:
         return None
-    return Duration(stopped_on - sum(((end - start) for start, end in spans), dt.timedelta()), stopped_on)
+    exact = _union(((c.started_on, min(c.stopped_on or stopped_on, stopped_on)) for c in tkis), stopped_on)
+    starts = [PartialDate(c.started_on, c.started_precision) for c in tkis]
+    stops = [PartialDate(c.stopped_on or stopped_on, c.stopped_precision) for c in tkis]
+    last = next((s for s in stops if s.on == stopped_on), PartialDate(stopped_on))
+    if all(p.earliest == p.latest for p in (*starts, *stops)):
+        return exact
+    shortest = _union(
+        ((s.latest, min(e.earliest, last.earliest)) for s, e in zip(starts, stops, strict=True)), last.earliest
+    )
+    longest = _union(
+        ((s.earliest, min(e.latest, last.latest)) for s, e in zip(starts, stops, strict=True)), last.latest
+    )
+    return dataclasses.replace(exact, shortest=shortest, longest=longest)
+
+
+def _union(spans: Iterable[tuple[date, date]], end: date) -> Duration:
+    """The days covered by these spans as one length that ends at ``end``; a span that ends before it starts is empty."""
+    joined: list[tuple[date, date]] = []
+    for first, last in sorted(span for span in spans if span[0] <= span[1]):
+        if joined and first <= joined[-1][1] + dt.timedelta(days=1):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    days = sum((last - first).days + 1 for first, last in joined) - 1
+    return Duration(end - dt.timedelta(days=max(days, 0)), end)

@@ -177,8 +177,8 @@ def _intentions(
 ) -> Iterator[Intention]:
     for episode in episodes:
         subject = subject_of(series, episode.course)
-        yield from _episode_intentions(subject, episode, assessed, points)
-    yield from _on_treatment_intentions(series, points)
+        yield from _episode_intentions(subject, episode, assessed)
+    yield from _on_treatment_intentions(series, points, episodes)
     missing = [item for item in assessed if Flag.CF_MISSING in item.score.flags]
     if missing:
         latest = missing[-1].result
@@ -187,37 +187,54 @@ def _intentions(
         )
 
 
-def _episode_intentions(
-    subject: str, episode: Episode, assessed: Sequence[Assessed], points: Sequence[TimePoint]
-) -> Iterator[Intention]:
+def _episode_intentions(subject: str, episode: Episode, assessed: Sequence[Assessed]) -> Iterator[Intention]:
     settled_by, settled_on = _settled(episode)
     if episode.kind is StopReason.UNKNOWN:
         yield Intention(
             AlertKind.STOP_REASON_MISSING, subject, Certainty.CONFIRMED, subject, episode.stopped_on,
             settled_by=settled_by, settled_on=settled_on,
         )  # fmt: skip
-    baseline = episode.baseline
-    was_in_mmr_since = any(p.in_mmr for p in episode.points_off)
-    if baseline is not None and not baseline.in_mmr:
-        yield Intention(
-            AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, Certainty.SUSPECTED, baseline.key, baseline.on,
-            baseline.is_percent, (baseline.on - episode.stopped_on).days, settled_by, settled_on,
-        )  # fmt: skip
-        if not was_in_mmr_since:
-            return
+    yield from _baseline_intentions(subject, episode, assessed)
     if episode.loss is not None:
         first = episode.loss.first
+        disputed = any(item.result.key == first.key and item.score.may_exceed_mmr for item in assessed)
+        certainty = episode.loss.certainty
+        if disputed and certainty is Certainty.SUSPECTED:
+            certainty = Certainty.PROVISIONAL  # the copies of this sample contradict its reported value
         yield Intention(
-            AlertKind.LOSS_OF_MMR, subject, episode.loss.certainty, first.key, first.on, first.is_percent,
+            AlertKind.LOSS_OF_MMR, subject, certainty, first.key, first.on, first.is_percent,
             (first.on - episode.stopped_on).days, settled_by, settled_on,
         )  # fmt: skip
         return
-    doubtful = _doubtful_evidence(episode, assessed, points)
+    doubtful = _doubtful_evidence(episode, assessed)
     if doubtful is not None:
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, Certainty.PROVISIONAL, doubtful.result.key, doubtful.result.collected_on,
             doubtful.score.is_percent, (doubtful.result.collected_on - episode.stopped_on).days, settled_by, settled_on,
         )  # fmt: skip
+
+
+def _baseline_intentions(subject: str, episode: Episode, assessed: Sequence[Assessed]) -> Iterator[Intention]:
+    """Not in MMR at the stop: by the last evaluable value, or provisionally by a doubtful one of the stop day."""
+    settled_by, settled_on = _settled(episode)
+    baseline = episode.baseline
+    if baseline is not None and not baseline.in_mmr:
+        certainty = Certainty.PROVISIONAL if baseline.low_control else Certainty.SUSPECTED
+        yield Intention(
+            AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, certainty, baseline.key, baseline.on,
+            baseline.is_percent, (baseline.on - episode.stopped_on).days, settled_by, settled_on,
+        )  # fmt: skip
+        return
+    doubtful = next((i for i in assessed if i.result.collected_on == episode.stopped_on and _may_be_above(i)), None)
+    if doubtful is not None and not any(p.in_mmr for p in episode.points_off):
+        yield Intention(
+            AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, Certainty.PROVISIONAL, doubtful.result.key, episode.stopped_on,
+            doubtful.score.is_percent, 0, settled_by, settled_on,
+        )  # fmt: skip
+
+
+def _may_be_above(item: Assessed) -> bool:
+    return item.score.response_class is ResponseClass.NO_MMR or item.score.may_exceed_mmr
 
 
 def _settled(episode: Episode) -> tuple[str, date | None]:
@@ -229,7 +246,7 @@ def _settled(episode: Episode) -> tuple[str, date | None]:
     return "", None
 
 
-def _doubtful_evidence(episode: Episode, assessed: Sequence[Assessed], points: Sequence[TimePoint]) -> Assessed | None:
+def _doubtful_evidence(episode: Episode, assessed: Sequence[Assessed]) -> Assessed | None:
     """The first result off treatment that may be above 0.1 % but is no event: preliminary, poor, marrow, no factor.
 
     A later evaluable value in MMR answers the doubt.
@@ -239,27 +256,27 @@ def _doubtful_evidence(episode: Episode, assessed: Sequence[Assessed], points: S
         on = item.result.collected_on
         if on <= episode.stopped_on or (episode.restarted_on is not None and on > episode.restarted_on):
             continue
-        above = item.score.response_class is ResponseClass.NO_MMR or item.score.may_exceed_mmr
-        if above and on >= last_good_on:
+        if _may_be_above(item) and on >= last_good_on:
             return item
     return None
 
 
-def _on_treatment_intentions(series: Series, points: Sequence[TimePoint]) -> Iterator[Intention]:
+def _on_treatment_intentions(
+    series: Series, points: Sequence[TimePoint], episodes: Sequence[Episode]
+) -> Iterator[Intention]:
     """MMR lost on treatment, or with no treatment on record, and not regained since."""
-    if not points or points[-1].in_mmr:
+    held_on = max((p.on for p in points if p.in_mmr), default=None)
+    if held_on is None or points[-1].in_mmr:
         return
-    held = [p for p in points if p.in_mmr]
-    if not held:
-        return
-    last_held = held[-1]
-    first_above = next(p for p in points if p.on > last_held.on)
-    tkis = tki_courses(series.courses)
-    if not tkis:
-        kind, subject = AlertKind.TREATMENT_UNKNOWN, series.patient_key
-    else:
-        course = next((c for c in tkis if c.covers(last_held.on) and c.covers(first_above.on)), None)
-        if course is None:
-            return
-        kind, subject = AlertKind.LOSS_OF_MMR_ON_TREATMENT, subject_of(series, course)
-    yield Intention(kind, subject, Certainty.SUSPECTED, first_above.key, first_above.on, first_above.is_percent)
+    above = next(p for p in points if p.on > held_on)
+    if any(above in (e.baseline, *e.points_off) and above.on >= e.stopped_on for e in episodes):
+        return  # off treatment: the episode's own alert
+    course = next((c for c in tki_courses(series.courses) if c.covers(above.on)), None)
+    yield Intention(
+        AlertKind.LOSS_OF_MMR_ON_TREATMENT if course else AlertKind.TREATMENT_UNKNOWN,
+        subject_of(series, course) if course else series.patient_key,
+        Certainty.PROVISIONAL if above.low_control else Certainty.SUSPECTED,
+        above.key,
+        above.on,
+        above.is_percent,
+    )

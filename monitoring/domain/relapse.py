@@ -93,7 +93,8 @@ def _confirmed_on(
     rule: LossRule,
 ) -> date | None:
     if following is not None:
-        too_far = rule.max_gap_days is not None and (following.on - point.on).days > rule.max_gap_days
+        gap = rule.max_gap_days if rule.n_consecutive > 1 else None
+        too_far = gap is not None and (following.on - point.on).days > gap
         return None if following.in_mmr or too_far else following.on
     if restarted_on is None:
         return None

@@ -7,8 +7,8 @@ from a stored result) to what the decision table reads.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -80,6 +80,7 @@ class LaboratoryProfile:
     bcr_minimum_copies: Decimal | None = None
     assays_without_p210: frozenset[str] = frozenset()
     assays_with_p190: frozenset[str] = frozenset()
+    limit_of_blank: Mapping[str, Decimal] = field(default_factory=dict)
 
     def sees(self, transcript: Transcript, assay_name: str) -> bool:
         """Whether the named assay can see the transcript; an assay without a profile is given the benefit of doubt."""
@@ -129,11 +130,7 @@ def measurement(
     """What the decision table reads of a report."""
     copies_reported = any(r.reported for r in report.replicates)
     return Measurement(
-        readings=tuple(
-            Reading(r.bcr_abl1_copies, r.control_gene_copies, r.run_valid)
-            for r in report.replicates
-            if r.control_gene_copies is not None or r.bcr_abl1_copies is not None or r.reported
-        ),
+        readings=tuple(Reading(r.bcr_abl1_copies, r.control_gene_copies, r.run_valid) for r in report.replicates),
         control_gene=ControlGene(report.control_gene),
         copies_reported=copies_reported,
         reported=Reported(report.is_percent, report.is_comparator, report.mr_value),
@@ -146,6 +143,8 @@ def measurement(
         method=Method(report.method or Method.RT_QPCR),
         bcr_minimum_copies=profile.bcr_minimum_copies,
         assay_sees_transcript=profile.sees(transcript, report.assay_name),
+        limit_of_quantification_percent=report.limit_of_quantification,
+        limit_of_blank_copies=profile.limit_of_blank.get(report.assay_name),
     )
 
 

@@ -125,6 +125,8 @@ class Measurement:
     method: Method = Method.RT_QPCR
     bcr_minimum_copies: Decimal | None = None
     assay_sees_transcript: bool = True
+    limit_of_quantification_percent: Decimal | None = None
+    limit_of_blank_copies: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,6 @@ class ResponseRules:
     version: str = "eutos-2015.1"
     low_positive_floor_copies: Decimal = Decimal(3)
     cap_positive_by_control: bool = True
-    limit_of_blank_copies: Decimal = Decimal(0)
     mismatch_fraction: Decimal = Decimal("0.05")
 
 
@@ -145,8 +146,9 @@ EUTOS_2015 = ResponseRules()
 class Score:
     """The class of one measurement with what it rests on.
 
-    ``is_percent`` is None where there is no number (undetected, below or above range). ``may_exceed_mmr`` marks a
-    result that is no evaluable loss but may hide a value above 0.1 %: off treatment it opens a provisional alert.
+    ``is_percent`` is None where there is no number (undetected, below or above range). ``may_exceed_mmr`` marks doubt
+    about 0.1 %: a result that is no evaluable loss but may hide one, or one whose copies contradict the reported value.
+    Off treatment it makes an alert provisional.
     """
 
     response_class: ResponseClass
@@ -161,8 +163,8 @@ class Score:
 
 def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:
     """Class, flags, value and sensitivity of one measurement, by the decision table from top to bottom."""
-    m = _above_limit_of_blank(measurement, rules)
-    if m.readings and all(not r.run_valid or not r.control_gene_copies for r in m.readings) and _needs_control(m):
+    m = _above_limit_of_blank(measurement)
+    if m.readings and all(not r.run_valid or r.control_gene_copies == 0 for r in m.readings):
         return _no_class(ResponseClass.INVALID)  # row 1
     if not m.assay_sees_transcript and not _is_detected(m):
         return _no_class(ResponseClass.INVALID)  # row 1: a wrong assay, never a remission
@@ -171,32 +173,27 @@ def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:
     if not _is_detected(m):
         return _score_undetected(m)
     if m.reported.comparator == "<":
-        return _score_below(m, rules)
+        return _score_below(m, rules, m.reported.is_percent or Decimal(0))
     if m.reported.comparator == ">":
-        return _score_above(m)
+        return _score_above(m, rules)
     return _score_detected(m, rules)
 
 
 # --- detection and control copies --------------------------------------------------------------------------------
 
 
-def _above_limit_of_blank(m: Measurement, rules: ResponseRules) -> Measurement:
-    """Digital PCR: copies at or below the assay's limit of blank are not a detection."""
-    if m.method is not Method.DPCR or not rules.limit_of_blank_copies:
+def _above_limit_of_blank(m: Measurement) -> Measurement:
+    """Digital PCR: copies below the assay's limit of blank are not a detection."""
+    limit = m.limit_of_blank_copies
+    if m.method is not Method.DPCR or not limit:
         return m
     readings = tuple(
         Reading(None, r.control_gene_copies, r.run_valid)
-        if r.bcr_abl1_copies is not None and r.bcr_abl1_copies <= rules.limit_of_blank_copies
+        if r.bcr_abl1_copies is not None and r.bcr_abl1_copies < limit
         else r
         for r in m.readings
     )
     return dataclasses.replace(m, readings=readings)
-
-
-def _needs_control(m: Measurement) -> bool:
-    """Whether the class would rest on copies; a reported value or limit of detection stands without them."""
-    said = m.reported.is_percent is not None or m.reported.mr_value is not None or m.detected is not None
-    return m.copies_reported or not said
 
 
 def _is_detected(m: Measurement) -> bool:
@@ -285,34 +282,45 @@ def _score_undetected_without_control(m: Measurement) -> Score:
     return Score(by_limit, frozenset(), None, None, sensitivity, detected=False, upper_bound_percent=limit)
 
 
-def _score_below(m: Measurement, rules: ResponseRules) -> Score:
-    """Row 12: detected below a limit x; a limit above 0.1 % proves nothing."""
-    limit = m.reported.is_percent or Decimal(0)
+def _score_below(m: Measurement, rules: ResponseRules, limit: Decimal) -> Score:
+    """Row 12: detected below a limit; a limit above 0.1 % proves nothing. No number is printed below a limit."""
     control = _control(m)
-    flags = {Flag.BELOW_LOQ}
-    if limit > MMR_LIMIT_PERCENT:
-        return Score(
-            ResponseClass.INEVALUABLE_MR4, frozenset(flags), None, None, control.sensitivity, True,
-            upper_bound_percent=limit,
-        )  # fmt: skip
-    response_class, more = _capped(class_of_percent(limit), control, rules)
+    response_class, flags = ResponseClass.INEVALUABLE_MR4, set[Flag]()
+    if limit <= MMR_LIMIT_PERCENT:
+        response_class, flags = _capped(class_of_percent(limit), control, rules)
+    computed = _computed(m, control, rules)
+    contradicted = computed is not None and computed.percent > limit * (1 + rules.mismatch_fraction)
+    if contradicted:
+        flags.add(Flag.IS_MISMATCH)
     return Score(
-        response_class, frozenset(flags | more), None, None, control.sensitivity, True, upper_bound_percent=limit
+        response_class,
+        frozenset(flags | {Flag.BELOW_LOQ}),
+        None,
+        None,
+        control.sensitivity,
+        detected=True,
+        may_exceed_mmr=contradicted and computed is not None and not computed.at_most(MMR_LIMIT_PERCENT),
+        upper_bound_percent=limit,
     )
 
 
-def _score_above(m: Measurement) -> Score:
+def _score_above(m: Measurement, rules: ResponseRules) -> Score:
     """Row 13: above a limit x; at or over 0.1 % it is no MMR, under it nothing is proved but a loss is possible."""
     limit = m.reported.is_percent or Decimal(0)
     control = _control(m)
     flags = {Flag.LOW_CONTROL} if control.all_failed else set()
-    if limit >= MMR_LIMIT_PERCENT:
-        if not control.known:
-            flags.add(Flag.SENSITIVITY_UNKNOWN)
-        return Score(ResponseClass.NO_MMR, frozenset(flags), None, None, control.sensitivity, True)
-    return Score(
-        ResponseClass.INEVALUABLE_MR4, frozenset(flags), None, None, control.sensitivity, True, may_exceed_mmr=True
-    )
+    computed = _computed(m, control, rules)
+    contradicted = computed is not None and computed.percent * (1 + rules.mismatch_fraction) < limit
+    if contradicted:
+        flags.add(Flag.IS_MISMATCH)
+    if limit < MMR_LIMIT_PERCENT:
+        return Score(
+            ResponseClass.INEVALUABLE_MR4, frozenset(flags), None, None, control.sensitivity, True, may_exceed_mmr=True
+        )
+    if not control.known:
+        flags.add(Flag.SENSITIVITY_UNKNOWN)
+    disputed = contradicted and computed is not None and computed.at_most(MMR_LIMIT_PERCENT)
+    return Score(ResponseClass.NO_MMR, frozenset(flags), None, None, control.sensitivity, True, may_exceed_mmr=disputed)
 
 
 def _capped(by_value: ResponseClass, control: _Control, rules: ResponseRules) -> tuple[ResponseClass, set[Flag]]:
@@ -341,12 +349,23 @@ class _Value:
 def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
     control = _control(m)
     counted, discordant = _counted_replicates(m, control, rules)
+    if _only_undetected(m, counted):
+        # The positive tube failed and says nothing deeper: what is left is an undetected sample (rows 4 to 6).
+        return _score_undetected(dataclasses.replace(m, readings=counted))
     found = _value(m, counted, rules)
     if found.value is None:  # row 7, the laboratory never had a factor
         return Score(
-            ResponseClass.NOT_ON_IS, frozenset({Flag.CF_MISSING}), None, None, control.sensitivity, True,
+            ResponseClass.NOT_ON_IS,
+            frozenset({Flag.CF_MISSING}),
+            None,
+            None,
+            control.sensitivity,
+            detected=True,
             may_exceed_mmr=found.may_exceed_mmr,
-        )  # fmt: skip
+        )
+    loq = m.limit_of_quantification_percent
+    if loq is not None and found.value.percent < loq and not discordant:
+        return _score_below(m, rules, loq)  # detected below the limit of quantification: its class, no false digits
     by_value = found.value.response_class()
     if discordant:
         response_class = shallower(by_value, ResponseClass.MMR)
@@ -363,6 +382,19 @@ def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
         detected=True,
         may_exceed_mmr=found.may_exceed_mmr,
     )
+
+
+def _only_undetected(m: Measurement, counted: tuple[Reading, ...]) -> bool:
+    reported = m.reported.is_percent is not None or m.reported.mr_value is not None
+    return m.copies_reported and not reported and all(r.bcr_abl1_copies is None for r in counted)
+
+
+def _computed(m: Measurement, control: _Control, rules: ResponseRules) -> IsValue | None:
+    """The value that the copies make, where copies and a factor are there to compare a report with."""
+    if m.conversion_factor is None:
+        return None
+    counted, _ = _counted_replicates(m, control, rules)
+    return _copies_value(m, counted, rules, m.conversion_factor)
 
 
 def _counted_replicates(m: Measurement, control: _Control, rules: ResponseRules) -> tuple[tuple[Reading, ...], bool]:
@@ -399,8 +431,8 @@ def _value(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules) -
         if not mismatch:
             return _Value(reported, flags)
         computed = _copies_value(m, counted, rules, m.conversion_factor or Decimal(1))
-        above = computed is not None and not computed.at_most(MMR_LIMIT_PERCENT)
-        return _Value(reported, flags | {Flag.IS_MISMATCH}, above and reported.at_most(MMR_LIMIT_PERCENT))
+        only_one = computed is not None and (computed.at_most(MMR_LIMIT_PERCENT) != reported.at_most(MMR_LIMIT_PERCENT))
+        return _Value(reported, flags | {Flag.IS_MISMATCH}, only_one)
     if m.conversion_factor is None:
         return _Value(None, may_exceed_mmr=raw is not None and not raw.at_most(MMR_LIMIT_PERCENT))
     if m.factor_state is FactorState.EXPIRED:

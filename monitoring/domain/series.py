@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.dates import Precision
+from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.response import EUTOS_2015, Flag, Measurement, ResponseRules, Score, Transcript, score
 from monitoring.domain.scale import DEPTH, ResponseClass
 
@@ -165,7 +165,7 @@ def assess(series: Series, rules: ResponseRules = EUTOS_2015) -> tuple[Assessed,
     detected_by_assay: set[tuple[str, str]] = set()
     for result in sorted(series.results, key=lambda r: (r.collected_on, r.key)):
         found = score(result.measurement, rules)
-        more = set()
+        more = sample_flags(result.hours_to_laboratory, result.precision)
         assay = (result.laboratory, result.measurement.method.value)
         if seen_before is not None and assay != (seen_before.laboratory, seen_before.measurement.method.value):
             more.add(Flag.LAB_CHANGED)
@@ -173,15 +173,21 @@ def assess(series: Series, rules: ResponseRules = EUTOS_2015) -> tuple[Assessed,
             detected_by_assay.add(assay)
         elif result.measurement.transcript is Transcript.UNKNOWN and assay not in detected_by_assay:
             more.add(Flag.TRANSCRIPT_UNKNOWN)
-        if result.hours_to_laboratory is not None and result.hours_to_laboratory > OLD_SAMPLE_HOURS:
-            more.add(Flag.OLD_SAMPLE)
-        if result.precision is not Precision.DAY:
-            more.add(Flag.IMPUTED_DATE)
         if more:
             found = dataclasses.replace(found, flags=found.flags | more)
         seen_before = result
         assessed.append(Assessed(result, found))
     return tuple(assessed)
+
+
+def sample_flags(hours_to_laboratory: float | None, precision: Precision) -> set[Flag]:
+    """What the sample's own dates say: too old when it arrived, or not known to the day."""
+    flags = set()
+    if hours_to_laboratory is not None and hours_to_laboratory > OLD_SAMPLE_HOURS:
+        flags.add(Flag.OLD_SAMPLE)
+    if precision is not Precision.DAY:
+        flags.add(Flag.IMPUTED_DATE)
+    return flags
 
 
 def time_points(assessed: Iterable[Assessed]) -> tuple[TimePoint, ...]:
@@ -217,18 +223,32 @@ def worst_of_each_date(points: Iterable[TimePoint]) -> tuple[TimePoint, ...]:
 def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     """Courses in order of start; doses of one drug that follow within a day are one course.
 
-    The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction.
+    The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction. An open
+    course that a later one of the same drug follows ended with it: an empty stop is not known, not never.
     """
     merged: list[Course] = []
     latest: dict[Drug, int] = {}
     for course in sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key)):
         position = latest.get(course.drug)
+        if position is not None:
+            merged[position] = _stopped_before(merged[position], course)
         if position is not None and _follows(merged[position], course):
             merged[position] = _joined(merged[position], course)
         else:
             latest[course.drug] = len(merged)
             merged.append(course)
     return tuple(merged)
+
+
+def _stopped_before(before: Course, after: Course) -> Course:
+    """A stop known to the month or year lies before the next start of the drug: in the middle of what that leaves."""
+    stop = before.stopped_on
+    if stop is None or before.stopped_precision is Precision.DAY or stop < after.started_on:
+        return before
+    earliest = max(PartialDate(stop, before.stopped_precision).earliest, before.started_on)
+    if earliest >= after.started_on:
+        return before
+    return dataclasses.replace(before, stopped_on=earliest + (after.started_on - earliest) // 2)
 
 
 def _follows(before: Course, after: Course) -> bool:
@@ -239,7 +259,7 @@ def _joined(before: Course, after: Course) -> Course:
     reduced_on = before.dose_reduced_on
     if before.dose_mg_per_day and after.dose_mg_per_day and after.dose_mg_per_day < before.dose_mg_per_day:
         reduced_on = after.started_on
-    ends_with = before if (before.stopped_on or date.max) > (after.stopped_on or date.max) else after
+    ends_with = before if before.stopped_on and after.stopped_on and before.stopped_on > after.stopped_on else after
     return dataclasses.replace(
         ends_with,
         started_on=before.started_on,

@@ -164,7 +164,7 @@ def _replicate(cells: Cells, position: int) -> ReplicateReport:
     return ReplicateReport(
         number=cells.whole_number("replicate", limit=MOST_REPLICATES) or position,
         bcr_abl1_copies=copies,
-        control_gene_copies=cells.number("control_gene_copies", limit=MOST_COPIES, positive=False),
+        control_gene_copies=cells.copy_number("control_gene_copies", limit=MOST_COPIES),
         run_valid=run_valid is not False,
         reported=reported,
     )
@@ -192,7 +192,8 @@ def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]
         raise CellProblem("detected", "no", "contradicts the copies of a replicate")
     if report.detected is False and not said and has_value and report.is_comparator != "<":
         raise CellProblem("is_percent", str(report.is_percent), "contradicts detected = no; leave it empty")
-    if said and not has_value and any(r.control_gene_copies is None for r in said):
+    no_depth = detected or report.limit_of_detection is None
+    if said and not has_value and no_depth and any(r.control_gene_copies is None for r in said):
         raise CellProblem("control_gene_copies", "", "is needed to make a ratio of the copies")
     if not said and not has_value and report.detected is None:
         raise CellProblem("bcr_abl1_copies", "", "is empty; write a number, or nd for not detected")

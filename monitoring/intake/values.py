@@ -14,6 +14,7 @@ from monitoring.domain.dates import PartialDate, parse_date
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _MANGLED = re.compile(r"\d+(\.\d+)?E\+?\d+", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 NOT_DETECTED = ("nd", "not detected")
 
 
@@ -142,10 +143,18 @@ class Cells:
             return None, False
         if value.lower() in NOT_DETECTED:
             return None, True
-        number = self._number(column, value, value, limit, positive=False, negative=False)
+        number = self.copy_number(column, limit=limit)
         if number == 0:
             raise CellProblem(column, value, "not detected is not zero; write nd")
         return number, True
+
+    def copy_number(self, column: str, *, limit: int) -> Decimal | None:
+        """A number of copies, 0 included; a comma before exactly three digits could be a thousands mark."""
+        value = self.text(column, longest=60)
+        if _THOUSANDS.fullmatch(value):
+            plain = value.replace(",", "")
+            raise CellProblem(column, value, f"is it {plain} or {value.replace(',', '.')}? Write it without the comma")
+        return self.number(column, limit=limit, positive=False)
 
     def _number(
         self, column: str, value: str, text: str, limit: Decimal | int, positive: bool, negative: bool

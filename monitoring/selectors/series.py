@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Any
 
 from monitoring.domain.dates import PartialDate, Precision
@@ -81,9 +82,12 @@ def load_profiles(laboratory_ids: Collection[int]) -> dict[int, LaboratoryProfil
         )
     blind: dict[int, set[str]] = defaultdict(set)
     minor: dict[int, set[str]] = defaultdict(set)
+    blank: dict[int, dict[str, Decimal]] = defaultdict(dict)
     for assay in Assay.objects.filter(laboratory_id__in=laboratory_ids):
         if not assay.sees_p210:
             blind[assay.laboratory_id].add(assay.name)
+        if assay.limit_of_blank_copies is not None:
+            blank[assay.laboratory_id][assay.name] = assay.limit_of_blank_copies
         if assay.sees_p190:
             minor[assay.laboratory_id].add(assay.name)
     return {
@@ -92,6 +96,7 @@ def load_profiles(laboratory_ids: Collection[int]) -> dict[int, LaboratoryProfil
             laboratory.bcr_minimum_copies,
             frozenset(blind[laboratory.pk]),
             frozenset(minor[laboratory.pk]),
+            dict(blank[laboratory.pk]),
         )
         for laboratory in Laboratory.objects.filter(pk__in=laboratory_ids)
     }

@@ -16,6 +16,7 @@ from monitoring.models.alerts import LIVE_STATES, AlertState
 
 HISTORY_AFTER_DAYS = 90
 BY_A_PERSON = "acted"
+CERTAINTIES = list(Certainty)  # from the least to the most certain
 _STORED_DIGITS = Context(prec=18)
 ALERT_NAMESPACE = uuid.UUID("6f1f3a39-6c0e-5f0d-9b7e-2b1d6f0c0a11")
 
@@ -99,8 +100,8 @@ def _open(
     public_id = alert_public_id(intention.kind, intention.subject_key, intention.evidence_key)
     earlier = past.get(public_id)
     if earlier is not None:
-        if earlier.closing_reason.startswith(BY_A_PERSON):
-            return  # a person has dealt with this very evidence
+        if dealt_with(earlier, intention):
+            return
         _take(earlier, values)
         earlier.state, earlier.closed_at, earlier.closing_reason = AlertState.OPEN, None, ""
         changes.changed.append(earlier)
@@ -112,6 +113,12 @@ def _open(
     if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
         alert.hand_over = _hand_over_of(patient.centre, alert, changes)
     changes.opened.append(alert)
+
+
+def dealt_with(closed: Alert, intention: Intention) -> bool:
+    """Whether a person has closed an alert on this very evidence, and the evidence has not become more certain since."""
+    known = CERTAINTIES.index(Certainty(closed.certainty))
+    return closed.closing_reason.startswith(BY_A_PERSON) and CERTAINTIES.index(intention.certainty) <= known
 
 
 def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:

@@ -9,7 +9,7 @@ from monitoring.domain.history import AlertKind, Replay, replay
 from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.series import load_series
-from monitoring.services.alerts import BY_A_PERSON, alert_public_id
+from monitoring.services.alerts import alert_public_id, dealt_with
 from monitoring.services.classification import (
     EPISODE_COLUMNS,
     VOID,
@@ -81,10 +81,11 @@ def _check_episodes(name: str, said: Replay, stored: dict[str, TfrEpisode]) -> I
 
 def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:
     live = {(a.kind, a.subject_key): a for a in stored if a.state in LIVE_STATES}
-    acted = {a.public_id for a in stored if a.closing_reason.startswith(BY_A_PERSON)}
+    closed = {a.public_id: a for a in stored if a.state not in LIVE_STATES}
     for intention in said.intentions:
         alert = live.pop((intention.kind.value, intention.subject_key), None)
-        known = alert_public_id(intention.kind, intention.subject_key, intention.evidence_key) in acted
+        earlier = closed.get(alert_public_id(intention.kind, intention.subject_key, intention.evidence_key))
+        known = earlier is not None and dealt_with(earlier, intention)
         if intention.settled_by:
             if alert is not None:
                 yield Discrepancy(name, f"alert {alert.kind} is open although {intention.settled_by} settled it")

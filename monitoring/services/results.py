@@ -228,6 +228,8 @@ def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reas
         values["is_comparator"] = newest.report.is_comparator
     if not is_reported(report.replicates):
         values["replicates"] = newest.report.replicates
+    if report.status == ResultStatus.PRELIMINARY:  # a late preliminary message never takes a final result back
+        values["status"], values["reason"] = newest.report.status, newest.report.reason
     if amend_reason:
         values["reason"] = report.reason or amend_reason
         values["status"] = ResultStatus.CORRECTED if report.status == ResultStatus.FINAL else report.status

@@ -74,7 +74,12 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Differenc
 
 
 # What a field is called at the doors, where that is another word.
-COLUMN_OF = {"born_on": "birth_date", "assay_name": "assay", "replicates": "bcr_abl1_copies", "is_comparator": "is_percent"}
+COLUMN_OF = {
+    "born_on": "birth_date",
+    "assay_name": "assay",
+    "replicates": "bcr_abl1_copies",
+    "is_comparator": "is_percent",
+}
 HOW_TO_AMEND = "to change it, give a reason (--amend REASON)"
 
 

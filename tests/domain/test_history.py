@@ -1,12 +1,14 @@
 """Replay: events and alert intentions of whole series."""
 
+import dataclasses
 import datetime as dt
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.domain.history import AlertKind, EventKind, Intention, replay
-from monitoring.domain.response import Flag, Method, Transcript
+from monitoring.domain.response import Flag, Method, Reported, Transcript
 from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess
 from tests.builders import copies, course, day, result
 
@@ -70,6 +72,32 @@ def test_not_in_mmr_at_the_stop_alerts_at_once() -> None:
     assert found[AlertKind.NOT_IN_MMR_OFF_TREATMENT].days_off_treatment == 0
 
 
+def test_an_old_baseline_does_not_hide_a_fresh_value_above_mmr() -> None:
+    found = intentions([result(1, -2000, "10"), result(2, 30, "1")])
+    assert found[AlertKind.LOSS_OF_MMR].evidence_key == "L/2/v1"
+
+
+def test_a_preliminary_value_of_the_stop_day_is_told_at_once() -> None:
+    found = intentions([BASELINE, result(2, 0, "0.4", is_preliminary=True)])
+    assert found[AlertKind.NOT_IN_MMR_OFF_TREATMENT].certainty == "provisional"
+
+
+def test_a_poor_value_of_the_stop_day_is_one_provisional_alert() -> None:
+    found = intentions([BASELINE, result(2, 0, "0.4", control="4000")])
+    assert {k: i.certainty for k, i in found.items()} == {AlertKind.NOT_IN_MMR_OFF_TREATMENT: "provisional"}
+
+
+def test_mmr_lost_across_a_switch_is_lost_on_treatment() -> None:
+    drugs = [course(-900, 0, reason=StopReason.SWITCH), course(1, None, drug=Drug.DASATINIB)]
+    assert set(intentions([BASELINE, result(2, 60, "1")], drugs)) == {AlertKind.LOSS_OF_MMR_ON_TREATMENT}
+
+
+def test_a_value_that_the_copies_contradict_is_provisional() -> None:
+    said = dataclasses.replace(copies("10/50000"), reported=Reported(Decimal("0.2")))
+    disputed = ResultFact(2, "L/2/v1", day(30), "L", said)
+    assert intentions([BASELINE, disputed])[AlertKind.LOSS_OF_MMR].certainty == "provisional"
+
+
 def test_pregnancy_is_watched_like_any_other_stop() -> None:
     stop = course(-900, 0, reason=StopReason.PREGNANCY)
     assert AlertKind.LOSS_OF_MMR in intentions([BASELINE, result(2, 30, "0.2")], [stop])
@@ -129,7 +157,9 @@ results = st.lists(st.tuples(st.integers(-800, 600), values, st.sampled_from(["6
 
 
 @given(results, st.integers(0, 2), st.randoms())
-def test_the_order_of_entry_never_matters(rows: list[tuple[int, str | None, str]], restarts: int, chance: object) -> None:
+def test_the_order_of_entry_never_matters(
+    rows: list[tuple[int, str | None, str]], restarts: int, chance: object
+) -> None:
     facts = [result(n, offset, percent, control=control) for n, (offset, percent, control) in enumerate(rows)]
     courses = [course(-900, 0), *(course(100 + 200 * n, 150 + 200 * n, drug=Drug.DASATINIB) for n in range(restarts))]
     straight = replay(series(facts, courses))
@@ -137,7 +167,11 @@ def test_the_order_of_entry_never_matters(rows: list[tuple[int, str | None, str]
     chance.shuffle(shuffled_facts)  # type: ignore[attr-defined]
     chance.shuffle(shuffled_courses)  # type: ignore[attr-defined]
     again = replay(series(shuffled_facts, shuffled_courses))
-    assert (again.events, set(again.intentions), again.points) == (straight.events, set(straight.intentions), straight.points)
+    assert (again.events, set(again.intentions), again.points) == (
+        straight.events,
+        set(straight.intentions),
+        straight.points,
+    )
     assert [e.episode.stopped_on for e in again.episodes] == [e.episode.stopped_on for e in straight.episodes]
 
 

@@ -19,7 +19,7 @@ AS_OF = dt.date(2030, 1, 1)
 def history(points: list[TimePoint], courses: list[Course] | None = None, facts: list[Fact] | None = None, **more: Any) -> PatientHistory:  # fmt: skip
     values: dict[str, Any] = {
         "patient_id": "P1", "centre": "H1", "sex": "F", "born": PartialDate(dt.date(2000, 2, 29)),
-        "diagnosed": PartialDate(dt.date(2010, 1, 1)), "transcript": "", "risk_group": "", "first_dmr_on": None,
+        "diagnosed": PartialDate(dt.date(2010, 1, 1)), "transcript": "", "risk_group": "", "first_dmr": None,
         "courses": tuple(courses or [course(-900, 0)]), "facts": tuple(facts or []), "points": tuple(points),
     }  # fmt: skip
     return PatientHistory(**{**values, **more})
@@ -104,6 +104,67 @@ def test_a_bound_that_cannot_be_answered_excludes_with_a_reason() -> None:
     assert member.exclusion_reason == "MISSING_INCLUSION_CRITERION"
 
 
+@pytest.mark.parametrize(
+    ("born", "diagnosed", "bounds", "answer"),
+    [
+        (2000, "2018-03-01", {"le": 18}, True), (2000, "2018-03-01", {"gt": 18}, False),
+        (1999, "2018-03-01", {"le": 18}, None), (1999, "2018-09-01", {"gt": 18}, None),
+    ],
+)  # fmt: skip
+def test_bounds_of_an_age_known_to_the_year(
+    born: int, diagnosed: str, bounds: dict[str, int], answer: bool | None
+) -> None:
+    one = history(
+        KEPT,
+        born=PartialDate(dt.date(born, 7, 1), Precision.YEAR),
+        diagnosed=PartialDate(dt.date.fromisoformat(diagnosed)),
+    )
+    found = rows(one, include={"age_at_diagnosis": bounds})
+    assert [m.included for m in found] == {True: [True], False: [], None: [False]}[answer]
+
+
+def test_a_first_response_elsewhere_known_to_the_year_is_not_exact() -> None:
+    one = history([deep(-600), deep(-10), deep(50)], first_dmr=PartialDate(dt.date(2017, 7, 1), Precision.YEAR))
+    (member,) = rows(one)
+    assert (member.reaches("dmr_months", 24), member.reaches("dmr_months", 30)) == (True, None)
+
+
+def test_two_values_confirmed_after_the_restart_are_an_event() -> None:
+    points = [*KEPT, point(230, "0.4"), point(250, "0.4")]
+    drugs = [course(-900, 0), course(240, None)]
+    rule = {"n_consecutive": 2, "restart_confirms": False, "date_of_event": "confirming"}
+    (member,) = rows(history(points, drugs), event_rule=rule)
+    assert end(member) == (250, True, "loss_of_mmr")
+    (member,) = rows(history(points, drugs), event_rule=rule, endpoint="tfr")
+    assert end(member) == (240, True, "restart")
+
+
+def test_all_attempts_are_described_without_tests_that_take_them_as_independent() -> None:
+    drugs = [course(-900, 0), course(300, 600)]
+    people = [
+        history(
+            [*KEPT, deep(500), deep(650 + n), *([point(700, "1")] if n % 3 else [])],
+            drugs,
+            patient_id=f"P{n}",
+            sex="FM"[n % 2],
+        )
+        for n in range(12)
+    ]
+    definition = parse_definition({"slug": "c", "attempts": "all", "factors": [{"name": "sex"}], "cox": ["sex"]})
+    figures = compute_figures(list(build_members(people, definition, AS_OF)), definition)
+    (sex,) = figures["univariate"]
+    assert (sex["logrank"], sex["fisher_p"], sex["lrt"], figures["cox"]["lrt"]) == (None, None, None, None)
+    assert "robust" in figures["kaplan_meier"]["variance"]
+    assert figures["cox"]["terms"][0]["se"] is not None
+
+
+def test_follow_up_is_never_less_than_what_was_observed() -> None:
+    definition = parse_definition({"slug": "c"})
+    one = history(KEPT, None, [Fact(FactKind.LAST_CONTACT, day(-700))])
+    figures = compute_figures(list(build_members([one], definition, AS_OF)), definition)
+    assert figures["table1"]["follow_up_months"]["median"] == pytest.approx(200 / 30.4375)
+
+
 def test_as_of_knows_nothing_later() -> None:
     whole = history([*KEPT, point(230, "0.4")], [course(-900, 0), course(250, None)])
     definition = parse_definition({"slug": "c"})
@@ -153,10 +214,18 @@ def test_backward_selection_drops_the_weaker_factor_and_says_so() -> None:
         long = n % 2 == 0
         lost = n % 4 != 0 if not long else n % 8 == 0
         start = -2500 if long else -900
-        points = [point(start + 5, "5"), deep(start + 100), deep(-5), *([point(30 + n, "0.5")] if lost else [deep(300 + n)])]
+        points = [
+            point(start + 5, "5"),
+            deep(start + 100),
+            deep(-5),
+            *([point(30 + n, "0.5")] if lost else [deep(300 + n)]),
+        ]
         histories.append(history(points, [course(start - 100, 0)], patient_id=f"P{n}", sex="FM"[n // 2 % 2]))
     definition = parse_definition(
-        {"slug": "c", "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}]}
+        {
+            "slug": "c",
+            "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}],
+        }
     )
     figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition)
     assert figures["cox"]["selection"]["candidates"] == ["dmr_months_60", "tki_months_50"]

@@ -6,11 +6,20 @@ import random
 
 import pytest
 
-from monitoring.domain.dates import Duration, Precision, add_months, completed_years, parse_date
+from monitoring.domain.dates import Duration, Precision, add_months, between, completed_years, parse_date
 from monitoring.domain.episodes import DmrRule, find_episodes, response_before_stop, tki_duration
 from monitoring.domain.relapse import LossRule, find_loss
 from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Drug, Fact, FactKind, StopReason, TimePoint, merge_courses, worst_of_each_date
+from monitoring.domain.series import (
+    Course,
+    Drug,
+    Fact,
+    FactKind,
+    StopReason,
+    TimePoint,
+    merge_courses,
+    worst_of_each_date,
+)
 from tests.builders import STOP, course, day, deep, point
 
 TWO = LossRule(n_consecutive=2)
@@ -80,7 +89,9 @@ def test_two_values_of_one_day_never_confirm_each_other_and_the_worst_stands() -
 def test_loss_agrees_with_a_slow_second_reading() -> None:
     chance = random.Random(7)
     for _ in range(400):
-        values = [(offset, chance.choice(["0.05", "0.1", "0.11", "2"])) for offset in sorted(chance.sample(range(1, 400), 6))]
+        values = [
+            (offset, chance.choice(["0.05", "0.1", "0.11", "2"])) for offset in sorted(chance.sample(range(1, 400), 6))
+        ]
         restart = chance.choice([None, 150, 300])
         watched = [(o, v) for o, v in values if restart is None or o <= restart]
         expected = next((o for o, v in watched if float(v) > 0.1), None)
@@ -115,6 +126,30 @@ def test_a_stop_under_another_running_drug_opens_nothing() -> None:
 
 def test_two_drugs_stopped_on_one_day_open_one_episode() -> None:
     assert len(find_episodes([course(-900, 0), course(-50, 0, drug=Drug.NILOTINIB)], [], [])) == 1
+
+
+def test_of_two_drugs_stopped_on_one_day_the_stop_that_says_most_counts() -> None:
+    drugs = [course(-900, 0, reason=StopReason.UNKNOWN), course(-50, 0, drug=Drug.ASCIMINIB)]
+    (episode,) = find_episodes(drugs, [], [])
+    assert episode.kind == StopReason.TFR_ATTEMPT
+
+
+def test_an_open_dose_ends_with_the_later_one_of_the_same_drug() -> None:
+    (episode,) = find_episodes([course(-900, None), course(-400, 0)], [], [])
+    assert episode.stopped_on == day(0)
+
+
+def test_a_stop_known_to_the_year_lies_before_the_restart_of_the_drug() -> None:
+    first = Course("a", Drug.IMATINIB, dt.date(2012, 1, 1), dt.date(2016, 7, 1), StopReason.TFR_ATTEMPT, stopped_precision=Precision.YEAR)  # fmt: skip
+    again = Course("b", Drug.IMATINIB, dt.date(2016, 6, 1))
+    (episode,) = find_episodes([first, again], [], [])
+    assert dt.date(2016, 1, 1) < episode.stopped_on < dt.date(2016, 6, 1)
+
+
+def test_nothing_after_a_transplant_is_a_loss_of_the_episode() -> None:
+    facts = [Fact(FactKind.ALLOGENEIC_TRANSPLANT, day(30))]
+    (episode,) = find_episodes([course(-900, 0), course(100, None)], facts, [deep(-5), point(60, "2")])
+    assert episode.loss is None
 
 
 def test_interferon_is_no_tki() -> None:
@@ -190,6 +225,8 @@ def test_the_run_agrees_with_a_slow_second_reading() -> None:
 
 def test_a_first_result_already_deep_after_six_months_is_left_censored() -> None:
     assert response_before_stop(STOP, day(-900), [deep(-700), deep(-10)], None).left_censored
+    six_months = response_before_stop(dt.date(2012, 1, 1), dt.date(2010, 1, 15), [TimePoint(dt.date(2010, 7, 15), ResponseClass.MR4)], None)  # fmt: skip
+    assert six_months.left_censored
     assert not response_before_stop(STOP, day(-720), [deep(-700), deep(-10)], None).left_censored
     known = response_before_stop(STOP, day(-900), [deep(-700), deep(-10)], day(-800))
     assert not known.left_censored
@@ -201,7 +238,7 @@ def test_treatment_time_is_the_union_of_days() -> None:
     drugs = [course(-900, -500), course(-600, -400, drug=Drug.DASATINIB), course(-300, 0)]
     found = tki_duration(drugs, STOP)
     assert found is not None
-    assert found.days == 500 + 300
+    assert found.days == 500 + 300 + 1, "both days of each span count, and the first day of all is day nought"
 
 
 # --- dates ------------------------------------------------------------------------------------------------------
@@ -219,10 +256,21 @@ def test_the_end_of_a_month_is_clamped() -> None:
     assert add_months(dt.date(2019, 11, 30), 3) == dt.date(2020, 2, 29)
 
 
-def test_an_imputed_date_that_straddles_the_cut_gives_no_answer() -> None:
-    begin = dt.date(2012, 3, 15)
-    assert Duration(begin, dt.date(2018, 3, 20), 16).reaches(72) is None
-    assert Duration(begin, dt.date(2019, 3, 20), 16).reaches(72) is True
+@pytest.mark.parametrize(
+    ("start", "stop", "answer"),
+    [("2012-03", "2018-03-20", None), ("2012-03", "2018-02-28", False), ("2012-03", "2018-04-01", True), ("2012", "2018-06-30", None)],
+)  # fmt: skip
+def test_an_imputed_date_that_straddles_the_cut_gives_no_answer(start: str, stop: str, answer: bool | None) -> None:
+    assert between(parse_date(start), parse_date(stop)).reaches(72) is answer
+
+
+def test_treatment_time_carries_the_edges_of_its_dates() -> None:
+    drug = Course(
+        "a", Drug.IMATINIB, dt.date(2012, 7, 1), STOP, StopReason.TFR_ATTEMPT, started_precision=Precision.YEAR
+    )
+    found = tki_duration([drug], STOP)
+    assert found is not None
+    assert (found.reaches(84), found.reaches(97), found.reaches(90)) == (True, False, None)
 
 
 def test_someone_born_on_a_leap_day_completes_a_year_on_the_first_of_march() -> None:

@@ -149,7 +149,11 @@ def test_row_13_above_a_limit(text: str, expected: str, doubt: bool) -> None:
 
 def test_row_14_a_reported_value_without_copies_has_unknown_sensitivity() -> None:
     found = score(reported("0.002"))
-    assert (found.response_class, flags_text(found.flags), found.sensitivity) == ("MR4_5", "SENSITIVITY_UNKNOWN", "NONE")
+    assert (found.response_class, flags_text(found.flags), found.sensitivity) == (
+        "MR4_5",
+        "SENSITIVITY_UNKNOWN",
+        "NONE",
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,39 @@ def test_row_15_undetected_without_copies_has_the_class_of_its_limit(limit: str 
         copies_reported=False, detected=False, limit_of_detection_percent=Decimal(limit) if limit else None
     )
     assert score(said).response_class == expected
+
+
+def test_rows_14_and_15_copies_without_control_do_not_void_a_reported_value() -> None:
+    tubes = (Reading(Decimal(12), None),)
+    found = score(Measurement(readings=tubes, reported=Reported(Decimal("0.3"))))
+    assert (found.response_class, flags_text(found.flags)) == ("NO_MMR", "SENSITIVITY_UNKNOWN")
+    nothing = Measurement(readings=(Reading(None, None),), limit_of_detection_percent=Decimal("0.003"))
+    assert score(nothing).response_class == "MR4_5"
+
+
+@pytest.mark.parametrize("tube", [Reading(None, None, run_valid=False), Reading(None, Decimal(0))])
+def test_row_1_an_invalid_run_is_invalid_whatever_value_was_reported(tube: Reading) -> None:
+    said = Measurement(readings=(tube,), copies_reported=False, reported=Reported(Decimal("0.05")))
+    assert score(said).response_class == "INVALID"
+
+
+def test_copies_that_contradict_a_limit_are_flagged_and_doubted() -> None:
+    found = score(dataclasses.replace(copies("200/20000"), reported=Reported(Decimal("0.0032"), "<")))
+    assert flags_text(found.flags) == "CAPPED_BY_CONTROL;BELOW_LOQ;IS_MISMATCH"
+    assert found.may_exceed_mmr
+    above = score(dataclasses.replace(copies("3/200000"), reported=Reported(Decimal(55), ">")))
+    assert ("IS_MISMATCH" in above.flags, above.may_exceed_mmr) == (True, True)
+
+
+def test_detected_below_the_limit_of_quantification_has_its_class_and_no_number() -> None:
+    found = score(reported("0.0020", limit_of_quantification_percent=Decimal("0.0030")))
+    assert (found.response_class, found.is_percent, "BELOW_LOQ" in found.flags) == ("MR4_5", None, True)
+
+
+def test_a_dropped_positive_tube_leaves_an_undetected_sample_and_never_a_zero() -> None:
+    for factor in ("1", None):
+        found = score(copies("0.5/9000; nd/30000", factor=factor))
+        assert (found.response_class, found.is_percent, found.detected) == ("MR4", None, False)
 
 
 # --- replicates, methods, reported values -----------------------------------------------------------------------
@@ -181,9 +218,10 @@ def test_the_low_positive_floor_is_three_copies_and_none_in_digital_pcr() -> Non
     assert score(copies("1/100000", method=Method.DPCR)).is_percent == Decimal("0.001")
 
 
-def test_digital_pcr_at_or_below_the_limit_of_blank_is_not_detected() -> None:
-    rules = dataclasses.replace(EUTOS_2015, limit_of_blank_copies=Decimal(2))
-    assert not score(copies("2/100000", method=Method.DPCR), rules).detected
+def test_digital_pcr_below_the_limit_of_blank_is_not_detected() -> None:
+    digital = copies("2/100000", method=Method.DPCR, limit_of_blank_copies=Decimal(3))
+    assert not score(digital).detected
+    assert score(dataclasses.replace(digital, limit_of_blank_copies=Decimal(2))).detected
 
 
 def test_the_reported_value_stands_and_the_copies_cap_it() -> None:
@@ -202,7 +240,9 @@ def test_half_the_last_printed_digit_is_no_mismatch() -> None:
     assert not score(dataclasses.replace(copies("7/50000"), reported=Reported(Decimal("0.01")))).flags
 
 
-@pytest.mark.parametrize(("mr", "near"), [("3.0", True), ("3.50", False), ("4.5", True), ("4.49", True), ("5.2", False)])
+@pytest.mark.parametrize(
+    ("mr", "near"), [("3.0", True), ("3.50", False), ("4.5", True), ("4.49", True), ("5.2", False)]
+)
 def test_an_mr_value_whose_rounding_could_change_the_class_is_near_the_threshold(mr: str, near: bool) -> None:
     found = score(Measurement(copies_reported=False, reported=Reported(mr_value=Decimal(mr))))
     assert ("NEAR_THRESHOLD" in found.flags) == near

@@ -81,7 +81,7 @@ def test_everybody_lost_on_one_day_ends_at_zero_without_limits() -> None:
     observed = [Observed(30, True)] * 4
     (point,) = survival.kaplan_meier(observed, transform="log-log", level=0.95)
     assert (point.estimate, point.lower, point.upper) == (0.0, None, None)
-    assert survival.landmark([point], observed, 12).estimate == 0.0
+    assert survival.landmark([point], observed, 12).estimate is None
 
 
 def test_nobody_is_not_estimable_and_negative_time_is_refused() -> None:
@@ -129,6 +129,38 @@ def test_separated_groups_give_words_and_no_number() -> None:
     assert "not estimable" in model.warnings[0]
     assert model.lrt is not None
     assert model.lrt.p < 0.01
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_a_small_group_without_event_is_separated_and_no_overflow(size: int) -> None:
+    observed = [Observed(900, False)] * size + [Observed(30 + 20 * i, i % 2 == 0) for i in range(33)]
+    assert survival.cox(observed, [[1.0] * size + [0.0] * 33], level=0.95).terms[0].hr is None
+
+
+def test_a_group_that_is_never_at_risk_at_an_event_is_not_estimable() -> None:
+    observed = [Observed(10, False)] * 8 + [Observed(100 + i, True) for i in range(28)]
+    assert survival.cox(observed, [[1.0] * 8 + [0.0] * 28], level=0.95).terms[0].hr is None
+
+
+def test_a_constant_with_rounding_dust_is_constant() -> None:
+    observed = [Observed(50 + i, True) for i in range(30)]
+    with pytest.raises(NotEstimable, match="same for everybody"):
+        survival.cox(observed, [[2191 / 30.4375 + 1e-14 * (i % 2) for i in range(30)]], level=0.95)
+
+
+def test_everybody_lost_on_one_day_has_no_concordance_and_no_crash() -> None:
+    model = survival.cox([Observed(50, True)] * 10, [[0.0] * 5 + [1.0] * 5], level=0.95)
+    assert model.concordance is None
+
+
+def test_clusters_of_one_give_the_plain_jackknife_and_twins_widen_it() -> None:
+    single = survival.kaplan_meier(AML, transform="log", level=0.95, clusters=[str(i) for i in range(len(AML))])
+    doubled = survival.kaplan_meier(
+        AML * 2, transform="log", level=0.95, clusters=[str(i) for i in range(len(AML))] * 2
+    )
+    naive = survival.kaplan_meier(AML * 2, transform="log", level=0.95)
+    assert single[5].greenwood == pytest.approx(doubled[5].greenwood)
+    assert doubled[5].greenwood > 1.9 * naive[5].greenwood
 
 
 @pytest.mark.parametrize("covariates", [[], [[1.0] * 23], [[1.0] * 11 + [0.0] * 12] * 2])

@@ -18,6 +18,7 @@ from cohorts.services.nightly import owe_night, run_night
 from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import JobRun, Observation, Patient, TkiCourse
+from monitoring.services.classification import ClassificationFailed
 from monitoring.services.demo import DEMO_FOLDER
 from monitoring.services.jobs import claim_slot, finish, owed_slots
 from tasks.schedule import ENTRIES, beat_schedule, latest_nightly_slot
@@ -52,10 +53,35 @@ def test_changed_data_makes_a_new_snapshot_and_keeps_the_old(twin: Cohort) -> No
     assert CohortSnapshot.objects.count() == 2
 
 
+def test_what_was_regained_later_changes_the_digest_although_no_row_of_the_member_file_does(twin: Cohort) -> None:
+    first = recompute(twin)
+    lost = TkiCourse.objects.filter(drug="dasatinib").first()
+    assert lost is not None
+    TkiCourse.objects.filter(pk=lost.pk).update(drug="nilotinib")
+    second = recompute(twin)
+    assert first.snapshot is not None
+    assert second.snapshot is not None
+    assert second.snapshot.figures["outcomes_after_loss"]["restarted"] != first.snapshot.figures["outcomes_after_loss"]["restarted"]  # fmt: skip
+
+
+def test_a_patient_who_cannot_be_classified_fails_the_run_and_not_the_command(
+    twin: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(**options: Any) -> int:
+        raise ClassificationFailed("1 patients could not be classified")
+
+    monkeypatch.setattr(recompute_module, "classify_owed", failing)
+    run = recompute(twin)
+    assert (run.ok, run.finished_at is not None) == (False, True)
+    assert "could not be classified" in run.error
+
+
 def test_a_failed_night_leaves_the_figures_up_and_says_why(twin: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     recompute(twin)
     standing = CohortPublication.objects.get().snapshot_id
-    Observation.objects.create(patient=Patient.objects.get(patient_id="P02"), kind="death", observed_on=dt.date(2024, 12, 30))
+    Observation.objects.create(
+        patient=Patient.objects.get(patient_id="P02"), kind="death", observed_on=dt.date(2024, 12, 30)
+    )
 
     def broken(*args: Any, **options: Any) -> None:
         raise ArithmeticError("the curve rises")
@@ -132,7 +158,9 @@ def test_reports_of_unknown_and_unpublished_cohorts_say_so(twin: Cohort, tmp_pat
     with pytest.raises(CommandError, match="recompute_cohorts"):
         call_command("cohort_report", twin.slug, stderr=io.StringIO())
     recompute(twin)
-    call_command("cohort_report", twin.slug, "--format", "csv", "--output", str(tmp_path / "m.csv"), stderr=io.StringIO())
+    call_command(
+        "cohort_report", twin.slug, "--format", "csv", "--output", str(tmp_path / "m.csv"), stderr=io.StringIO()
+    )
     assert (tmp_path / "m.csv").read_text().count("\n") == 37
     for option in ("--as-of", "--known-at"):
         with pytest.raises(CommandError):
@@ -170,7 +198,9 @@ def test_the_schedule_is_utc_data_with_expiries_shorter_than_the_periods() -> No
     assert set(beat_schedule(2, 0)) == {e.task for e in ENTRIES}
 
 
-@pytest.mark.parametrize(("now", "slot"), [("2026-03-29T01:59", "2026-03-28T02:00"), ("2026-03-29T02:00", "2026-03-29T02:00")])
+@pytest.mark.parametrize(
+    ("now", "slot"), [("2026-03-29T01:59", "2026-03-28T02:00"), ("2026-03-29T02:00", "2026-03-29T02:00")]
+)
 def test_the_nightly_slot_is_the_latest_one_in_utc(now: str, slot: str) -> None:
     found = latest_nightly_slot(dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC), 2, 0)
     assert found == dt.datetime.fromisoformat(slot).replace(tzinfo=dt.UTC)

@@ -176,7 +176,9 @@ CLINICAL = (
 
 
 @pytest.mark.parametrize("table", CLINICAL)
-@pytest.mark.parametrize("deed", ["delete from {}", "truncate {} cascade", "drop table {}", "alter table {} disable trigger all"])
+@pytest.mark.parametrize(
+    "deed", ["delete from {}", "truncate {} cascade", "drop table {}", "alter table {} disable trigger all"]
+)
 def test_the_application_may_not_delete_clinical_rows_nor_disable_their_triggers(table: str, deed: str) -> None:
     with acting_as(APP_ROLE), refused("permission denied|must be owner"), connection.cursor() as cursor:
         cursor.execute(deed.format(table))
@@ -205,4 +207,6 @@ def test_the_watchdog_reads_without_names_and_writes_nothing() -> None:
 
 def test_an_integrity_error_of_a_copy_is_djangos_own(stored: PcrResult) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        copy_rows(Replicate, ["result_id", "number", "run_valid", "bcr_abl1_reported"], [(stored.pk, 1, True, True)] * 2)
+        copy_rows(
+            Replicate, ["result_id", "number", "run_valid", "bcr_abl1_reported"], [(stored.pk, 1, True, True)] * 2
+        )

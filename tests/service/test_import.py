@@ -86,11 +86,24 @@ def known(door: Door) -> Door:
         ("patient_id;centre\nP1;H1\n", "semicolon"),
         ("patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number,sx\n", "not known"),
         (PATIENTS.encode("utf-16"), "UTF-16"),
-        (b"patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number\nP\xe9,H1,x,x,x,x,x,x\n", "UTF-8"),
+        (
+            b"patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number\nP\xe9,H1,x,x,x,x,x,x\n",
+            "UTF-8",
+        ),
         (b"PK\x03\x04 this is no workbook", "XLSX"),
         (b'patient_id,"centre\n' + b"x" * 200_000, "CSV"),
     ],
-    ids=["empty", "blank", "other header", "semicolon", "unknown column", "utf-16", "latin-1", "half xlsx", "enormous cell"],
+    ids=[
+        "empty",
+        "blank",
+        "other header",
+        "semicolon",
+        "unknown column",
+        "utf-16",
+        "latin-1",
+        "half xlsx",
+        "enormous cell",
+    ],
 )
 def test_an_unusable_file_is_named_with_the_fix_and_stores_nothing(
     door: Door, kind: str, content: str | bytes, word: str
@@ -204,7 +217,12 @@ def test_names_stand_apart_encrypted_and_a_hospital_number_belongs_to_one_person
 
 
 def test_partial_dates_and_their_known_order(known: Door) -> None:
-    assert known("treatments", "patient_id,drug,started_on,stopped_on,stop_reason\nP1,imatinib,2010-03-20,2010-03,switch\n") == 0
+    assert (
+        known(
+            "treatments", "patient_id,drug,started_on,stopped_on,stop_reason\nP1,imatinib,2010-03-20,2010-03,switch\n"
+        )
+        == 0
+    )
     course = TkiCourse.objects.get()
     assert (course.stopped_on, course.stopped_precision) == (dt.date(2010, 3, 20), "month")
 
@@ -293,10 +311,23 @@ def test_rows_of_an_accession_must_agree(known: Door) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "percent", "comparator"),
-    [('"0,25"', "0.25", "="), ("<0.0032", "0.0032", "<"), ("0.25 %", "0.25", "="), ("> 55", "55", ">"), ("0.10", "0.10", "=")],
+    [
+        ('"0,25"', "0.25", "="),
+        ("<0.0032", "0.0032", "<"),
+        ("0.25 %", "0.25", "="),
+        ("> 55", "55", ">"),
+        ("0.10", "0.10", "="),
+    ],
 )
-def test_spellings_of_a_percentage_are_understood_and_reported(known: Door, cell: str, percent: str, comparator: str) -> None:
-    assert known("results", f"laboratory,accession_number,patient_id,collected_on,is_percent\nLAB,A1,P1,2020-01-01,{cell}\n") == 0
+def test_spellings_of_a_percentage_are_understood_and_reported(
+    known: Door, cell: str, percent: str, comparator: str
+) -> None:
+    assert (
+        known(
+            "results", f"laboratory,accession_number,patient_id,collected_on,is_percent\nLAB,A1,P1,2020-01-01,{cell}\n"
+        )
+        == 0
+    )
     stored = PcrResult.objects.get()
     assert (str(stored.is_percent), stored.is_comparator) == (percent, comparator)
     if "," in cell or "%" in cell:
@@ -342,7 +373,10 @@ def test_times_with_zone_decide_the_clinical_day(known: Door) -> None:
     Centre.objects.filter(code="H1").update(time_zone="Asia/Shanghai")
     columns = "laboratory,accession_number,patient_id,collected_at,is_percent\n"
     assert known("results", columns + "LAB,A1,P1,2020-01-01T20:00:00Z,0.2\nLAB,A2,P1,2020-01-01T23:30,0.2\n") == 0
-    assert [d.day for d in PcrResult.objects.order_by("accession_number").values_list("collected_on", flat=True)] == [2, 1]
+    assert [d.day for d in PcrResult.objects.order_by("accession_number").values_list("collected_on", flat=True)] == [
+        2,
+        1,
+    ]
 
 
 def test_what_was_loaded_is_on_record(known: Door) -> None:
@@ -352,7 +386,9 @@ def test_what_was_loaded_is_on_record(known: Door) -> None:
     assert run.finished_at is not None
 
 
-def test_the_queries_of_a_chunk_do_not_grow_with_its_rows(known: Door, django_assert_max_num_queries: Callable[..., Any]) -> None:
+def test_the_queries_of_a_chunk_do_not_grow_with_its_rows(
+    known: Door, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
     rows = "".join(f"LAB,N{n},P{n % 2 + 1},2020-01-01,1,nd,{50000 + n},1\n" for n in range(900))
     with django_assert_max_num_queries(30):
         assert known("results", RESULTS + rows) == 0

@@ -73,6 +73,12 @@ def test_preliminary_becomes_final_as_a_new_version(record: Any) -> None:
     assert record(status="preliminary").action == Action.UNCHANGED
 
 
+def test_a_late_preliminary_message_does_not_take_a_final_result_back(record: Any) -> None:
+    record()
+    assert record(status="preliminary", kit_lot="L7").action == Action.COMPLETED
+    assert versions() == [(1, "final"), (2, "final")]
+
+
 def test_a_correction_needs_a_reason_and_supersedes(record: Any) -> None:
     record()
     assert record(status="corrected", tubes="60/50000").problems[0].column == "reason"
@@ -102,7 +108,9 @@ def test_an_unknown_accession_cannot_be_entered_in_error(record: Any) -> None:
     assert record(status="entered_in_error", reason="x").problems[0].column == "status"
 
 
-def test_moving_a_result_to_another_patient_owes_both_a_classification(record: Any, centre: Centre, patient: Patient) -> None:
+def test_moving_a_result_to_another_patient_owes_both_a_classification(
+    record: Any, centre: Centre, patient: Patient
+) -> None:
     record()
     ClassificationRequest.objects.all().delete()
     other = Patient.objects.create(centre=centre, patient_id="P2")

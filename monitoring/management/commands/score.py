@@ -10,9 +10,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from monitoring.domain.report import LaboratoryProfile, find_factor, measurement
+from monitoring.domain.report import LaboratoryProfile, find_factor, hours_to_laboratory, measurement
 from monitoring.domain.response import flags_text, score
 from monitoring.domain.scale import ControlGene
+from monitoring.domain.series import sample_flags
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
 from monitoring.intake.tables import TableRow, read_table
@@ -61,7 +62,7 @@ def _scored(parsed: ParsedReport, profile: LaboratoryProfile, line: int) -> tupl
         plain_number(found.is_percent),
         "" if found.mr_value is None else str(found.mr_value),
         found.response_class.value,
-        flags_text(found.flags),
+        flags_text(found.flags | sample_flags(hours_to_laboratory(report), report.collected.precision)),
         found.sensitivity.value,
     )
 
