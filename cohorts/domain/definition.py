@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ AGES = ("age_at_diagnosis", "age_at_stop")
 CATEGORIES = ("sex", "transcript", "drug_at_stop", "risk_group", "centre")
 ENDPOINTS = ("loss_of_mmr", "tfr", "mrfs", "tfs")
 TRANSFORMS = ("log-log", "log", "linear")
+MOST_MONTHS = 1500
 BOUNDS = ("ge", "gt", "le", "lt")
 
 
@@ -205,6 +207,9 @@ class _Reader:
         if not isinstance(value, str) or not value.strip():
             self.problems.append(f"{place}: a text is needed")
             return ""
+        if any(unicodedata.category(c) == "Cc" for c in value):
+            self.problems.append(f"{place}: holds a control character")
+            return ""
         return value.strip()[:200]
 
     def _word(self, place: str, value: object, known: Sequence[str]) -> str:
@@ -261,6 +266,9 @@ class _Reader:
                 continue
             name = self._word(f"{place}.name", found.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
             cut = self._whole(f"{place}.cut", found.get("cut"), 1)
+            if cut is not None and cut > MOST_MONTHS:
+                self.problems.append(f"{place}.cut {cut}: is beyond a lifetime")
+                cut = None
             if cut is not None and name in CATEGORIES:
                 self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
                 cut = None

@@ -43,6 +43,13 @@ class PartialDate:
             return self.on.replace(day=calendar.monthrange(self.on.year, self.on.month)[1])
         return self.on
 
+    @property
+    def as_imputed(self) -> date:
+        """The day that the written date alone stands for, before it was moved into a known order."""
+        return {Precision.YEAR: date(self.on.year, 7, 1), Precision.MONTH: self.on.replace(day=15)}.get(
+            self.precision, self.on
+        )
+
     def __str__(self) -> str:
         length = {Precision.YEAR: 4, Precision.MONTH: 7, Precision.DAY: 10}[self.precision]
         return self.on.isoformat()[:length]

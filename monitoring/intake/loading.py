@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
@@ -24,7 +24,7 @@ from monitoring.domain.series import Drug, FactKind, StopReason
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.staging import Staging
-from monitoring.intake.tables import TableRow, read_table
+from monitoring.intake.tables import TableRow, ends_with_a_line_end, read_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
 from monitoring.models.choices import TRANSCRIPT
@@ -53,6 +53,7 @@ class Outcome:
     refused_rows: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str, str, str]] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
     created_names: list[str] = field(default_factory=list)
 
 
@@ -76,31 +77,38 @@ def load_file(
     by: User,
     amend_reason: str = "",
     dry_run: bool = False,
-    errors: IO[str] | None = None,
+    errors: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file."""
     rows = read_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
     outcome = Outcome()
+    if not ends_with_a_line_end(path):
+        outcome.notes["the last line has no line end: if the file was cut off there, its last value is wrong"] += 1
     with Staging() as staging:
         outcome.rows = staging.fill(rows, KEY_COLUMNS[kind])
         run = None if dry_run else _begin(kind, path, outcome.rows, by)
-        before = _names()
+        known = _names()
         done = 0
         for chunk in _chunks(staging.records(), CHUNK_RECORDS):
             refusals = _load_chunk(kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run)
             staging.refuse(refusals)
             done += sum(len(record) for record in chunk)
             progress(done, outcome.rows)
-        outcome.created_names = sorted(_names() - before)
+        outcome.created_names = sorted(outcome.named - known)
         outcome.examples = list(itertools.islice(staging.refusals(), 20))
+        if run is not None:
+            _end(run, outcome)
         if errors is not None:
-            writer = csv.writer(errors, lineterminator="\n")
-            writer.writerow(("row", "column", "value", "reason"))
-            writer.writerows(staging.refusals())
-    if run is not None:
-        _end(run, outcome)
+            _write_errors(errors, staging)
     return outcome
+
+
+def _write_errors(path: Path, staging: Staging) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(("row", "column", "value", "reason"))
+        writer.writerows(staging.refusals())
 
 
 def _begin(kind: str, path: Path, rows: int, by: User) -> ImportRun:
@@ -157,10 +165,18 @@ def _load_chunk(
                 raise
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
+        outcome.named |= _named(kind, one_parsed.facts) if verdict.action is Action.CREATED else set()
         if verdict.action is Action.REFUSED:
             outcome.refused_rows += len(one_parsed.lines)
             refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
     return refusals
+
+
+def _named(kind: str, facts: Any) -> set[str]:
+    """The centre or laboratory that a stored record names."""
+    if kind == "patients":
+        return {f"centre {facts.centre}"}
+    return {f"laboratory {facts.report.laboratory}"} if kind == "results" else set()
 
 
 def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -> list[tuple[int, str, str, str]]:
@@ -266,13 +282,11 @@ def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
         started = cells.day("started_on", required=True)
         assert started is not None
         stopped = cells.day("stopped_on")
-        if stopped is not None:
-            stopped = stopped.within(earliest=started.on)
         reasons = [reason for reason in StopReason if reason is not StopReason.UNKNOWN]
         facts = CourseFacts(
             patient,
             drug,
-            started.within(latest=stopped.on if stopped else None),
+            started,
             {
                 "drug_text": drug_text,
                 "stopped_on": stopped,

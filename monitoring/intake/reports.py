@@ -112,6 +112,13 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
     received_on = cells.exact_day("received_on") or (received_at.astimezone(zone).date() if received_at else None)
     if received_on is not None and collected.precision == "day" and received_on < collected.on:
         raise CellProblem("received_on", str(received_on), f"lies before the collection on {collected.on}")
+    tested_on, issued_at = cells.exact_day("tested_on"), cells.instant("issued_at", zone)
+    for column, on in (
+        ("tested_on", tested_on),
+        ("issued_at", issued_at.astimezone(zone).date() if issued_at else None),
+    ):
+        if on is not None and on < collected.earliest:
+            raise CellProblem(column, str(on), f"lies before the collection on {collected}")
     is_percent, comparator = cells.percentage("is_percent", limit=PERCENT_LIMIT)
     status = cells.choice("status", ResultStatus.values, default=ResultStatus.FINAL)
     return LaboratoryReport(
@@ -123,8 +130,8 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         collected_at=collected_at,
         received_on=received_on,
         received_at=received_at,
-        tested_on=cells.exact_day("tested_on"),
-        issued_at=cells.instant("issued_at", zone),
+        tested_on=tested_on,
+        issued_at=issued_at,
         control_gene=cells.choice("control_gene", ControlGene, default=ControlGene.ABL1.value),
         method=cells.choice("method", Method),
         assay_name=cells.text("assay", longest=100),
@@ -133,7 +140,7 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         conversion_factor=cells.number("conversion_factor", limit=FACTOR_LIMIT),
         is_percent=is_percent,
         is_comparator=comparator,
-        mr_value=cells.number("mr_value", limit=10, positive=False, negative=True),
+        mr_value=cells.number("mr_value", limit=10, positive=False, least=-3),
         reported_class=cells.choice("reported_class", (*ResponseClass, "MR3", "MR4.5", "MR4.0")),
         detected=cells.boolean("detected"),
         limit_of_detection=cells.number("limit_of_detection", limit=PERCENT_LIMIT),
@@ -161,10 +168,13 @@ def _collected(cells: Cells, collected_at: dt.datetime | None, zone: ZoneInfo, n
 def _replicate(cells: Cells, position: int) -> ReplicateReport:
     copies, reported = cells.copies("bcr_abl1_copies", limit=MOST_COPIES)
     run_valid = cells.boolean("run_valid")
+    control = cells.copy_number("control_gene_copies", limit=MOST_COPIES)
+    if control is not None and 0 < control < 1:
+        raise CellProblem("control_gene_copies", str(control), "is less than one copy; write 0 for no signal")
     return ReplicateReport(
         number=cells.whole_number("replicate", limit=MOST_REPLICATES) or position,
         bcr_abl1_copies=copies,
-        control_gene_copies=cells.copy_number("control_gene_copies", limit=MOST_COPIES),
+        control_gene_copies=control,
         run_valid=run_valid is not False,
         reported=reported,
     )
@@ -172,6 +182,8 @@ def _replicate(cells: Cells, position: int) -> ReplicateReport:
 
 def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]) -> LaboratoryReport:
     """The whole report, once it is clear that it says something and does not contradict itself."""
+    if report.status == ResultStatus.ENTERED_IN_ERROR:
+        return dataclasses.replace(report, replicates=tuple(replicates))  # what is withdrawn need not say anything
     numbers = [r.number for r in replicates]
     if len(set(numbers)) < len(numbers):
         twice = next(n for n in numbers if numbers.count(n) > 1)

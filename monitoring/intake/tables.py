@@ -6,15 +6,26 @@ import csv
 import datetime as dt
 import difflib
 import itertools
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import IO
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 LONGEST_CELL = 2000
+LONGEST_LINE = 1_000_000
+csv.field_size_limit(LONGEST_LINE)
+# What openpyxl raises on archives that are no workbook, or on parts of one that are cut off or damaged.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError, EOFError, OSError, KeyError, ValueError,
+    AttributeError, TypeError, IndexError,
+)  # fmt: skip
 
 
 class FileProblem(Exception):
@@ -35,20 +46,22 @@ def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> I
 
     Raises ``FileProblem`` for a file that is missing, unreadable, empty, wrongly encoded or without the needed header.
     """
-    if not path.exists():
-        raise FileProblem(f"{path}: there is no such file")
-    if path.is_dir():
-        raise FileProblem(f"{path}: this is a folder, not a file")
     try:
+        if path.is_dir():
+            raise FileProblem(f"{path}: this is a folder, not a file")
+        if path.exists() and not path.is_file():
+            raise FileProblem(f"{path}: this is not a regular file; save it to disk first")
         with path.open("rb") as handle:
             start = handle.read(8)
+    except FileNotFoundError:
+        raise FileProblem(f"{path}: there is no such file") from None
     except PermissionError:
         raise FileProblem(f"{path}: permission to read it is denied") from None
     except OSError as problem:
         raise FileProblem(f"{path}: cannot be read ({problem.strerror})") from None
     if not start:
         raise FileProblem(f"{path}: the file is empty")
-    lines = _xlsx_lines(path) if start.startswith(b"PK") else _csv_lines(path, start)
+    lines = _xlsx_lines(path) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start)
     header = next(lines, None)
     while header is not None and not any(header[1]):
         header = next(lines, None)
@@ -59,13 +72,28 @@ def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> I
     return _rows(names, lines)
 
 
+def ends_with_a_line_end(path: Path) -> bool:
+    """Whether a text file ends as texts do; a workbook always does."""
+    with path.open("rb") as handle:
+        if handle.read(4) == b"PK\x03\x04":
+            return True
+        handle.seek(-1, 2)
+        return handle.read(1) in (b"\n", b"\r")
+
+
 def _check_header(path: Path, names: list[str], columns: Sequence[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in names]
     if missing:
         found = ", ".join(n for n in names if n) or "nothing"
-        hint = " Is the separator a semicolon? Use commas." if len(names) == 1 and ";" in names[0] else ""
+        hint = ""
+        if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+            hint = f" Is the separator a {'semicolon' if ';' in names[0] else 'tab'}? Use commas."
+        elif near := difflib.get_close_matches(missing[0], names, n=1):
+            hint = f" Is it {near[0]}?"
         raise FileProblem(f"{path}: the header needs the column {missing[0]}; it has {found[:300]}.{hint}")
-    for name in names:
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise FileProblem(f"{path}: column {position} of the header has no name; delete it or name it")
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(columns)}"
@@ -87,6 +115,7 @@ def _rows(names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Iterator[
         if longest > LONGEST_CELL:
             problem = f"a cell has {longest} characters; is a quotation mark missing?"
             cells = [cell[:80] for cell in cells]
+        cells = [unicodedata.normalize("NFC", cell) for cell in cells]
         if any("\x00" in cell for cell in cells):
             problem = "the row holds a NUL character, which no text has; export the file again"
             cells = [cell.replace("\x00", "") for cell in cells]
@@ -94,30 +123,40 @@ def _rows(names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Iterator[
 
 
 def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FileProblem(f"{path}: the file is UTF-16; save it as CSV UTF-8")
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in start:
+        raise FileProblem(f"{path}: the file looks like UTF-16; save it as CSV UTF-8")
+    with path.open("rb") as handle:
+        reader = csv.reader(_decoded(path, handle), strict=True)
         while True:
             try:
                 cells = next(reader)
             except StopIteration:
                 return
-            except UnicodeDecodeError as problem:
-                raise FileProblem(
-                    f"{path}: after line {reader.line_num} the text is not UTF-8 (byte {problem.object[problem.start]:#x});"
-                    " save it as CSV UTF-8"
-                ) from None
             except csv.Error as problem:
-                raise FileProblem(f"{path}: line {reader.line_num} cannot be read as CSV: {problem}") from None
+                reason = "a quotation mark is not closed" if "unexpected end" in str(problem) else str(problem)
+                raise FileProblem(f"{path}: line {reader.line_num} cannot be read as CSV: {reason}") from None
             yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _decoded(path: Path, handle: IO[bytes]) -> Iterator[str]:
+    """Lines of UTF-8 text, one by one, so that a wrong byte is told with its line."""
+    for line, raw in enumerate(handle, start=1):
+        if len(raw) > LONGEST_LINE:
+            raise FileProblem(f"{path}: line {line} cannot be read as CSV: it has more than {LONGEST_LINE} bytes")
+        try:
+            yield raw.decode("utf-8-sig" if line == 1 else "utf-8")
+        except UnicodeDecodeError as problem:
+            byte = problem.object[problem.start]
+            raise FileProblem(
+                f"{path}: line {line} is not UTF-8 text (byte {byte:#x}); save the file as CSV UTF-8"
+            ) from None
 
 
 def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as problem:
-        raise FileProblem(f"{path}: looks like XLSX but cannot be opened ({problem}); save it again") from None
+    except _DAMAGED:
+        raise FileProblem(f"{path}: looks like XLSX but cannot be opened as a workbook; save it again") from None
     try:
         sheet = book.worksheets[0]
         numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
@@ -127,8 +166,8 @@ def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 line, values = next(numbered)
             except StopIteration:
                 return
-            except (zipfile.BadZipFile, ValueError, KeyError, EOFError, SyntaxError) as problem:
-                raise FileProblem(f"{path}: the sheet is damaged ({problem}); save it again") from None
+            except _DAMAGED:
+                raise FileProblem(f"{path}: the first sheet is damaged or is no table; save it again") from None
             cells = [_cell_text(value) for value in values]
             if not width:
                 cells = list(itertools.dropwhile(lambda cell: not cell, reversed(cells)))[::-1]
@@ -151,5 +190,7 @@ def _cell_text(value: object) -> str:
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 10**15 else repr(value)
+        if value.is_integer():
+            return str(int(value)) if abs(value) < 10**15 else repr(value)
+        return format(Decimal(repr(value)), "f")
     return str(value).strip()

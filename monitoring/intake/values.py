@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 from monitoring.domain.dates import PartialDate, parse_date
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
-_MANGLED = re.compile(r"\d+(\.\d+)?E\+?\d+", re.IGNORECASE)
+_MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
+_SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 NOT_DETECTED = ("nd", "not detected")
 
@@ -37,7 +39,11 @@ class Cells:
 
     def text(self, column: str, *, required: bool = False, longest: int = 200) -> str:
         """A text, empty where nothing is given."""
-        value = unicodedata.normalize("NFC", self._cells.get(column, ""))
+        value = self._cells.get(column, "")
+        if "\n" in value or "\r" in value:
+            raise CellProblem(column, value[:60], "holds a line break; is a quotation mark missing?")
+        if _SHEET_ERROR.fullmatch(value):
+            raise CellProblem(column, value, "is an error of the spreadsheet, not a value")
         if required and not value:
             raise CellProblem(column, "", "is needed")
         if len(value) > longest:
@@ -97,6 +103,8 @@ class Cells:
             found = dt.datetime.fromisoformat(value)
         except ValueError:
             raise CellProblem(column, value, "write date and time as 2025-03-10T08:30") from None
+        if not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
+            raise CellProblem(column, value, f"the year {found.year} cannot be right")
         if len(value) <= 10:
             raise CellProblem(
                 column, value, "the time is missing; write it as 2025-03-10T08:30, or use the date column"
@@ -104,11 +112,16 @@ class Cells:
         return found.replace(tzinfo=zone) if found.tzinfo is None else found
 
     def number(
-        self, column: str, *, limit: Decimal | int, positive: bool = True, negative: bool = False
+        self, column: str, *, limit: Decimal | int, positive: bool = True, least: int | None = None
     ) -> Decimal | None:
-        """A plain number below ``limit``; a decimal comma is understood and noted."""
+        """A plain number below ``limit``, negative only down to ``least``; a decimal comma is understood and noted."""
         value = self.text(column, longest=60)
-        return None if not value else self._number(column, value, value, limit, positive, negative)
+        if not value:
+            return None
+        number = self._number(column, value, value, limit, positive, negative=least is not None)
+        if least is not None and number < least:
+            raise CellProblem(column, value, f"is too small; {least} or more is expected")
+        return number
 
     def whole_number(self, column: str, *, limit: int) -> int | None:
         """A whole number from 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -25,6 +26,11 @@ class DoorCommand(BaseCommand):
             raise CommandError(str(problem), returncode=2) from None
         except (DatabaseError, RedisError) as problem:
             raise CommandError(f"the database or broker failed: {problem}", returncode=3) from problem
+        except BrokenPipeError:  # the reader of our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except OSError as problem:
+            raise CommandError(f"{problem.filename or 'output'}: {problem.strerror}", returncode=3) from problem
         if not complete:
             raise SystemExit(1)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
@@ -31,28 +30,28 @@ class ImportCommand(DoorCommand):
 
     def work(self, **options: Any) -> bool:
         by = _actor(options["by"])
-        with contextlib.ExitStack() as stack:
-            errors = stack.enter_context(_writable(options["errors"])) if options["errors"] else None
-            outcome = load_file(
-                self.kind,
-                options["file"],
-                by=by,
-                amend_reason=options["amend"].strip(),
-                dry_run=options["dry_run"],
-                errors=errors,
-                progress=self.show_progress,
-            )
+        if options["errors"]:
+            _check_writable(options["errors"], options["file"])
+        outcome = load_file(
+            self.kind,
+            options["file"],
+            by=by,
+            amend_reason=options["amend"].strip(),
+            dry_run=options["dry_run"],
+            errors=options["errors"],
+            progress=self.show_progress,
+        )
         self._report(outcome, dry_run=options["dry_run"])
         return not outcome.refused_rows
 
     def _report(self, outcome: Outcome, *, dry_run: bool) -> None:
         for line, column, value, reason in outcome.examples:
-            where = f" {column} {value!r}" if column else ""
-            self.tell(f"line {line}:{where}: {reason}")
+            where = f": {column} {value!r}" if column else ""
+            self.tell(f"line {line}{where}: {reason}")
         if outcome.refused_rows > len(outcome.examples):
             self.tell("… more refused rows; --errors FILE lists all of them")
         for note, count in outcome.notes.most_common(5):
-            self.tell(f"normalised: {note}" + (f" ({count} times)" if count > 1 else ""))
+            self.tell(f"note: {note}" + (f" ({count} times)" if count > 1 else ""))
         for name in outcome.created_names:
             self.tell(f"new: {name}")
         counts = ", ".join(f"{outcome.actions[action]} {action}" for action in Action if outcome.actions[action])
@@ -69,8 +68,11 @@ def _actor(username: str) -> User:
     return user
 
 
-def _writable(path: Path) -> IO[str]:
+def _check_writable(path: Path, source: Path) -> None:
+    """Refuse an error file that cannot be written, before anything is loaded; it is emptied only when it is written."""
+    if path.exists() and source.exists() and path.samefile(source):
+        raise FileProblem(f"{path}: --errors names the file that is to be loaded; name another one")
     try:
-        return path.open("w", encoding="utf-8", newline="")
+        path.open("a", encoding="utf-8").close()
     except OSError as problem:
         raise FileProblem(f"{path}: cannot be written ({problem.strerror})") from None

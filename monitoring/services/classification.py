@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 
 from monitoring.domain.history import Event, EventKind, Replay, replay
@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 BATCH_PATIENTS = 200
 STORED_DIGITS = Context(prec=18)
-# What a replay can raise on facts that no rule foresaw; anything else is a fault of the machinery and surfaces as is.
-REPLAY_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError)
+# What a replay, or storing it, can raise on facts that no rule foresaw; a lost database or a fault of the machinery
+# is not among them and surfaces as it is.
+REPLAY_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DataError, IntegrityError)
 NEEDS_A_PERSON_AFTER_ATTEMPTS = 5
 
 

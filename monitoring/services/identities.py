@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-from monitoring.models import Centre, Patient, PatientIdentity
+from monitoring.models import Patient, PatientIdentity
+from monitoring.services.verdicts import HOW_TO_AMEND, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +34,79 @@ class IdentityFacts:
         return bool(self.hospital_number or self.family_name or self.given_name)
 
 
-def store_identities(rows: Sequence[tuple[Patient, IdentityFacts]]) -> None:
-    """Write or replace the identity of these patients."""
-    if not rows:
-        return
-    PatientIdentity.objects.bulk_create(
-        [
-            PatientIdentity(
-                patient=patient,
-                centre_id=patient.centre_id,
-                encrypted=_fernet(patient).encrypt(json.dumps(_words(facts)).encode()),
-                hospital_number_index=blind_index(facts.hospital_number) if facts.hospital_number else None,
-            )
-            for patient, facts in rows
-        ],
-        update_conflicts=True,
-        unique_fields=["patient"],
-        update_fields=["encrypted", "hospital_number_index"],
-    )
+class Named(Protocol):
+    """A patient as a door names it, with the identity it gives."""
+
+    @property
+    def centre(self) -> str: ...
+    @property
+    def patient_id(self) -> str: ...
+    @property
+    def identity(self) -> IdentityFacts: ...
 
 
-def hospital_numbers_taken(numbers: set[str], centres: Iterable[Centre]) -> dict[tuple[str, str], str]:
+class Identities:
+    """The identities that a batch of patients names: compared with what is stored, completed, and written once."""
+
+    def __init__(self, facts: Sequence[Named], patients: Iterable[Patient], amend_reason: str) -> None:
+        self._amend = bool(amend_reason)
+        self._known: dict[tuple[str, str], IdentityFacts] = {}
+        self._changed: dict[tuple[str, str], Patient] = {}
+        self._holder: dict[tuple[str, str], str] = {}
+        if not any(f.identity.is_given for f in facts):
+            return
+        stored = list(patients)
+        for row in PatientIdentity.objects.filter(patient__in=stored).select_related("patient__centre"):
+            self._known[row.patient.centre.code, row.patient.patient_id] = _decrypted(row)
+        self._holder = _hospital_numbers_taken({f.identity.hospital_number for f in facts}, {f.centre for f in facts})
+
+    def problem(self, facts: Named, row: Patient) -> Problem | None:
+        """Why this identity cannot stand: a hospital number of somebody else, or another name than the stored one."""
+        number = facts.identity.hospital_number
+        holder = self._holder.setdefault((facts.centre, number), facts.patient_id) if number else facts.patient_id
+        if holder != facts.patient_id:
+            reason = f"belongs to patient {holder} of this centre already; is it the same person?"
+            return Problem("hospital_number", number, reason)
+        known = self._known.get((facts.centre, facts.patient_id), IdentityFacts())
+        for name in known.__slots__:
+            old, new = getattr(known, name), getattr(facts.identity, name)
+            if old and new and old != new and not self._amend:
+                return Problem(name, new, f"another {name} is stored; {HOW_TO_AMEND}")
+        return None
+
+    def take(self, facts: Named, row: Patient) -> bool:
+        """Complete the known identity with these facts; returns whether that changed it."""
+        key = (facts.centre, facts.patient_id)
+        known = self._known.get(key, IdentityFacts())
+        given = {name: value for name in known.__slots__ if (value := getattr(facts.identity, name))}
+        whole = dataclasses.replace(known, **given)
+        if whole == known:
+            return False
+        self._known[key], self._changed[key] = whole, row
+        return True
+
+    def store(self) -> None:
+        """Write the identities that changed; their patients must be stored by now."""
+        PatientIdentity.objects.bulk_create(
+            [
+                PatientIdentity(
+                    patient=patient,
+                    centre_id=patient.centre_id,
+                    encrypted=_fernet(patient).encrypt(json.dumps(dataclasses.asdict(self._known[key])).encode()),
+                    hospital_number_index=blind_index(number) if (number := self._known[key].hospital_number) else None,
+                )
+                for key, patient in self._changed.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["patient"],
+            update_fields=["encrypted", "hospital_number_index"],
+        )
+
+
+def _hospital_numbers_taken(numbers: set[str], centres: set[str]) -> dict[tuple[str, str], str]:
     """Who has these hospital numbers: (centre, number) to pseudonym."""
     wanted = {blind_index(number): number for number in numbers if number}
-    rows = PatientIdentity.objects.filter(centre__in=[c.pk for c in centres if c.pk], hospital_number_index__in=wanted)
+    rows = PatientIdentity.objects.filter(centre__code__in=centres, hospital_number_index__in=wanted)
     return {
         (code, wanted[bytes(index or b"")]): patient_id
         for code, index, patient_id in rows.values_list("centre__code", "hospital_number_index", "patient__patient_id")
@@ -64,19 +116,17 @@ def hospital_numbers_taken(numbers: set[str], centres: Iterable[Centre]) -> dict
 def read_identity(patient: Patient) -> IdentityFacts | None:
     """The identity of a patient in clear; the caller records the access."""
     row = PatientIdentity.objects.filter(patient=patient).first()
-    if row is None:
-        return None
-    return IdentityFacts(**json.loads(_fernet(patient).decrypt(bytes(row.encrypted))))
+    return _decrypted(row) if row is not None else None
+
+
+def _decrypted(row: PatientIdentity) -> IdentityFacts:
+    return IdentityFacts(**json.loads(_fernet(row.patient).decrypt(bytes(row.encrypted))))
 
 
 def blind_index(hospital_number: str) -> bytes:
     """A keyed digest by which a hospital number is found without being readable."""
     normal = unicodedata.normalize("NFKC", hospital_number).strip().upper()
     return hmac.new(settings.IDENTITY_KEY.encode(), normal.encode(), hashlib.sha256).digest()
-
-
-def _words(facts: IdentityFacts) -> dict[str, str]:
-    return {name: getattr(facts, name) for name in facts.__slots__}
 
 
 def _fernet(patient: Patient) -> Fernet:

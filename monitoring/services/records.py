@@ -15,14 +15,17 @@ from django.contrib.auth.models import User
 from django.db import models, transaction
 
 from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.series import FactKind
 from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.services.actors import recorded_as
-from monitoring.services.identities import IdentityFacts, hospital_numbers_taken, store_identities
+from monitoring.services.identities import Identities, IdentityFacts
 from monitoring.services.owed import owe_classification
-from monitoring.services.verdicts import Action, Problem, Verdict, contradiction, difference
+from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
 
 Row = TypeVar("Row", Patient, TkiCourse, Observation)
 
+PATIENT_DATES = ("born_on", "diagnosed_on", "first_mmr_on", "first_dmr_on")
+COURSE_DATES = ("started_on", "stopped_on")
 # Dates that carry a precision in a column of their own.
 PRECISION_OF = {
     "born_on": "born_precision",
@@ -89,28 +92,18 @@ def record_patients(
                 centre=centres.get(f.centre) or Centre(code=f.centre), patient_id=f.patient_id, recorded_at=now
             )
 
-        numbers = hospital_numbers_taken({f.identity.hospital_number for f in facts}, centres.values())
-
-        def problem_of(f: PatientFacts) -> Problem | None:
-            holder = numbers.setdefault((f.centre, f.identity.hospital_number), f.patient_id)
-            if f.identity.hospital_number and holder != f.patient_id:
-                reason = f"belongs to patient {holder} of this centre already; is it the same person?"
-                return Problem("hospital_number", f.identity.hospital_number, reason)
-            return None
-
+        identities = Identities(facts, stored.values(), amend_reason)
         outcome = _reconcile(
             facts, stored, key=lambda f: (f.centre, f.patient_id), fresh=fresh, values=lambda f: f.values,
-            amend_reason=amend_reason, check=lambda f, row: problem_of(f) or _patient_in_order(row),
+            amend_reason=amend_reason,
+            check=lambda f, row: identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row),
         )  # fmt: skip
+        for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
+            if row is not None and identities.take(f, row) and outcome.verdicts[position].action is Action.UNCHANGED:
+                outcome.verdicts[position] = Verdict(Action.COMPLETED, id=row.pk)
         if not dry_run:
             _write(Patient, outcome)
-            store_identities(
-                [
-                    (row, f.identity)
-                    for f, row, verdict in zip(facts, outcome.rows, outcome.verdicts, strict=True)
-                    if row is not None and verdict.action is not Action.REFUSED and f.identity.is_given
-                ]
-            )
+            identities.store()
             owe_classification({row.pk for row in outcome.changed}, bulk=bulk)
         return outcome.verdicts
 
@@ -127,16 +120,19 @@ def record_courses(
     """Store courses of drugs, one verdict each."""
     with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
         stored = {
-            (c.patient_id, c.drug, c.started_on): c
+            (c.patient_id, c.drug, _get(c, "started_on").as_imputed): c
             for c in TkiCourse.objects.filter(patient__in={f.patient.pk for f in facts})
         }
         outcome = _reconcile(
-            facts, stored, key=lambda f: (f.patient.pk, f.drug, f.started_on.on),
+            facts, stored, key=lambda f: (f.patient.pk, f.drug, f.started_on.as_imputed),
             fresh=lambda f: TkiCourse(
                 patient=f.patient, drug=f.drug, started_on=f.started_on.on,
                 started_precision=f.started_on.precision.value, recorded_at=now,
             ),
-            values=lambda f: f.values, amend_reason=amend_reason, check=lambda _, row: _course_in_order(row),
+            values=lambda f: {"started_on": f.started_on, **f.values}, amend_reason=amend_reason,
+            check=lambda f, row: (
+                _not_yet(row, now, COURSE_DATES) or _before_birth(row, f.patient, "started_on") or _course_in_order(row)
+            ),
         )  # fmt: skip
         if not dry_run:
             _write(TkiCourse, outcome)
@@ -156,16 +152,22 @@ def record_observations(
     """Store observations, one verdict each."""
     with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
         stored = {
-            (o.patient_id, o.kind, o.observed_on): o
+            (o.patient_id, o.kind, _get(o, "observed_on").as_imputed): o
             for o in Observation.objects.filter(patient__in={f.patient.pk for f in facts})
         }
+        deaths = {o.patient_id: o for o in stored.values() if o.kind == FactKind.DEATH}
         outcome = _reconcile(
-            facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.on),
+            facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.as_imputed),
             fresh=lambda f: Observation(
                 patient=f.patient, kind=f.kind, observed_on=f.observed_on.on,
                 observed_precision=f.observed_on.precision.value, recorded_at=now,
             ),
-            values=lambda f: f.values, amend_reason=amend_reason,
+            values=lambda f: {"observed_on": f.observed_on, **f.values}, amend_reason=amend_reason,
+            check=lambda f, row: (
+                _not_yet(row, now, ("observed_on",))
+                or _before_birth(row, f.patient, "observed_on")
+                or _second_death(row, deaths)
+            ),
         )  # fmt: skip
         if not dry_run:
             _write(Observation, outcome)
@@ -268,20 +270,50 @@ def _write(model: type[Row], outcome: _Outcome[Row]) -> None:
         model._default_manager.bulk_update(list(dict.fromkeys(outcome.changed)), names, batch_size=500)
 
 
+def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Problem | None:
+    """Nothing is recorded before it happened; a day is left for time zones."""
+    tomorrow = now.date() + dt.timedelta(days=1)
+    for name in names:
+        value = _get(row, name)
+        if value is not None and value.earliest > tomorrow:
+            return Problem(
+                COLUMN_OF.get(name, name), str(value), "this day has not come yet; check day, month and year"
+            )
+    return None
+
+
+def _before_birth(row: models.Model, patient: Patient, name: str) -> Problem | None:
+    born, value = _get(patient, "born_on"), _get(row, name)
+    if born is not None and value.latest < born.earliest:
+        return Problem(name, str(value), f"lies before the birth of the patient ({born}); check the date or the id")
+    return None
+
+
+def _second_death(row: Observation, deaths: dict[int, Observation]) -> Problem | None:
+    """A person dies once; ``deaths`` learns of each death that passes."""
+    if row.kind != FactKind.DEATH:
+        return None
+    known = deaths.setdefault(row.patient_id, row)
+    if known is not row:
+        return Problem("observed_on", str(row.observed_on), f"the death on {known.observed_on} is on record already")
+    return None
+
+
 def _patient_in_order(row: Patient) -> Problem | None:
-    if (
-        row.born_on
-        and row.diagnosed_on
-        and row.born_precision == row.diagnosed_precision == "day"
-        and row.born_on > row.diagnosed_on
-    ):
-        return Problem("diagnosed_on", str(row.diagnosed_on), f"lies before the birth on {row.born_on}")
+    born, diagnosed = _get(row, "born_on"), _get(row, "diagnosed_on")
+    if born is not None and diagnosed is not None and diagnosed.latest < born.earliest:
+        return Problem("diagnosed_on", str(diagnosed), f"lies before the birth ({born})")
     return None
 
 
 def _course_in_order(row: TkiCourse) -> Problem | None:
+    """Bring partly known dates into the known order, then refuse what still contradicts it."""
+    started, stopped = _get(row, "started_on"), _get(row, "stopped_on")
+    if stopped is None:
+        return Problem("stop_reason", row.stop_reason, "a reason needs the day of the stop in stopped_on") if row.stop_reason else None  # fmt: skip
+    stopped = stopped.within(earliest=started.on)
+    _set(row, "stopped_on", stopped)
+    _set(row, "started_on", started.within(latest=stopped.on))
     if row.stopped_on is not None and row.stopped_on < row.started_on:
-        return Problem("stopped_on", str(row.stopped_on), f"lies before the start on {row.started_on}")
-    if row.stopped_on is None and row.stop_reason:
-        return Problem("stop_reason", row.stop_reason, "a reason needs the day of the stop in stopped_on")
+        return Problem("stopped_on", str(stopped), f"lies before the start on {started}")
     return None

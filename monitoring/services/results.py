@@ -77,6 +77,9 @@ def record_results(
                 continue
             newest = versions[-1] if versions else None
             merged = _completed(report, newest, amend_reason if verdict.action is Action.AMENDED else "")
+            if disorder := _out_of_order(merged):
+                verdicts[-1] = disorder
+                continue
             insertions.append(_Insertion(merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
         if not dry_run and insertions:
             _insert(insertions, by, now)
@@ -181,14 +184,12 @@ def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[Stored
         ResultStatus.PRELIMINARY,
         ResultStatus.ENTERED_IN_ERROR,
     )
+    if not amend_reason and any(_sent_again(report, patient.pk, old) for old in versions[:-1]):
+        return Verdict(Action.UNCHANGED, id=newest.id)
     if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
         return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
     if found.is_none and same_state:
         return Verdict(Action.UNCHANGED, id=newest.id)
-    if any(
-        _difference(report, patient.pk, old).is_none and old.report.status == report.status for old in versions[:-1]
-    ):
-        return Verdict(Action.UNCHANGED, id=newest.id)  # an earlier version, sent again
     if report.status in _CORRECTING:
         return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
     if amend_reason:
@@ -198,6 +199,12 @@ def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[Stored
     if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
         return refused("status", report.status, "this result was marked as entered in error; correct it with a reason")
     return Verdict(Action.COMPLETED, id=newest.id)  # fills what was empty, or preliminary becomes final
+
+
+def _sent_again(report: LaboratoryReport, patient_id: int, old: StoredResult) -> bool:
+    """Whether a report is an earlier version once more: the same content, state and reason."""
+    same_word = (report.status, report.reason) == (old.report.status, old.report.reason)
+    return same_word and _difference(report, patient_id, old).is_none
 
 
 def _shown(name: str, value: Any, patient: Patient) -> str:
@@ -234,6 +241,16 @@ def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reas
         values["reason"] = report.reason or amend_reason
         values["status"] = ResultStatus.CORRECTED if report.status == ResultStatus.FINAL else report.status
     return dataclasses.replace(report, **values)
+
+
+def _out_of_order(merged: LaboratoryReport) -> Verdict | None:
+    """Dates that contradict each other once a report is completed by the version before it."""
+    collected = merged.collected
+    for column in ("received_on", "tested_on"):
+        on = getattr(merged, column)
+        if on is not None and on < collected.earliest:
+            return refused(column, on, f"lies before the collection on {collected}; correct both dates together")
+    return None
 
 
 # --- storing -----------------------------------------------------------------------------------------------------

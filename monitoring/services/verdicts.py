@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from monitoring.domain.dates import PartialDate
+
 
 class Action(StrEnum):
     """What was done with a row, or would be done in a dry run."""
@@ -64,10 +66,12 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Differenc
     filled: dict[str, Any] = {}
     contradicted: dict[str, tuple[Any, Any]] = {}
     for name, value in given.items():
-        if is_empty(value) or value == stored[name]:
+        if is_empty(value) or value == stored[name] or _same_date(value, stored[name]):
             continue
-        if is_empty(stored[name]):
+        if is_empty(stored[name]) or _refines(value, stored[name]):
             filled[name] = value
+        elif _refines(stored[name], value):
+            continue
         else:
             contradicted[name] = (stored[name], value)
     return Difference(filled, contradicted)
@@ -81,6 +85,19 @@ COLUMN_OF = {
     "is_comparator": "is_percent",
 }
 HOW_TO_AMEND = "to change it, give a reason (--amend REASON)"
+
+
+def _same_date(one: object, other: object) -> bool:
+    """Whether two partly known dates are the same words, wherever a known order has moved them."""
+    return isinstance(one, PartialDate) and isinstance(other, PartialDate) and str(one) == str(other)
+
+
+def _refines(new: object, old: object) -> bool:
+    """Whether a date is a more exact word for a partly known one."""
+    if not isinstance(new, PartialDate) or not isinstance(old, PartialDate):
+        return False
+    wider = old.latest - old.earliest > new.latest - new.earliest
+    return wider and old.earliest <= new.earliest and new.latest <= old.latest
 
 
 def contradiction(found: Difference, shown: Callable[[str, Any], str] = lambda name, value: str(value)) -> Verdict:

@@ -86,10 +86,7 @@ def known(door: Door) -> Door:
         ("patient_id;centre\nP1;H1\n", "semicolon"),
         ("patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number,sx\n", "not known"),
         (PATIENTS.encode("utf-16"), "UTF-16"),
-        (
-            b"patient_id,centre,kind,observed_on,drug,started_on,laboratory,accession_number\nP\xe9,H1,x,x,x,x,x,x\n",
-            "UTF-8",
-        ),
+        (b"patient_id,centr\xe9\nP1,H1\n", "line 1 is not UTF-8"),
         (b"PK\x03\x04 this is no workbook", "XLSX"),
         (b'patient_id,"centre\n' + b"x" * 200_000, "CSV"),
     ],
@@ -331,7 +328,7 @@ def test_spellings_of_a_percentage_are_understood_and_reported(
     stored = PcrResult.objects.get()
     assert (str(stored.is_percent), stored.is_comparator) == (percent, comparator)
     if "," in cell or "%" in cell:
-        assert "normalised" in known.said
+        assert "read as" in known.said
 
 
 def test_zero_percent_is_refused_unless_the_laboratory_means_not_detected(known: Door) -> None:
@@ -393,3 +390,155 @@ def test_the_queries_of_a_chunk_do_not_grow_with_its_rows(
     with django_assert_max_num_queries(30):
         assert known("results", RESULTS + rows) == 0
     assert PcrResult.objects.count() == 900
+
+
+# --- what a hostile reader of files tried ------------------------------------------------------------------------
+
+
+def test_a_wrong_byte_is_told_with_its_line(door: Door) -> None:
+    assert door("patients", b"patient_id,centre\nP1,H1\nP\xe9,H1\n") == 2
+    assert "line 3 is not UTF-8" in door.said
+    assert not Patient.objects.exists()
+
+
+def test_an_unclosed_quotation_mark_swallows_no_rows(known: Door) -> None:
+    columns = "laboratory,accession_number,patient_id,collected_on,is_percent,kit_lot\n"
+    assert known("results", columns + 'LAB,A1,P1,2020-01-01,0.1,"abc\nLAB,A2,P1,2020-02-01,0.1,\n') == 2
+    assert "quotation mark is not closed" in known.said
+    assert known("results", columns + 'LAB,A1,P1,2020-01-01,0.1,"abc\nLAB,A2,P1,2020-02-01,0.1,"\n') == 1
+    assert "line break" in known.errors[0]["reason"]
+    assert not PcrResult.objects.exists()
+
+
+def test_the_error_file_may_not_be_the_source(door: Door, tmp_path: Path) -> None:
+    path = tmp_path / "self.csv"
+    path.write_text(PATIENTS)
+    assert door("patients", path, "--errors", str(path)) == 2
+    assert path.read_text() == PATIENTS
+
+
+def test_a_partly_known_start_is_one_course_however_its_stop_is_learnt(known: Door) -> None:
+    columns = "patient_id,drug,started_on,stopped_on,stop_reason\n"
+    assert known("treatments", columns + "P1,imatinib,2021-06,,\n") == 0
+    assert known("treatments", columns + "P1,imatinib,2021-06,2021-06-02,intolerance\n") == 0
+    assert known("treatments", columns + "P1,imatinib,2021-06,,\n") == 0
+    course = TkiCourse.objects.get()
+    assert (course.started_on, course.started_precision, course.stopped_on) == (
+        dt.date(2021, 6, 2),
+        "month",
+        dt.date(2021, 6, 2),
+    )
+
+
+def test_a_more_exact_date_completes_and_a_less_exact_one_changes_nothing(known: Door) -> None:
+    assert known("patients", "patient_id,centre,birth_year,diagnosed_on\nP1,H1,2001,2015\n") == 0
+    assert known("patients", "patient_id,centre,diagnosed_on\nP1,H1,2015-07-01\n") == 0
+    patient = Patient.objects.get(patient_id="P1")
+    assert (patient.born_on, patient.diagnosed_on, patient.diagnosed_precision) == (
+        dt.date(2001, 2, 3), dt.date(2015, 7, 1), "day",
+    )  # fmt: skip
+    assert (
+        known(
+            "observations",
+            "patient_id,observed_on,kind\nP1,2019,withdrawal_syndrome\nP1,2019-07-01,withdrawal_syndrome\n",
+        )
+        == 0
+    )
+    assert Observation.objects.get().observed_precision == "day"
+
+
+def test_an_amendment_back_to_an_earlier_content_is_an_amendment(known: Door) -> None:
+    columns = RESULTS.strip() + ",status,reason\n"
+    for patient_id, option in (("P1", ()), ("P2", ("--amend", "moved")), ("P1", ("--amend", "back"))):
+        assert known("results", columns + f"LAB,A1,{patient_id},2020-01-01,1,50,50000,1,,\n", *option) == 0
+    assert PcrResult.objects.get(version=3).patient.patient_id == "P1"
+    for copies, reason in (("60", "one"), ("50", "two"), ("60", "three")):
+        assert known("results", columns + f"LAB,A1,P1,2020-01-01,1,{copies},50000,1,corrected,{reason}\n") == 0
+    assert Replicate.objects.get(result__version=6).bcr_abl1_copies == 60
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,1,60,50000,1,corrected,one\n") == 0
+    assert PcrResult.objects.count() == 6, "an earlier message, sent again"
+
+
+def test_a_withdrawal_needs_no_values(known: Door) -> None:
+    assert known("results", RESULTS + "LAB,A1,P1,2020-01-01,1,50,50000,1\n") == 0
+    columns = "laboratory,accession_number,patient_id,collected_on,status,reason\n"
+    assert known("results", columns + "LAB,A1,P1,2020-01-01,entered_in_error,other person\n") == 0
+    assert PcrResult.objects.get(version=2).status == "entered_in_error"
+
+
+def test_names_are_completed_and_never_replaced_without_a_reason(door: Door) -> None:
+    columns = "patient_id,centre,hospital_number,family_name\n"
+    assert door("patients", columns + "I1,MUC,777,Abel\nI1,MUC,777,\n") == 0
+    assert door("patients", columns + "I1,MUC,,Zorn\n") == 1
+    assert door.errors[0]["column"] == "family_name"
+    assert "Abel" not in door.errors[0]["reason"]
+    assert door("patients", columns + "I1,MUC,,Abel\n") == 0
+    identity = read_identity(Patient.objects.get())
+    assert identity is not None
+    assert (identity.hospital_number, identity.family_name) == ("777", "Abel")
+
+
+def test_one_impossible_row_never_takes_its_chunk_with_it(known: Door) -> None:
+    columns = "laboratory,accession_number,patient_id,collected_on,mr_value,received_on,issued_at,status,reason\n"
+    good = "LAB,A1,P1,2020-01-02,3.5,2020-01-03,,,\n"
+    rows = "LAB,A2,P1,2020-01-01,-4.5,,,,\nLAB,A3,P1,2020-01-01,3,,0001-01-01T00:00+14:00,,\n"
+    assert known("results", columns + good + rows) == 1
+    assert [e["column"] for e in known.errors] == ["mr_value", "issued_at"]
+    assert PcrResult.objects.count() == 1
+    late = "LAB,A1,P1,2020-01-05,3.5,,,corrected,typing\nLAB,A4,P1,2020-01-05,3.5,,,,\n"
+    assert known("results", columns + late) == 1
+    assert "correct both dates together" in known.errors[0]["reason"]
+    assert PcrResult.objects.filter(accession_number="A4").exists()
+
+
+def test_spellings_of_one_letter_are_one_identifier(known: Door) -> None:
+    assert known("patients", "patient_id,centre\nMu\u0308,H1\n") == 0
+    rows = "LAB,Mu\u0308,M\u00fc,2020-01-01,1,50,50000,1\nLAB,M\u00fc,Mu\u0308,2020-01-01,2,60,40000,1\n"
+    assert known("results", RESULTS + rows) == 0
+    assert Replicate.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("patients", "patient_id,centre,birth_date\nP8,H1,2099-01-01\n"),
+        ("patients", "patient_id,centre,birth_year,diagnosed_on\nP8,H1,2020,2015-01-01\n"),
+        ("treatments", "patient_id,drug,started_on\nP1,imatinib,2099-03-10\n"),
+        ("treatments", "patient_id,drug,started_on\nP1,imatinib,1940-01-01\n"),
+        ("observations", "patient_id,observed_on,kind\nP1,2099-01-01,death\n"),
+        ("observations", "patient_id,observed_on,kind\nP1,2020-01-01,death\nP1,2020-01-02,death\n"),
+        (
+            "results",
+            "laboratory,accession_number,patient_id,collected_on,tested_on,is_percent\nL,A,P1,2020-01-01,1999-01-01,1\n",
+        ),
+        (
+            "results",
+            'laboratory,accession_number,patient_id,collected_on,control_gene_copies,is_percent\nL,A,P1,2020-01-01,"32,000",1\n',
+        ),
+        ("results", "laboratory,accession_number,patient_id,collected_on,is_percent\nL,#REF!,P1,2020-01-01,1\n"),
+    ],
+)
+def test_days_that_cannot_be_and_numbers_that_can_be_two_are_refused(known: Door, kind: str, row: str) -> None:
+    assert known(kind, row) == 1
+    assert len(known.errors) == 1
+
+
+def test_a_small_number_of_a_workbook_is_a_plain_number(known: Door, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["laboratory", "accession_number", "patient_id", "collected_on", "is_percent"])
+    sheet.append(["LAB", "A1", "P1", dt.date(2020, 1, 1), 0.00001])
+    book.save(tmp_path / "r.xlsx")
+    assert known("results", tmp_path / "r.xlsx") == 0
+    assert str(PcrResult.objects.get().is_percent) == "0.00001"
+
+
+def test_a_dry_run_names_what_would_be_new(known: Door) -> None:
+    assert known("results", RESULTS + "NEWLAB,A1,P1,2020-01-01,1,50,50000,1\n", "--dry-run") == 0
+    assert "new: laboratory NEWLAB" in known.said
+
+
+def test_a_missing_line_end_is_mentioned(known: Door) -> None:
+    assert known("patients", PATIENTS.rstrip("\n")) == 0
+    assert "no line end" in known.said

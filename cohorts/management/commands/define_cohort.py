@@ -22,13 +22,15 @@ class Command(DoorCommand):
     def work(self, **options: Any) -> bool:
         path: Path = options["file"]
         try:
-            data = json.loads(path.read_bytes().decode("utf-8-sig"))
+            data = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_each_key_once)
         except OSError as problem:
             raise CommandError(f"{path}: cannot be read ({problem.strerror})", returncode=2) from None
         except UnicodeDecodeError:
             raise CommandError(f"{path}: the text is not UTF-8", returncode=2) from None
         except json.JSONDecodeError as problem:
             raise CommandError(f"{path}: not JSON at line {problem.lineno}: {problem.msg}", returncode=2) from None
+        except (ValueError, RecursionError) as problem:
+            raise CommandError(f"{path}: cannot be a definition: {problem}", returncode=2) from None
         try:
             cohort, what = define_cohort(data, by="define_cohort")
         except DefinitionProblem as problem:
@@ -36,3 +38,12 @@ class Command(DoorCommand):
             raise CommandError(f"{path}: the definition cannot be used:\n{lines}", returncode=2) from None
         self.tell(f"cohort {cohort.slug}: {what}")
         return True
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once; a second one would silently win."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for position, (key, _) in enumerate(pairs) if key in dict(pairs[:position]))
+        raise ValueError(f"the key {twice!r} stands twice")
+    return found

@@ -51,6 +51,9 @@ def _day(option: str, text: str | None) -> dt.date | None:
     if text is None:
         return None
     try:
-        return dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text)
+        if not 1900 <= day.year <= 2200:
+            raise ValueError
+        return day
     except ValueError:
         raise CommandError(f"{option} {text}: write the date as 2025-03-10", returncode=2) from None

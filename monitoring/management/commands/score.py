@@ -15,7 +15,7 @@ from monitoring.domain.response import flags_text, score
 from monitoring.domain.scale import ControlGene
 from monitoring.domain.series import sample_flags
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
-from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
+from monitoring.intake.reports import MOST_COPIES, LineProblem, ParsedReport, parse_report, plain_number
 from monitoring.intake.tables import TableRow, read_table
 from monitoring.intake.values import CellProblem
 from monitoring.management.door import DoorCommand
@@ -46,6 +46,7 @@ class Command(DoorCommand):
             except LineProblem as problem:
                 refused += 1
                 self.tell(f"line {problem.line}: {problem.cell.column} {problem.cell.value!r}: {problem.cell.reason}")
+        self.stdout.flush()
         self.tell(f"{len(accessions)} accessions, {refused} refused")
         return not refused
 
@@ -74,6 +75,6 @@ def _minimum(text: str | None) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal(0)
-    if not number.is_finite() or number <= 0:
-        raise CommandError(f"--bcr-minimum {text}: write a number of copies above 0", returncode=2)
+    if not number.is_finite() or not 0 < number < MOST_COPIES:
+        raise CommandError(f"--bcr-minimum {text}: write a number of copies from 1 to {MOST_COPIES - 1}", returncode=2)
     return number

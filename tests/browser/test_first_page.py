@@ -1,0 +1,116 @@
+"""What a person sees first: sign-in, the first page in both languages, by keyboard alone, wide and narrow, dark and light."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, sync_playwright
+
+from cohorts.services.definitions import define_cohort
+from cohorts.services.recompute import recompute
+from config.management.commands.load_demo import Command as LoadDemo
+from monitoring.models import Centre, Membership
+from tests.processes import command
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed and could not be installed"),
+]
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture
+def twin(tmp_path: Any, settings: Any) -> User:
+    """The demo as `make run` loads it, with Grace in its first hospital."""
+    from monitoring.services.demo import DEMO_FOLDER
+
+    for kind in ("patients", "treatments", "observations", "results"):
+        command(f"import_{kind}", str(DEMO_FOLDER / f"{kind}.csv"))
+    import json
+
+    cohort, _ = define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text()), by="test")
+    recompute(cohort)
+    assert LoadDemo.help
+    grace = User.objects.create_user("grace", password=PASSWORD)
+    centre = Centre.objects.get(code="H1")
+    Centre.objects.update(is_synthetic=True)
+    Membership.objects.create(user=grace, centre=centre, role="clinician", valid_from="2020-01-01")
+    User.objects.create_superuser("root", password=PASSWORD)
+    return grace
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["wide light", "phone dark"])
+def page(request: pytest.FixtureRequest, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    # Playwright's loop makes Django believe that database calls come from asynchronous code.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    width, scheme = request.param
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = context.new_page()
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("http://localhost", "http://127.", "data:")) else None)  # fmt: skip
+        yield page
+        browser.close()
+
+
+def test_signing_in_by_keyboard_shows_the_study_in_both_languages(
+    twin: User, page: Page, live_server: Any, complaints: list[str]
+) -> None:
+    page.goto(live_server.url)
+    page.keyboard.type("grace")
+    page.keyboard.press("Tab")
+    page.keyboard.type("not the password")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    page.keyboard.press("Tab")
+    page.fill("#id_password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#curve canvas")
+    text = page.inner_text("main")
+    for words in ("Results today", "Every result is classified.", "No open alerts.", "21/36 = 58.3 %", "Kaplan-Meier estimates, 95 % interval (log-log)"):  # fmt: skip
+        assert words in text
+    assert page.inner_text("#curve-title").startswith("Children and adolescents")
+    first_table = page.locator("table").first.inner_text()
+    assert "74.1" in first_table
+    assert "56.0–85.6" in first_table
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert "SYNTHETIC" in page.inner_text(".banner")
+    page.focus('button[value="zh-hans"]')
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[lang=zh-hans] #curve canvas")
+    assert "今日结果" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert complaints == []
+
+
+def test_configuration_pages_obey_the_policy_and_refuse_a_bad_definition(
+    twin: User, page: Page, live_server: Any, complaints: list[str]
+) -> None:
+    page.goto(f"{live_server.url}/admin/login/")
+    page.fill("#id_username", "root")
+    page.fill("#id_password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#content")
+    page.goto(f"{live_server.url}/admin/cohorts/cohort/add/")
+    page.fill("#id_definition", '{"slug": "new", "endpoint": "cure"}')
+    page.click("input[name=_save]")
+    assert "use one of loss_of_mmr, tfr, mrfs, tfs" in page.inner_text("#content")
+    page.fill("#id_definition", '{"slug": "new", "title": "New"}')
+    page.click("input[name=_save]")
+    page.wait_for_selector(".success")
+    assert complaints == []

@@ -1,0 +1,209 @@
+"""The embedded servers: shared, found again, stopped by the last, and clear words when they cannot be used."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
+
+
+def own_environment(var: Path, **more: str) -> dict[str, str]:
+    """A machine on which nobody has named a server."""
+    named = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "IDENTITY_KEY", "DATABASE_ROLE")
+    kept = {k: v for k, v in os.environ.items() if k not in named and not k.startswith("PYTEST")}
+    return {**kept, "VAR_DIR": str(var), "EMBEDDED_DURABILITY": "off", **more}
+
+
+@pytest.fixture
+def var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # Under /tmp itself: the folders of pytest are closed to the account that runs PostgreSQL for root.
+    folder = Path("/tmp") / f"cml-test-{os.getpid()}-{time.time_ns() % 10**9}"
+    folder.mkdir(mode=0o755)
+    yield folder
+    subprocess.run(["pkill", "-9", "-f", str(folder)], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def manage(var: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=ROOT, env=own_environment(var, **more), capture_output=True, text=True,
+        check=False, timeout=180,
+    )  # fmt: skip
+
+
+def servers_of(var: Path) -> bool:
+    return (var / "postgres" / "postmaster.pid").exists()
+
+
+def test_the_second_start_finds_its_data_and_the_last_user_stops_the_servers(var: Path) -> None:
+    assert manage(var, "migrate", "-v0").returncode == 0
+    assert not servers_of(var), "the last one that used them stopped them"
+    made = manage(var, "shell", "-v0", "-c", "from monitoring.models import Centre; Centre.objects.create(code='kept')")
+    assert made.returncode == 0, made.stderr
+    found = manage(var, "shell", "-v0", "-c", "from monitoring.models import Centre; print(Centre.objects.get().code)")
+    assert found.stdout.strip() == "kept"
+
+
+def test_two_commands_at_once_share_the_servers(var: Path) -> None:
+    assert manage(var, "migrate", "-v0").returncode == 0
+    script = "import time; from monitoring.models import Centre; time.sleep({}); print(Centre.objects.count())"
+    long, short = (
+        subprocess.Popen(
+            [sys.executable, "manage.py", "shell", "-v0", "-c", script.format(seconds)], cwd=ROOT, env=own_environment(var),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for seconds in (6, 0)
+    )  # fmt: skip
+    assert short.communicate(timeout=90)[0].strip() == "0"
+    assert servers_of(var), "somebody still uses them"
+    assert long.communicate(timeout=90)[0].strip() == "0"
+    assert not servers_of(var)
+
+
+def test_sigterm_stops_the_servers_cleanly_and_a_killed_user_leaves_nothing_that_blocks(var: Path) -> None:
+    script = "import time; print('up', flush=True); time.sleep(600)"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        holder = subprocess.Popen(
+            [sys.executable, "manage.py", "shell", "-v0", "-c", script], cwd=ROOT, env=own_environment(var),
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "up"
+        holder.send_signal(number)
+        holder.wait(60)
+        holder.stdout.close()
+        if number == signal.SIGTERM:
+            assert not servers_of(var)
+    assert manage(var, "migrate", "-v0").returncode == 0
+    assert not servers_of(var)
+
+
+def test_a_stale_process_id_of_somebody_else_is_not_believed(var: Path) -> None:
+    assert manage(var, "migrate", "-v0").returncode == 0
+    pid_file = var / "postgres" / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n{var / 'postgres'}\n0\n5432\n/tmp\n\n  1 1\n")
+    shutil.chown(pid_file, (var / "postgres").stat().st_uid)
+    assert manage(var, "check").returncode == 0
+
+
+def test_a_folder_of_somebody_else_is_named(var: Path) -> None:
+    assert manage(var, "check").returncode == 0
+    if os.geteuid() != 0:
+        (var / "postgres").chmod(0o000)
+        assert manage(var, "check").returncode == 3
+        (var / "postgres").chmod(0o700)
+        return
+    nobody = pwd.getpwnam("nobody")
+    refused = subprocess.run(
+        [sys.executable, "-c", "from config import embedded\ntry:\n embedded.provide()\nexcept embedded.EmbeddedServerError as e:\n print(e)"],
+        cwd=ROOT, env=own_environment(var), user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert "belongs to user" in refused.stdout, refused.stderr
+
+
+def test_too_long_a_path_and_a_file_in_the_way_are_told(var: Path) -> None:
+    deep = var / ("x" * 120)
+    deep.mkdir()
+    told = manage(var, "check", TMPDIR=str(deep))
+    assert told.returncode == 3
+    assert "too long for a socket" in told.stderr
+    (var / "file").write_text("")
+    told = manage(var / "file", "check")
+    assert told.returncode == 3
+    assert "cannot be used" in told.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="only root can make a small disk to fill")
+def test_a_full_disk_is_told(var: Path) -> None:
+    small = var / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("this machine does not let root mount a small disk")
+    try:
+        small.chmod(0o755)
+        told = manage(small, "check")
+        assert told.returncode == 3
+        assert "MB of free space" in told.stderr
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_missing_and_odd_settings_stop_with_a_hint(var: Path) -> None:
+    cases: list[tuple[dict[str, str], str]] = [
+        ({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://none"}, "SECRET_KEY is not set"),
+        ({"NIGHTLY_AT_UTC": "25:00"}, "NIGHTLY_AT_UTC"),
+        ({"PUBLIC_URL": "monitoring"}, "PUBLIC_URL"),
+        ({"REDIS_URL": "amqp://x"}, "REDIS_URL"),
+        ({"SECRET_KEY": "short"}, "at least 32"),
+        ({"DATABASE_URL": "sqlite:///x", "SECRET_KEY": "x" * 40, "IDENTITY_KEY": "x" * 40}, "PostgreSQL"),
+    ]
+    for more, word in cases:
+        told = manage(var, "check", **more)
+        assert told.returncode == 3, more
+        assert word in told.stderr
+        assert "Traceback" not in told.stderr
+
+
+def test_serve_loads_the_demo_shows_it_and_survives_being_killed(var: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own_environment(var, PORT=str(port), DATABASE_ROLE="owner"),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def ready(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.startswith("Ctrl-C"):
+                return said
+        raise AssertionError(f"not ready:\n{said}")
+
+    def closed() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=1).close()
+        except (urllib.error.URLError, OSError):
+            return True
+        return False
+
+    first = start()
+    said = ready(first)
+    assert f"Ready: http://127.0.0.1:{port}/" in said
+    logins = json.loads((var / "demo-logins.json").read_text())
+    assert set(logins) == {"technician", "verifier", "clinician", "analyst", "administrator"}
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+        assert answer.read() == b"ok\n"
+    taken = manage(var, "serve", PORT=str(port))
+    assert taken.returncode == 3
+    assert "PORT=" in taken.stderr
+    first.kill()
+    first.communicate()
+    wait_until(closed, 30, "the web process outlived its supervisor")
+    second = start()
+    ready(second)
+    assert json.loads((var / "demo-logins.json").read_text()) == logins, "a second start finds its data again"
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert closed()
+    assert not servers_of(var)
