@@ -48,6 +48,7 @@ check: install-dev
 	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python scripts/translations.py check
+	@$(BIN)/python scripts/clinical_pages.py check
 	@$(TEST_ENV) SECRET_KEY=$(CHECK_KEY) IDENTITY_KEY=$(CHECK_KEY) DATABASE_URL=postgresql://types REDIS_URL=redis://types $(BIN)/mypy .
 
 CHECK_KEY := only-for-reading-the-settings-while-checking-types

@@ -1,9 +1,11 @@
 """Addresses."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 from config.home import home
@@ -15,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", login_not_required(set_language), name="language"),
     path("admin/", admin.site.urls),
+    path("favicon.ico", login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg")), name="icon"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
 ]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from config.embedded.place import Account, EmbeddedServerError
 from tests.processes import ROOT, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
@@ -101,19 +101,14 @@ def test_a_stale_process_id_of_somebody_else_is_not_believed(var: Path) -> None:
 
 
 def test_a_folder_of_somebody_else_is_named(var: Path) -> None:
-    assert manage(var, "check").returncode == 0
-    if os.geteuid() != 0:
-        (var / "postgres").chmod(0o000)
-        assert manage(var, "check").returncode == 3
-        (var / "postgres").chmod(0o700)
-        return
-    nobody = pwd.getpwnam("nobody")
-    refused = subprocess.run(
-        [sys.executable, "-c", "from config import embedded\ntry:\n embedded.provide()\nexcept embedded.EmbeddedServerError as e:\n print(e)"],
-        cwd=ROOT, env=own_environment(var), user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert "belongs to user" in refused.stdout, refused.stderr
+    mine = Account(os.geteuid(), os.getegid())
+    theirs = Path("/tmp")  # root's
+    if os.geteuid() == 0:
+        theirs = var / "theirs"
+        theirs.mkdir()
+        shutil.chown(theirs, "nobody")
+    with pytest.raises(EmbeddedServerError, match="belongs to user"):
+        mine.take(theirs)
 
 
 def test_too_long_a_path_and_a_file_in_the_way_are_told(var: Path) -> None:
@@ -144,17 +139,19 @@ def test_a_full_disk_is_told(var: Path) -> None:
 
 
 def test_missing_and_odd_settings_stop_with_a_hint(var: Path) -> None:
-    cases: list[tuple[dict[str, str], str]] = [
-        ({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://none"}, "SECRET_KEY is not set"),
-        ({"NIGHTLY_AT_UTC": "25:00"}, "NIGHTLY_AT_UTC"),
-        ({"PUBLIC_URL": "monitoring"}, "PUBLIC_URL"),
-        ({"REDIS_URL": "amqp://x"}, "REDIS_URL"),
-        ({"SECRET_KEY": "short"}, "at least 32"),
-        ({"DATABASE_URL": "sqlite:///x", "SECRET_KEY": "x" * 40, "IDENTITY_KEY": "x" * 40}, "PostgreSQL"),
-    ]
-    for more, word in cases:
-        told = manage(var, "check", **more)
-        assert told.returncode == 3, more
+    whole = {
+        "DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://none", "SECRET_KEY": "x" * 40, "IDENTITY_KEY": "x" * 40,
+    }  # fmt: skip
+    for name, value, word in (
+        ("SECRET_KEY", "", "SECRET_KEY is not set"),
+        ("SECRET_KEY", "short", "at least 32"),
+        ("NIGHTLY_AT_UTC", "25:00", "NIGHTLY_AT_UTC"),
+        ("PUBLIC_URL", "monitoring", "PUBLIC_URL"),
+        ("REDIS_URL", "amqp://x", "REDIS_URL"),
+        ("DATABASE_URL", "sqlite:///x", "PostgreSQL"),
+    ):
+        told = manage(var, "check", **{**whole, name: value})
+        assert told.returncode == 3, name
         assert word in told.stderr
         assert "Traceback" not in told.stderr
 

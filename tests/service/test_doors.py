@@ -227,7 +227,7 @@ def test_every_answer_carries_the_strict_policy(client: Client) -> None:
 
 
 def test_every_page_names_who_may_see_it() -> None:
-    open_pages = {"sign-in", "sign-out", "language", "livez", "readyz"}
+    open_pages = {"sign-in", "sign-out", "language", "icon", "livez", "readyz"}
     for pattern in get_resolver().url_patterns:
         name = getattr(pattern, "name", None)
         if name and name not in open_pages:
