@@ -47,8 +47,8 @@ check: install-dev
 	@$(BIN)/ruff format --check .
 	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python scripts/translations.py check
-	@$(BIN)/python scripts/clinical_pages.py check
+	@$(BIN)/python -m scripts.translations check
+	@$(BIN)/python -m scripts.clinical_pages check
 	@$(TEST_ENV) SECRET_KEY=$(CHECK_KEY) IDENTITY_KEY=$(CHECK_KEY) DATABASE_URL=postgresql://types REDIS_URL=redis://types $(BIN)/mypy .
 
 CHECK_KEY := only-for-reading-the-settings-while-checking-types
@@ -65,7 +65,7 @@ lock: install-dev
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements-dev.lock
 
 messages: install-dev
-	@$(BIN)/python scripts/translations.py update
+	@$(BIN)/python -m scripts.translations update
 
 clean:
 	rm -rf $(VENV) var-test .mypy_cache .ruff_cache .pytest_cache

@@ -3,13 +3,11 @@
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from monitoring.domain.response import EUTOS_2015
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
 from tests.domain.test_scoring import WORKED_EXAMPLES
 
+ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "clinical" / "scoring.md"
 
 
@@ -46,6 +44,6 @@ def page() -> str:
 if __name__ == "__main__":
     if sys.argv[1:] == ["check"]:
         if PAGE.read_text(encoding="utf-8") != page():
-            sys.exit(f"{PAGE.relative_to(ROOT)} is not what the tables say; run: python scripts/clinical_pages.py")
+            sys.exit(f"{PAGE.relative_to(ROOT)} is not what the tables say; run: python -m scripts.clinical_pages")
     else:
         PAGE.write_text(page(), encoding="utf-8")
