@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TEST_ENV := VAR_DIR=$${TEST_VAR_DIR:-$(CURDIR)/var-test} EMBEDDED_DURABILITY=off
+TEST_ENV := EMBEDDED_PURPOSE=test EMBEDDED_DURABILITY=off
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean

@@ -86,12 +86,15 @@ class Place:
 
 
 def find_place(announce: bool) -> Place:
+    purpose = os.environ.get("EMBEDDED_PURPOSE", "")  # the test suite keeps its throw-away data beside the real one
+    suffix = f"-{purpose}" if purpose else ""
     wanted = Path(os.environ.get("VAR_DIR") or PROJECT / "var").absolute()
+    wanted = wanted.with_name(wanted.name + suffix)
     account = _find_account(wanted)
     var = wanted
     if not account.is_me and "VAR_DIR" not in os.environ and not account.can_use(PROJECT):
         fingerprint = hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]
-        var = Path("/var/lib/cml-monitoring") / fingerprint
+        var = Path("/var/lib/cml-monitoring") / (fingerprint + suffix)
         sys.stderr.write(
             f"{PROJECT} cannot be entered by the account {user_name(account.uid)}; data goes to {var} instead.\n"
         )
