@@ -9,6 +9,14 @@ from typing import Any
 
 from cohorts.domain.members import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication
+from monitoring.models import Centre
+
+SYNTHETIC_MARK = "SYNTHETIC: made-up data, no person's results"
+
+
+def is_synthetic() -> bool:
+    """Whether this database holds synthetic data: every export then says so."""
+    return Centre.objects.filter(is_synthetic=True).exists()
 
 
 def published(cohort: Cohort) -> CohortPublication | None:
@@ -19,7 +27,9 @@ def published(cohort: Cohort) -> CohortPublication | None:
 def snapshot_json(publication: CohortPublication) -> dict[str, Any]:
     """The snapshot in the form of the contract."""
     snapshot = publication.snapshot
+    mark = {"synthetic": SYNTHETIC_MARK} if is_synthetic() else {}
     return {
+        **mark,
         "cohort": publication.cohort.slug,
         "title": publication.cohort.title,
         "data_cutoff": snapshot.data_cutoff.isoformat(),
@@ -34,7 +44,8 @@ def members_csv(publication: CohortPublication) -> bytes:
     """The member file of the contract, taken from the frozen rows."""
     frozen = csv.DictReader(io.StringIO(gzip.decompress(bytes(publication.snapshot.rows)).decode()))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    mark = {"synthetic": SYNTHETIC_MARK} if is_synthetic() else {}
+    writer = csv.DictWriter(buffer, (*CSV_COLUMNS, *mark), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(frozen)
+    writer.writerows({**row, **mark} for row in frozen)
     return buffer.getvalue().encode()

@@ -28,7 +28,7 @@ from monitoring.services.bulk import copy_rows
 
 logger = logging.getLogger(__name__)
 
-BATCH_PATIENTS = 200
+BATCH_PATIENTS = 500  # some seconds of work: a single entry never waits longer for its patient's lock
 STORED_DIGITS = Context(prec=18)
 # What a replay, or storing it, can raise on facts that no rule foresaw; a lost database or a fault of the machinery
 # is not among them and surfaces as it is.

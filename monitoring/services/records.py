@@ -275,10 +275,13 @@ def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Probl
     tomorrow = now.date() + dt.timedelta(days=1)
     for name in names:
         value = _get(row, name)
-        if value is not None and value.earliest > tomorrow:
+        if value is None:
+            continue
+        if value.earliest > tomorrow:
             return Problem(
                 COLUMN_OF.get(name, name), str(value), "this day has not come yet; check day, month and year"
             )
+        _set(row, name, value.within(latest=now.date()))  # a partly known day lies before today
     return None
 
 

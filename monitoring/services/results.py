@@ -63,6 +63,8 @@ def record_results(
     result becomes a new version; any other difference needs a correcting status or ``amend_reason``. A refused report
     does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored.
     """
+    # A sample known to the month or year was taken before today, wherever its imputed day falls.
+    reports = [dataclasses.replace(r, collected=r.collected.within(latest=now.date())) for r in reports]
     with transaction.atomic():
         laboratories = laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
         stored = _stored_versions(reports, laboratories)

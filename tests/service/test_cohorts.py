@@ -17,7 +17,7 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.nightly import owe_night, run_night
 from cohorts.services.recompute import recompute
 from monitoring import clock
-from monitoring.models import JobRun, Observation, Patient, TkiCourse
+from monitoring.models import Centre, JobRun, Observation, Patient, TkiCourse
 from monitoring.services.classification import ClassificationFailed
 from monitoring.services.demo import DEMO_FOLDER
 from monitoring.services.jobs import claim_slot, finish, owed_slots
@@ -109,6 +109,18 @@ def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
         "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre"
     )
     assert len(rows) == 36
+
+
+def test_exports_of_synthetic_data_say_so(twin: Cohort) -> None:
+    recompute(twin)
+    publication = published(twin)
+    assert publication is not None
+    assert "synthetic" not in snapshot_json(publication)
+    Centre.objects.update(is_synthetic=True)
+    assert snapshot_json(publication)["synthetic"].startswith("SYNTHETIC")
+    header, first, *_ = members_csv(publication).decode().splitlines()
+    assert header.endswith(",centre,synthetic")
+    assert "SYNTHETIC" in first
 
 
 def test_as_of_an_earlier_day_leaves_out_what_came_later(twin: Cohort) -> None:

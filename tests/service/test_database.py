@@ -57,6 +57,7 @@ def insert(model: type[models.Model], **values: Any) -> None:
         ("conversion_factor", Decimal(0), "result_factor_positive"), ("mr_value", NAN, "result_mr_value"),
         ("limit_of_detection", NAN, "result_lod"), ("limit_of_quantification", NAN, "result_loq"),
         ("is_comparator", "~", "comparator"), ("specimen", "XX", "specimen"),
+        ("collected_on", dt.date(2199, 1, 1), "collected_not_after_recorded"),
         ("received_on", dt.date(2019, 12, 31), "received_after"), ("version", 2, "version_supersedes"),
     ],
 )  # fmt: skip

@@ -447,6 +447,17 @@ def test_a_more_exact_date_completes_and_a_less_exact_one_changes_nothing(known:
     assert Observation.objects.get().observed_precision == "day"
 
 
+def test_a_day_known_to_the_year_lies_before_today(known: Door) -> None:
+    year = dt.datetime.now(dt.UTC).year
+    assert (
+        known("results", f"laboratory,accession_number,patient_id,collected_on,is_percent\nLAB,A1,P1,{year},0.2\n") == 0
+    )
+    assert known("treatments", f"patient_id,drug,started_on\nP1,imatinib,{year}\n") == 0
+    today = dt.datetime.now(dt.UTC).date()
+    assert PcrResult.objects.get().collected_on <= today
+    assert TkiCourse.objects.get().started_on <= today
+
+
 def test_an_amendment_back_to_an_earlier_content_is_an_amendment(known: Door) -> None:
     columns = RESULTS.strip() + ",status,reason\n"
     for patient_id, option in (("P1", ()), ("P2", ("--amend", "moved")), ("P1", ("--amend", "back"))):

@@ -1,0 +1,1 @@
+"""What the service costs, measured; never asserted in a test."""

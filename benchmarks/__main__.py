@@ -1,0 +1,173 @@
+"""Measure, print a table, and write ``VAR_DIR/bench/latest.json``: ``make bench``.
+
+Everything runs in one go on a scratch database, each figure beside a bare one of the same rows, so that ratios and not
+seconds are what to compare between machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ["EMBEDDED_PURPOSE"] = "bench"
+os.environ["DATABASE_ROLE"] = "owner"
+
+from config import embedded
+
+embedded.provide(announce=True)
+
+import django
+
+django.setup()
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+PATIENTS = int(os.environ.get("BENCH_PATIENTS", "2000"))
+RESULTS_EACH = 50
+
+
+@dataclass
+class Figure:
+    """One measured figure."""
+
+    name: str
+    value: float
+    unit: str
+    beside: str = ""
+
+
+def main() -> None:
+    """Run all benchmarks at two sizes and print them."""
+    figures: list[Figure] = [scoring()]
+    for patients in (PATIENTS // 4, PATIENTS):
+        figures += loading(patients)
+    for figure in figures:
+        print(f"{figure.name:58} {figure.value:14,.2f} {figure.unit:12} {figure.beside}")  # noqa: T201  # the table is the product
+    report = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "measured_on": date.today().isoformat(),  # noqa: DTZ011  # a label
+        "figures": [asdict(f) for f in figures],
+    }
+    target = Path(settings.VAR_DIR).with_name("var") / "bench" / "latest.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def seconds(deed: Callable[[], object]) -> float:
+    """How long a deed takes."""
+    started = time.perf_counter()
+    deed()
+    return time.perf_counter() - started
+
+
+def scoring() -> Figure:
+    """Pure scoring, no database."""
+    from monitoring.domain.response import score
+    from tests.builders import copies
+
+    measurements = [copies(f"{n % 900 + 3}/60000; nd/50000") for n in range(20_000)]
+    took = seconds(lambda: [score(m) for m in measurements])
+    return Figure("score, two replicates", len(measurements) / took, "results/s")
+
+
+def loading(patients: int) -> list[Figure]:
+    """Import, classification and the night of one size, from an empty database."""
+    empty_database()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = write_files(folder, patients)
+        bare = bare_copy(folder / "results.csv")
+        run("import_patients", str(folder / "patients.csv"))
+        run("import_treatments", str(folder / "treatments.csv"))
+        took = seconds(lambda: run("import_results", str(folder / "results.csv")))
+        again = seconds(lambda: run("import_results", str(folder / "results.csv")))
+        classified = seconds(lambda: run("shell", "-v0", "-c", _CLASSIFY))
+        (folder / "c.json").write_text('{"slug": "bench", "title": "Bench", "factors": [{"name": "sex"}]}')
+        run("define_cohort", str(folder / "c.json"))
+        night = seconds(lambda: run("recompute_cohorts"))
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    label = f"{patients:,} patients, {rows:,} results"
+    return [
+        Figure(f"import_results, {label}", rows / took, "rows/s", f"{took / bare:.0f} x COPY of the same rows"),
+        Figure(f"import_results again, {label}", rows / again, "rows/s", f"{again / bare:.0f} x COPY"),
+        Figure(f"classification, {label}", rows / classified, "results/s"),
+        Figure(f"recompute_cohorts, {label}", night, "s", f"{patients / night:,.0f} episodes/s, start included"),
+        Figure(f"largest process so far, {label}", memory, "MiB"),
+    ]
+
+
+_CLASSIFY = """
+from monitoring import clock
+from monitoring.services.classification import classify_owed
+while classify_owed(now=clock.now()):
+    pass
+"""
+
+
+def run(*words: str) -> None:
+    """A management command in a process of its own, as the application's role."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        env={**os.environ, "DATABASE_ROLE": "cml_app"},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{words}: {done.stderr.decode()}")
+
+
+def empty_database() -> None:
+    """The schema and nothing in it."""
+    from django.core.management import call_command
+
+    with connection.cursor() as cursor:
+        cursor.execute("drop schema public cascade; create schema public")
+    call_command("migrate", verbosity=0)
+
+
+def bare_copy(path: Path) -> float:
+    """The same rows into a bare table of texts."""
+    header, _, body = path.read_text(encoding="utf-8").partition("\n")
+    columns = ", ".join(f"{name} text" for name in header.split(","))
+    with psycopg.connect(**{k: v for k, v in connection.get_connection_params().items() if k in ("dbname", "user", "password", "host", "port")}) as session:  # fmt: skip
+        session.execute(f"create temporary table bare ({columns})".encode())
+        started = time.perf_counter()
+        with session.cursor().copy("copy bare from stdin (format csv)") as copy:
+            copy.write(body)
+        return time.perf_counter() - started
+
+
+def write_files(folder: Path, patients: int) -> int:
+    """Synthetic patients who stopped, with a plausible decline; returns the number of results."""
+    chance = random.Random(1)  # the same data each time
+    lines = {"patients": ["patient_id,centre,sex,birth_date"], "treatments": ["patient_id,drug,started_on,stopped_on,stop_reason"], "results": ["laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor"]}  # fmt: skip
+    for n in range(patients):
+        lines["patients"].append(f"B{n:06d},C{n % 20},{'FM'[n % 2]},19{50 + n % 50}-01-01")
+        lines["treatments"].append(f"B{n:06d},imatinib,2008-02-01,{2014 + n % 6}-03-01,tfr_attempt")
+        for k in range(RESULTS_EACH):
+            on = date(2008, 3, 1) + timedelta(days=90 * k + n % 30)
+            copies = "nd" if k > 10 and chance.random() < 0.8 else str(max(3, int(50_000 * 0.6**k)))
+            lines["results"].append(
+                f"LAB{n % 20},A{n}-{k},B{n:06d},{on},{copies},{chance.randint(20_000, 120_000)},0.9"
+            )
+    for name, rows in lines.items():
+        (folder / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return patients * RESULTS_EACH
+
+
+if __name__ == "__main__":
+    main()
