@@ -22,6 +22,7 @@ from typing import IO
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SERVICE_ACCOUNT = "cmlmonitoring"
+SPACE_NEEDED_MB = 300
 SOCKET_PATH_LIMIT = 100  # sun_path is 108 bytes on Linux and 104 elsewhere; leave room for PostgreSQL's suffix
 START_TIMEOUT_SECONDS = 90
 
@@ -217,6 +218,7 @@ def binaries(place: Place, package: str, program: str) -> Path:
         return found.parent
     copy = place.var / "programs" / root.name
     if not (copy / ".complete").exists():
+        check_space(place)
         place.say(f"Copying {root.name} to {copy}, where the account {user_name(place.account.uid)} can run it …")
         with disk_words(copy):
             shutil.rmtree(copy, ignore_errors=True)
@@ -228,6 +230,15 @@ def binaries(place: Place, package: str, program: str) -> Path:
                 folder.chmod(0o755)
             (copy / ".complete").touch()
     return copy / found.parent.relative_to(root)
+
+
+def check_space(place: Place) -> None:
+    """Refuse a disk that is nearly full before anything is half written."""
+    free_mb = shutil.disk_usage(place.var).free // 2**20
+    if free_mb < SPACE_NEEDED_MB:
+        raise EmbeddedServerError(
+            f"{place.var} has {free_mb} MB of free space; {SPACE_NEEDED_MB} MB are needed. Set VAR_DIR to another disk."
+        )
 
 
 def kept_secret(place: Place, name: str) -> str:

@@ -11,6 +11,7 @@ from config.embedded.place import (
     EmbeddedServerError,
     Place,
     binaries,
+    check_space,
     failure,
     kept_secret,
     user_name,
@@ -18,7 +19,6 @@ from config.embedded.place import (
 
 DATABASE = "cml"
 OWNER = "cml_owner"
-SPACE_NEEDED_MB = 300
 
 
 def _postgres_url(place: Place, password: str) -> str:
@@ -60,11 +60,7 @@ def ensure_postgres(place: Place) -> str:
 
 
 def _make_cluster(place: Place, programs: Path, data: Path, password: str) -> None:
-    free_mb = shutil.disk_usage(place.var).free // 2**20
-    if free_mb < SPACE_NEEDED_MB:
-        raise EmbeddedServerError(
-            f"{place.var} has {free_mb} MB of free space; {SPACE_NEEDED_MB} MB are needed. Set VAR_DIR to another disk."
-        )
+    check_space(place)
     place.say("Setting up PostgreSQL (first start, some seconds) …")
     # initdb into a folder beside it and rename: a start that was killed half-way leaves nothing that looks whole.
     fresh = data.with_name("postgres.new")
