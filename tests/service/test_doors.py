@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -149,8 +150,9 @@ def test_a_dead_broker_neither_breaks_nor_delays_a_save(
 @pytest.mark.xdist_group("broker")
 def test_a_frozen_broker_delays_one_save_and_then_none(patient: Patient, ada: User, fresh_publisher: None) -> None:
     assert hints.publish(hints.CLASSIFY_OWED), "the broker of the suite answers"
-    socket_folder = Path(settings.REDIS_URL.removeprefix("unix://")).parent
-    pid = int((socket_folder / "valkey.pid").read_text())
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    pid = int(client.info("server")["process_id"])
+    client.close()
     os.kill(pid, signal.SIGSTOP)
     try:
         first, second = entry_seconds(patient, ada, "F1"), entry_seconds(patient, ada, "F2")
