@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from monitoring.domain.dates import PartialDate
+from monitoring.domain.measurement import FactorState, Measurement, Reading, Reported
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.domain.response import FactorState, Measurement, Reading, Reported
 from monitoring.domain.scale import ControlGene, ResponseClass, class_of_percent
 from monitoring.domain.series import Course, Drug, ResultFact, StopReason, TimePoint
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitoring.domain.episodes import DmrRule
+from monitoring.domain.measurement import Transcript
 from monitoring.domain.relapse import LossRule
-from monitoring.domain.response import Transcript
 from monitoring.domain.scale import DEPTH, ResponseClass
 from monitoring.domain.series import Drug, StopReason
 

@@ -11,7 +11,7 @@ from django.db.models import Model, Q, QuerySet
 
 from cohorts.domain.members import PatientHistory
 from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.response import Flag
+from monitoring.domain.measurement import Flag
 from monitoring.domain.scale import DEPTH, ResponseClass
 from monitoring.domain.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse

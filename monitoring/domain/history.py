@@ -13,8 +13,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from monitoring.domain.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.measurement import Flag
 from monitoring.domain.relapse import Certainty
-from monitoring.domain.response import EUTOS_2015, Flag, ResponseRules
+from monitoring.domain.response import EUTOS_2015, ResponseRules
 from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import (
     Assessed,

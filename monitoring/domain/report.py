@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from monitoring.domain.dates import PartialDate
-from monitoring.domain.response import FactorState, Measurement, Method, Reading, Reported, Transcript
+from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript
 from monitoring.domain.scale import ControlGene
 
 

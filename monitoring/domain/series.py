@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.response import EUTOS_2015, Flag, Measurement, ResponseRules, Score, Transcript, score
+from monitoring.domain.measurement import Flag, Measurement, Transcript
+from monitoring.domain.response import EUTOS_2015, ResponseRules, Score, score
 from monitoring.domain.scale import DEPTH, ResponseClass
 
 OLD_SAMPLE_HOURS = 48  # D13: laboratories reject at 48 to 72 h; the ratio survives, the depth does not

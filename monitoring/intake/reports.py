@@ -10,8 +10,8 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from monitoring.domain.dates import PartialDate
+from monitoring.domain.measurement import Method, Transcript
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.domain.response import Method, Transcript
 from monitoring.domain.scale import ControlGene, ResponseClass
 from monitoring.intake.tables import TableRow
 from monitoring.intake.values import CellProblem, Cells

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.domain.dates import Precision
 from monitoring.domain.history import AlertKind, EventKind
+from monitoring.domain.measurement import FactorState, Method, Transcript
 from monitoring.domain.relapse import Certainty
-from monitoring.domain.response import FactorState, Method, Transcript
 from monitoring.domain.scale import ControlGene, ResponseClass, Sensitivity
 from monitoring.domain.series import Drug, FactKind, StopReason
 

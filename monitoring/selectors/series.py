@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.measurement import Transcript
 from monitoring.domain.report import (
     FactorUsed,
     LaboratoryProfile,
@@ -19,7 +20,6 @@ from monitoring.domain.report import (
     hours_to_laboratory,
     measurement,
 )
-from monitoring.domain.response import Transcript
 from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
 from monitoring.models import (
     Assay,

@@ -17,8 +17,8 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 
 from monitoring.domain.history import Event, EventKind, Replay, replay
+from monitoring.domain.measurement import flags_text
 from monitoring.domain.report import FactorUsed
-from monitoring.domain.response import flags_text
 from monitoring.domain.series import Assessed
 from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
 from monitoring.selectors.series import LoadedSeries, load_series

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.domain.history import AlertKind, EventKind, Intention, replay
-from monitoring.domain.response import Flag, Method, Reported, Transcript
+from monitoring.domain.measurement import Flag, Method, Reported, Transcript
 from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess
 from tests.builders import copies, course, day, result
 

@@ -5,17 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.response import (
-    EUTOS_2015,
-    FactorState,
-    Measurement,
-    Method,
-    Reading,
-    Reported,
-    Transcript,
-    flags_text,
-    score,
-)
+from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript, flags_text
+from monitoring.domain.response import EUTOS_2015, score
 from tests.builders import copies, reported
 
 WORKED_EXAMPLES = [

@@ -10,8 +10,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from monitoring.domain.measurement import flags_text
 from monitoring.domain.report import LaboratoryProfile, find_factor, hours_to_laboratory, measurement
-from monitoring.domain.response import flags_text, score
+from monitoring.domain.response import score
 from monitoring.domain.scale import ControlGene
 from monitoring.domain.series import sample_flags
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
