@@ -80,6 +80,17 @@ if urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
         f"REDIS_URL starts with {urlsplit(REDIS_URL).scheme!r}; use redis://, rediss:// or unix://"
     )
 
+# Alerts go out by e-mail; without EMAIL_URL they are written as files, so that a demo shows what would be sent.
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://") if env.str("EMAIL_URL", default="") else {}
+EMAIL_BACKEND = EMAIL_CONFIG.get("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
+EMAIL_FILE_PATH = str(VAR_DIR / "mail")
+EMAIL_HOST, EMAIL_PORT = EMAIL_CONFIG.get("EMAIL_HOST", ""), EMAIL_CONFIG.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = EMAIL_CONFIG.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = EMAIL_CONFIG.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_CONFIG.get("EMAIL_USE_TLS", False), EMAIL_CONFIG.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="cml-monitoring@localhost")
+
 # --- application ---------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

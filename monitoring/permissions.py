@@ -27,6 +27,14 @@ def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     )
 
 
+def has_role_in(user: AbstractBaseUser | AnonymousUser, centre_id: int, roles: Iterable[Role]) -> bool:
+    """Whether a person has one of these roles in a centre today."""
+    if not user.is_authenticated or not user.is_active:
+        return False
+    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk, centre_id=centre_id)
+    return mine.filter(role__in=list(roles)).exists()
+
+
 def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
     """Let a view be seen only by people who have one of these roles in some centre today."""
     wanted = frozenset(role.value for role in roles)

@@ -53,6 +53,7 @@ class AlertKind(StrEnum):
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
     HAND_OVER = "hand_over"
+    NO_CLINICIAN = "no_clinician"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,10 +1,10 @@
 """What is kept. Facts are never edited; opinions say which rule they come from."""
 
-from monitoring.models.alerts import Alert
+from monitoring.models.alerts import Alert, AlertDelivery
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
 from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory
-from monitoring.models.operations import AccessEvent, ApiToken, ClassificationRequest, ImportRun, JobRun
+from monitoring.models.operations import AccessEvent, ApiToken, ClassificationRequest, Heartbeat, ImportRun, JobRun
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.results import PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.treatments import Observation, TkiCourse
@@ -12,11 +12,13 @@ from monitoring.models.treatments import Observation, TkiCourse
 __all__ = [
     "AccessEvent",
     "Alert",
+    "AlertDelivery",
     "ApiToken",
     "Assay",
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",
+    "Heartbeat",
     "ImportRun",
     "JobRun",
     "Laboratory",

@@ -1,13 +1,15 @@
 """Alerts: one open at a time for each kind and subject, by the database."""
 
 import pghistory
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
-from monitoring.models.centres import Centre
+from monitoring.models.centres import Centre, Membership
 from monitoring.models.fields import NumberField
 from monitoring.models.patients import Patient
 from monitoring.models.results import PcrResult
@@ -31,6 +33,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
     def live(self) -> "AlertQuerySet":
         """Alerts that still wait for a person."""
         return self.filter(state__in=LIVE_STATES)
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "AlertQuerySet":
+        """Alerts of the centres in which the person has a role today; nobody else's."""
+        return self.filter(centre__in=Membership.objects.centres_of(user))
 
 
 @pghistory.track()
@@ -58,6 +64,13 @@ class Alert(models.Model):
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
     closed_at = models.DateTimeField(null=True)
     closing_reason = models.CharField(max_length=200, blank=True)
+    round = models.PositiveIntegerField(default=1)
+    step = models.PositiveIntegerField(default=0)
+    next_action_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    action = models.CharField(_("action"), max_length=20, blank=True)
 
     objects = AlertQuerySet.as_manager()
 
@@ -73,9 +86,53 @@ class Alert(models.Model):
                 | Q(state__in=["closed", "withdrawn"], closed_at__isnull=False),
                 name="alert_closed_at_with_state",
             ),
-            models.CheckConstraint(condition=Q(patient__isnull=False) | Q(kind="hand_over"), name="alert_has_patient"),
+            models.CheckConstraint(
+                condition=Q(patient__isnull=False) | Q(kind__in=["hand_over", "no_clinician"]), name="alert_has_patient"
+            ),
+            models.CheckConstraint(
+                condition=Q(acknowledged_at__isnull=True, acknowledged_by__isnull=True)
+                | Q(acknowledged_at__isnull=False, acknowledged_by__isnull=False),
+                name="alert_acknowledged_at_and_by",
+            ),
         ]
         indexes = [
             models.Index(fields=["centre", "opened_at"], condition=Q(state__in=LIVE_STATES), name="alert_live"),
             models.Index(fields=["patient"], name="alert_of_patient"),
+            models.Index(fields=["next_action_at"], condition=Q(state__in=LIVE_STATES), name="alert_due"),
+        ]
+
+
+class DeliveryAbout(models.TextChoices):
+    """What a message tells."""
+
+    OPENED = "opened", _("opened")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class AlertDelivery(models.Model):
+    """One message about one alert to one person: owed, claimed with a lease, sent, recorded.
+
+    ``key`` is the same however often it is sent, so a repeat can be recognised by whoever receives it.
+    """
+
+    alert = models.ForeignKey(Alert, models.PROTECT, related_name="deliveries")
+    key = models.CharField(max_length=200, unique=True)
+    about = models.CharField(max_length=15, choices=DeliveryAbout.choices, default=DeliveryAbout.OPENED)
+    channel = models.CharField(max_length=15, default="email")
+    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    owed_at = models.DateTimeField(db_default=Now())
+    next_attempt_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    settled_at = models.DateTimeField(null=True)
+    delivered = models.BooleanField(null=True)
+    outcome = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        indexes = [
+            models.Index(fields=["next_attempt_at"], condition=Q(settled_at__isnull=True), name="delivery_due"),
+            models.Index(fields=["alert"], name="delivery_of_alert"),
         ]

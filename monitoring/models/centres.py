@@ -4,9 +4,10 @@ import datetime as dt
 
 import pghistory
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import TruncDate
+from django.db.models.functions import Now, TruncDate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -44,6 +45,11 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def valid_on(self, day: dt.date | TruncDate) -> "MembershipQuerySet":
         """Memberships in force on a day."""
         return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day), valid_from__lte=day)
+
+    def centres_of(self, user: AbstractBaseUser | AnonymousUser) -> models.QuerySet["Membership", int]:
+        """The ids of the centres in which a person has a role today; nothing for strangers and closed accounts."""
+        mine = self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
+        return mine.valid_on(TruncDate(Now())).values_list("centre_id", flat=True)
 
 
 @pghistory.track()

@@ -60,6 +60,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
     (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
+    (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
 ]
 CERTAINTY: type_choices = [
     (Certainty.PROVISIONAL, _("provisional")),

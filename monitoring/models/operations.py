@@ -40,6 +40,14 @@ class JobRun(models.Model):
         ]
 
 
+class Heartbeat(models.Model):
+    """When a part of the service last did a whole round of its work."""
+
+    name = models.CharField(max_length=40, unique=True)
+    beat_at = models.DateTimeField()
+    detail = models.CharField(max_length=200, blank=True)
+
+
 class ImportRun(models.Model):
     """One file that was loaded, and what became of its rows."""
 

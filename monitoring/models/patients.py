@@ -6,7 +6,7 @@ import pghistory
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now, TruncDate
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
@@ -18,10 +18,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "PatientQuerySet":
         """Patients of the centres in which the person has a role today; nobody else's."""
-        if not user.is_authenticated or not user.is_active:
-            return self.none()
-        memberships = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk)
-        return self.filter(centre__in=memberships.values("centre_id"))
+        return self.filter(centre__in=Membership.objects.centres_of(user))
 
 
 @pghistory.track()

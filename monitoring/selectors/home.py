@@ -56,10 +56,10 @@ def today_of(user: AbstractBaseUser | AnonymousUser, now: dt.datetime) -> Today:
 
 def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
     """Open alerts that this person may see, newest first; what belongs to a hand-over is told by the hand-over."""
-    centres = Patient.objects.visible_to(user).values("centre_id")
     return (
         Alert.objects.live()
-        .filter(centre__in=centres, hand_over__isnull=True)
+        .visible_to(user)
+        .filter(hand_over__isnull=True)
         .select_related("patient", "centre")
         .annotate(handed_over_count=Count("handed_over"))
         .order_by("-opened_at", "-pk")

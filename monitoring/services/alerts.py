@@ -13,17 +13,12 @@ from monitoring.domain.history import AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
 from monitoring.models import Alert, Centre, Patient
 from monitoring.models.alerts import LIVE_STATES, AlertState
+from monitoring.services import deliveries, escalation
+from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
 
 HISTORY_AFTER_DAYS = 90
-BY_A_PERSON = "acted"
 CERTAINTIES = list(Certainty)  # from the least to the most certain
 _STORED_DIGITS = Context(prec=18)
-ALERT_NAMESPACE = uuid.UUID("6f1f3a39-6c0e-5f0d-9b7e-2b1d6f0c0a11")
-
-
-def alert_public_id(kind: str, subject_key: str, evidence_key: str) -> uuid.UUID:
-    """The address of an alert: the same kind, subject and opening evidence always make the same one."""
-    return uuid.uuid5(ALERT_NAMESPACE, f"{kind}|{subject_key}|{evidence_key}")
 
 
 @dataclass
@@ -32,12 +27,23 @@ class _Changes:
 
     now: dt.datetime
     opened: list[Alert] = field(default_factory=list)
+    louder: list[Alert] = field(default_factory=list)
+    withdrawn: list[Alert] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
+    new_hand_overs: list[Alert] = field(default_factory=list)
     hand_overs: dict[int, Alert] = field(default_factory=dict)
 
     def end(self, alert: Alert, state: AlertState, reason: str) -> None:
-        alert.state, alert.closed_at, alert.closing_reason = state, self.now, reason
+        alert.state, alert.closed_at, alert.closing_reason, alert.next_action_at = state, self.now, reason, None
         self.changed.append(alert)
+        if state == AlertState.WITHDRAWN:
+            self.withdrawn.append(alert)
+
+    def raise_again(self, alert: Alert) -> None:
+        """A new round: reopened, or more certain than what people were told."""
+        alert.round += 1
+        alert.state = AlertState.OPEN
+        self.louder.append(alert)
 
 
 def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
@@ -56,12 +62,19 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
                     changes.end(alert, AlertState.CLOSED, f"{intention.settled_by} on {intention.settled_on}")
             elif alert is None:
                 _open(patient, intention, values, past, changes)
-            elif _take(alert, values):  # an open alert follows its evidence: confirmed, amended, verified
-                changes.changed.append(alert)
+            else:  # an open alert follows its evidence: confirmed, amended, verified
+                surer = CERTAINTIES.index(intention.certainty) > CERTAINTIES.index(Certainty(alert.certainty))
+                if _take(alert, values):
+                    changes.changed.append(alert)
+                if surer:
+                    changes.raise_again(alert)
     for alert in live.values():
         changes.end(alert, AlertState.WITHDRAWN, "the evidence no longer holds")
     Alert.objects.bulk_create(changes.opened)
-    Alert.objects.bulk_update(changes.changed, ["state", "closed_at", "closing_reason", *_VALUE_FIELDS], batch_size=500)
+    written = ["state", "closed_at", "closing_reason", "next_action_at", "round", *_VALUE_FIELDS]
+    Alert.objects.bulk_update(changes.changed, written, batch_size=500)
+    escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.louder], now=now)
+    deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
     _close_empty_hand_overs({a.hand_over_id for a in changes.changed if a.hand_over_id}, now)
 
 
@@ -103,8 +116,9 @@ def _open(
         if dealt_with(earlier, intention):
             return
         _take(earlier, values)
-        earlier.state, earlier.closed_at, earlier.closing_reason = AlertState.OPEN, None, ""
+        earlier.closed_at, earlier.closing_reason = None, ""
         changes.changed.append(earlier)
+        changes.raise_again(earlier)
         return
     alert = Alert(
         public_id=public_id, kind=intention.kind.value, subject_key=intention.subject_key, centre_id=patient.centre_id,
@@ -126,7 +140,7 @@ def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
     if centre.pk not in changes.hand_overs:
         subject = f"centre/{centre.code}"
         evidence = f"{first.evidence_key}@{changes.now.isoformat()}"
-        changes.hand_overs[centre.pk], _ = Alert.objects.live().get_or_create(
+        changes.hand_overs[centre.pk], is_new = Alert.objects.live().get_or_create(
             kind=AlertKind.HAND_OVER.value,
             subject_key=subject,
             defaults={
@@ -139,6 +153,8 @@ def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
                 "opened_at": changes.now,
             },
         )
+        if is_new:
+            changes.new_hand_overs.append(changes.hand_overs[centre.pk])
     return changes.hand_overs[centre.pk]
 
 

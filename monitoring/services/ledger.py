@@ -9,7 +9,8 @@ from monitoring.domain.history import AlertKind, Replay, replay
 from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.series import load_series
-from monitoring.services.alerts import alert_public_id, dealt_with
+from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import dealt_with
 from monitoring.services.classification import (
     EPISODE_COLUMNS,
     VOID,

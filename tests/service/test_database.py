@@ -23,7 +23,7 @@ from monitoring.models import (
     ResponseEvent,
     TkiCourse,
 )
-from monitoring.services.alerts import alert_public_id
+from monitoring.services.alert_identity import alert_public_id
 from monitoring.services.bulk import copy_rows
 
 pytestmark = pytest.mark.django_db

@@ -252,7 +252,7 @@ def test_proportions_print_one_decimal() -> None:
 
 LAYERS = {
     "domain": 0, "clock": 1, "models": 1, "selectors": 2, "permissions": 2, "services": 3, "intake": 4, "templatetags": 5,
-    "pages": 5, "api": 5, "admin": 5, "management": 5, "apps": 5, "notify": 4,
+    "pages": 5, "api": 5, "admin": 5, "management": 5, "apps": 5, "notify": 2,
 }  # fmt: skip
 
 

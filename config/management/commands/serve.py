@@ -183,6 +183,7 @@ def _children(bind: str, port: int) -> list[Child]:
         ]),
         Child("worker classify", [*worker, "--queues", "classify", "--hostname", "classify@%h"]),
         Child("worker bulk", [*worker, "--queues", "import,stats,housekeeping", "--hostname", "bulk@%h"]),
+        Child("alertd", [sys.executable, "manage.py", "alertd"]),
         Child("beat", [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "beat", "--loglevel", "WARNING", "--pidfile="]),
     ]  # fmt: skip
 

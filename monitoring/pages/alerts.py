@@ -1,0 +1,155 @@
+"""The alert inbox: what waits for a person, why, who was told, and what was done about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from monitoring import clock
+from monitoring.domain.series import Drug
+from monitoring.models import Alert, Role
+from monitoring.permissions import ANY_ROLE, has_role_in, requires_role
+from monitoring.selectors.home import open_alerts_of
+from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
+from monitoring.services.restarts import record_restart
+
+PAGE_SIZE = 25
+MAY_ACT = (Role.CLINICIAN, Role.ADMINISTRATOR)
+
+
+class AcknowledgeForm(forms.Form):
+    """What a person says when the alert was seen."""
+
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
+
+
+class ActForm(forms.Form):
+    """What was done, with the day and the drug where they belong to it."""
+
+    action = forms.ChoiceField(
+        label=gettext_lazy("What was done"),
+        choices=[
+            (Action.RESTART, gettext_lazy("drug restarted")),
+            (Action.REPEAT, gettext_lazy("repeat sample ordered")),
+            (Action.WATCH, gettext_lazy("decided to watch")),
+            (Action.ENTERED_IN_ERROR, gettext_lazy("result entered in error, to be corrected")),
+            (Action.OTHER, gettext_lazy("other, closes the alert")),
+        ],
+    )
+    drug = forms.ChoiceField(
+        label=gettext_lazy("Drug, if restarted"),
+        choices=[("", "–"), *((d.value, d.value) for d in Drug if d.is_tki and d is not Drug.OTHER)],
+        required=False,
+    )
+    day = forms.DateField(
+        label=gettext_lazy("Restarted on, or comes back on"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def inbox(request: HttpRequest) -> HttpResponse:
+    """Open alerts of the person's centres, newest first. For everybody with a role."""
+    page = Paginator(open_alerts_of(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "alerts/inbox.html", {"page": page})
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """One alert with its facts, its rule and who was told. Opening it acknowledges nothing."""
+    return _detail(request, _alert(request, public_id), AcknowledgeForm(), _act_form())
+
+
+@require_POST
+@requires_role(MAY_ACT)
+def acknowledge_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Acknowledge. For clinicians and administrators of the alert's centre."""
+    alert, by = _alert_to_act_on(request, public_id)
+    form = AcknowledgeForm(request.POST)
+    if not form.is_valid():
+        return _detail(request, alert, form, _act_form(), status=400)
+    try:
+        acknowledge(alert, by=by, note=form.cleaned_data["note"], now=clock.now())
+    except AlertConflictError as problem:
+        form.add_error(None, str(problem))
+        return _detail(request, alert, form, _act_form(), status=409)
+    messages.success(request, _("Acknowledged. Record what was done, or it comes back in seven days."))
+    return redirect("alert", public_id=public_id)
+
+
+@require_POST
+@requires_role(MAY_ACT)
+def act_on_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Record what was done. For clinicians and administrators of the alert's centre."""
+    alert, by = _alert_to_act_on(request, public_id)
+    form = _act_form(request.POST)
+    if not form.is_valid():
+        return _detail(request, alert, AcknowledgeForm(), form, status=400)
+    try:
+        _act(alert, by, form.cleaned_data, clock.now())
+    except AlertConflictError as problem:
+        form.add_error(None, str(problem))
+        return _detail(request, alert, AcknowledgeForm(), form, status=409)
+    messages.success(request, _("Recorded."))
+    return redirect("alert", public_id=public_id)
+
+
+def _act_form(data: QueryDict | None = None) -> ActForm:
+    return ActForm(data, auto_id="act_%s")
+
+
+def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.datetime) -> None:
+    action, note, day = Action(str(said["action"])), str(said["note"] or ""), said["day"]
+    on = day if isinstance(day, dt.date) else None
+    if action is not Action.RESTART:
+        act(alert, by=by, action=action, note=note, until=on, now=now)
+        return
+    if not said["drug"] or on is None:
+        raise AlertConflictError(_("a restart needs the drug and its first day"))
+    record_restart(alert, by=by, drug=str(said["drug"]), started_on=on, note=note, now=now)
+
+
+def _alert(request: HttpRequest, public_id: UUID) -> Alert:
+    visible = Alert.objects.visible_to(request.user).select_related("patient", "centre", "acknowledged_by", "evidence")
+    return get_object_or_404(visible, public_id=public_id)
+
+
+def _alert_to_act_on(request: HttpRequest, public_id: UUID) -> tuple[Alert, User]:
+    alert = _alert(request, public_id)
+    assert isinstance(request.user, User)
+    if not has_role_in(request.user, alert.centre_id, MAY_ACT):
+        raise PermissionDenied
+    return alert, request.user
+
+
+def _detail(
+    request: HttpRequest, alert: Alert, acknowledge_form: AcknowledgeForm, act_form: ActForm, status: int = 200
+) -> HttpResponse:
+    return render(
+        request,
+        "alerts/detail.html",
+        {
+            "alert": alert,
+            "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
+            "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],
+            "acknowledge_form": acknowledge_form,
+            "act_form": act_form,
+            "may_act": alert.closed_at is None and has_role_in(request.user, alert.centre_id, MAY_ACT),
+        },
+        status=status,
+    )

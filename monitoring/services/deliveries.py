@@ -1,0 +1,127 @@
+"""Messages about alerts: owed in the transaction that opens them, claimed with a lease, sent outside, then recorded.
+
+At least once: a crash between sending and recording sends again, with the same key. Never suppressed: retries have no
+maximum while the alert waits for a person.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+
+from monitoring.models import Alert, AlertDelivery, Membership, Role
+from monitoring.models.alerts import LIVE_STATES, DeliveryAbout
+from monitoring.notify.mail import Message
+
+LEASE_SECONDS = 60
+LONGEST_PAUSE_SECONDS = 300
+
+
+def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
+    """Who has one of these roles in each centre on a day; closed accounts are left out."""
+    found: dict[int, list[User]] = {pk: [] for pk in centre_ids}
+    rows = (
+        Membership.objects.valid_on(on)
+        .filter(centre__in=list(found), role__in=roles, user__is_active=True)
+        .select_related("user")
+        .order_by("user_id")
+    )
+    for membership in rows:
+        if membership.user not in found[membership.centre_id]:
+            found[membership.centre_id].append(membership.user)
+    return found
+
+
+def owe(alerts: Sequence[Alert], people: dict[int, list[User]], *, now: dt.datetime) -> None:
+    """Write one delivery per alert and person for the alert's present step and round."""
+    AlertDelivery.objects.bulk_create(
+        [_delivery(alert, person, DeliveryAbout.OPENED, now) for alert in alerts for person in people[alert.centre_id]],
+        ignore_conflicts=True,
+    )
+
+
+def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
+    """Tell whoever was told of these alerts that they no longer hold; what was not sent yet is not sent any more."""
+    pending = AlertDelivery.objects.filter(alert__in=alerts, settled_at__isnull=True, attempts=0)
+    pending.update(settled_at=now, delivered=False, outcome="withdrawn before it was sent")
+    told = AlertDelivery.objects.filter(alert__in=alerts, about=DeliveryAbout.OPENED).exclude(delivered=False)
+    AlertDelivery.objects.bulk_create(
+        [
+            _delivery(one.alert, one.recipient, DeliveryAbout.WITHDRAWN, now)
+            for one in told.select_related("alert", "recipient").order_by("pk")
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _delivery(alert: Alert, person: User, about: DeliveryAbout, now: dt.datetime) -> AlertDelivery:
+    step = "withdrawn" if about == DeliveryAbout.WITHDRAWN else str(alert.step)
+    return AlertDelivery(
+        alert=alert,
+        key=f"{alert.public_id}:{step}:{alert.round}:email:{person.pk}",
+        about=about,
+        recipient=person,
+        owed_at=now,
+        next_attempt_at=now,
+    )
+
+
+def claim_due(*, now: dt.datetime, limit: int) -> list[tuple[AlertDelivery, Message]]:
+    """Claim deliveries that are due, each with a lease and a token; what another sender holds is passed over."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    with transaction.atomic():
+        due = list(
+            AlertDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(free, settled_at__isnull=True, next_attempt_at__lte=now)
+            .select_related("alert__centre", "recipient")
+            .order_by("next_attempt_at", "pk")[:limit]
+        )
+        for one in due:
+            one.lease_until, one.lease_token = now + dt.timedelta(seconds=LEASE_SECONDS), uuid.uuid4()
+            one.attempts += 1
+        AlertDelivery.objects.bulk_update(due, ["lease_until", "lease_token", "attempts"])
+    return [(one, _message(one)) for one in due if not _needless(one, now)]
+
+
+def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
+    """Settle a message that nobody needs any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
+    if one.about == DeliveryAbout.WITHDRAWN or one.alert.state == "open":
+        return False
+    settle(one, delivered=False, outcome=f"not sent: the alert is {one.alert.state}", now=now)
+    return True
+
+
+def _message(one: AlertDelivery) -> Message:
+    alert = one.alert
+    address = one.recipient.email or f"{one.recipient.get_username()}@localhost"
+    return Message(one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round)
+
+
+def settle(one: AlertDelivery, *, delivered: bool, outcome: str, now: dt.datetime) -> bool:
+    """Record the outcome, if the lease is still ours; returns whether it was."""
+    return bool(
+        AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True).update(
+            settled_at=now, delivered=delivered, outcome=outcome[:300]
+        )
+    )
+
+
+def postpone(one: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
+    """Try again later, with growing pauses and jitter up to five minutes, for ever; returns whether the lease was ours."""
+    pause = min(LONGEST_PAUSE_SECONDS, 2 ** min(one.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
+    return bool(
+        AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True).update(
+            lease_until=None, lease_token=None, next_attempt_at=now + dt.timedelta(seconds=pause), outcome=problem[:300]
+        )
+    )
+
+
+def unsent_count() -> int:
+    """How many messages are owed and not settled."""
+    return AlertDelivery.objects.filter(settled_at__isnull=True, alert__state__in=LIVE_STATES).count()

@@ -1,0 +1,29 @@
+"""A restart of the drug, recorded from an alert: the course closes the alert by the replay."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from monitoring.domain.dates import PartialDate
+from monitoring.models import Alert
+from monitoring.services.classification import reclassify
+from monitoring.services.escalation import Action, AlertConflictError, act
+from monitoring.services.records import CourseFacts, record_courses
+from monitoring.services.verdicts import Action as Recorded
+
+
+def record_restart(alert: Alert, *, by: User, drug: str, started_on: dt.date, note: str, now: dt.datetime) -> None:
+    """Record that the drug was started again, and let the replay settle the alert, in one transaction."""
+    if alert.patient is None:
+        raise AlertConflictError("this alert is of a centre, not of a patient")
+    with transaction.atomic():
+        act(alert, by=by, action=Action.RESTART, note=note, now=now)
+        facts = CourseFacts(alert.patient, drug, PartialDate(started_on), {})
+        (verdict,) = record_courses([facts], by=by, now=now)
+        if verdict.action is Recorded.REFUSED:
+            problem = verdict.problems[0]
+            raise AlertConflictError(f"{problem.column}: {problem.reason}")
+        reclassify([alert.patient.pk], now=now)

@@ -1,0 +1,436 @@
+"""Alerts that arrive: owed with the alert, sent with a lease, escalated, taken back; alertd with nothing but a database."""
+
+import datetime as dt
+import io
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+
+from cohorts.services.definitions import define_cohort
+from config.management.commands import alertd
+from config.management.commands.alertd import Rounds
+from monitoring import clock
+from monitoring.models import (
+    Alert,
+    AlertDelivery,
+    Centre,
+    ClassificationRequest,
+    Heartbeat,
+    JobRun,
+    Membership,
+    Patient,
+    Role,
+    TkiCourse,
+)
+from monitoring.notify.mail import Message
+from monitoring.services import deliveries, escalation
+from monitoring.services.classification import classify_owed
+from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act, advance
+from monitoring.services.ledger import check_ledger
+from monitoring.services.restarts import record_restart
+from monitoring.services.results import record_result
+from tests.builders import report
+
+pytestmark = pytest.mark.django_db
+
+
+def ago(days: int) -> str:
+    return (clock.now().date() - dt.timedelta(days=days)).isoformat()
+
+
+@pytest.fixture
+def grace(member: Callable[..., User], centre: Centre) -> User:
+    person = member("grace", centre)
+    person.email = "grace@example.org"
+    person.save()
+    return person
+
+
+@pytest.fixture
+def enter(patient: Patient, ada: User) -> Callable[..., None]:
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
+    )
+
+    def call(accession: str, days_ago: int, tubes: str, **more: Any) -> None:
+        verdict = record_result(
+            report(accession, ago(days_ago), tubes, **more), patient=patient, by=ada, now=clock.now()
+        )
+        assert not verdict.problems
+        classify_owed(now=clock.now())
+
+    call("BASE", 70, "nd/60000")
+    return call
+
+
+def send_all(rounds: Rounds | None = None) -> None:
+    rounds = rounds or Rounds()
+    for _ in range(3):
+        rounds._send()
+
+
+# --- owed, sent, recorded ----------------------------------------------------------------------------------------
+
+
+def test_an_alert_and_its_messages_are_born_together_and_tell_nothing_of_the_patient(
+    enter: Callable[..., None], grace: User, patient: Patient
+) -> None:
+    enter("L1", 5, "100/50000")
+    owed = AlertDelivery.objects.get()
+    alert = Alert.objects.get()
+    assert owed.key == f"{alert.public_id}:0:1:email:{grace.pk}"
+    send_all()
+    (message,) = mail.outbox
+    assert message.to == ["grace@example.org"]
+    text = message.subject + message.body + str(message.extra_headers)
+    assert f"/alerts/{alert.public_id}/" in text
+    for secret in ("P1", "0.2", "L1", "LAB", str(patient.public_id)):
+        assert secret not in text.replace(str(alert.public_id), ""), secret
+    owed.refresh_from_db()
+    assert (owed.delivered, owed.attempts) == (True, 1)
+
+
+def test_the_same_classification_twice_owes_one_message(
+    enter: Callable[..., None], grace: User, patient: Patient
+) -> None:
+    enter("L1", 5, "100/50000")
+    ClassificationRequest.objects.create(patient=patient)
+    classify_owed(now=clock.now())
+    assert AlertDelivery.objects.count() == 1
+
+
+def test_a_rise_in_certainty_is_a_new_round(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 20, "100/50000")
+    send_all()
+    enter("L2", 5, "100/50000")
+    send_all()
+    assert [m.subject for m in mail.outbox] == [
+        "Centre H1: a haematology result needs review",
+        "Centre H1: a haematology result still needs review",
+    ]
+    assert sorted(AlertDelivery.objects.values_list("key", flat=True))[-1].split(":")[2] == "2"
+
+
+def test_a_withdrawn_alert_tells_whoever_was_told_and_nobody_else(enter: Callable[..., None], grace: User, centre: Centre, member: Callable[..., User]) -> None:  # fmt: skip
+    enter("L1", 5, "100/50000")
+    send_all()
+    member("late", centre)
+    enter("L1", 5, "10/50000", status="corrected", reason="wrong tube")
+    send_all()
+    assert [(m.subject, m.to) for m in mail.outbox][1:] == [
+        ("Centre H1: an alert was withdrawn", ["grace@example.org"])
+    ]
+
+
+def test_what_was_withdrawn_before_it_was_sent_is_not_sent(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    enter("L1", 5, "10/50000", status="corrected", reason="wrong tube")
+    send_all()
+    assert mail.outbox == []
+    assert not AlertDelivery.objects.filter(settled_at__isnull=True).exists()
+
+
+def test_a_centre_without_clinicians_tells_the_administrators_and_is_an_alert_itself(
+    enter: Callable[..., None], member: Callable[..., User], centre: Centre
+) -> None:
+    adam = member("adam", centre, Role.ADMINISTRATOR)
+    enter("L1", 5, "100/50000")
+    assert set(AlertDelivery.objects.values_list("recipient", flat=True)) == {adam.pk}
+    assert Alert.objects.filter(kind="no_clinician").count() == 1
+
+
+def test_a_refused_mail_is_tried_again_later_with_the_same_key_for_ever(
+    enter: Callable[..., None], grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(message: Message) -> str:
+        raise ConnectionRefusedError("no mail server")
+
+    enter("L1", 5, "100/50000")
+    monkeypatch.setattr(alertd, "send", refuse)
+    for attempt in range(1, 13):
+        AlertDelivery.objects.update(next_attempt_at=clock.now())
+        Rounds()._send()
+        owed = AlertDelivery.objects.get()
+        assert (owed.attempts, owed.settled_at) == (attempt, None)
+        assert "no mail server" in owed.outcome
+        assert clock.now() < owed.next_attempt_at < clock.now() + dt.timedelta(seconds=301)
+    monkeypatch.undo()
+    AlertDelivery.objects.update(next_attempt_at=clock.now())
+    send_all()
+    assert len(mail.outbox) == 1
+
+
+def test_a_paused_sender_cannot_record_over_its_successor(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    now = clock.now()
+    ((zombie, _),) = deliveries.claim_due(now=now, limit=5)
+    assert deliveries.claim_due(now=now, limit=5) == []
+    later = now + dt.timedelta(seconds=deliveries.LEASE_SECONDS + 1)
+    ((successor, message),) = deliveries.claim_due(now=later, limit=5)
+    assert message.key == zombie.key
+    assert not deliveries.settle(zombie, delivered=True, outcome="", now=later)
+    assert not deliveries.postpone(zombie, problem="", now=later)
+    assert deliveries.settle(successor, delivered=True, outcome="", now=later)
+
+
+def test_a_hanging_mail_server_holds_neither_the_round_nor_the_others(
+    enter: Callable[..., None], grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def hang(message: Message) -> str:
+        released.wait(30)
+        return "late"
+
+    enter("L1", 5, "100/50000")
+    monkeypatch.setattr(alertd, "send", hang)
+    monkeypatch.setattr(alertd, "SEND_TIMEOUT_SECONDS", 0.5)
+    rounds = Rounds()
+    rounds._send()
+    time.sleep(0.6)
+    rounds._send()
+    released.set()
+    owed = AlertDelivery.objects.get()
+    assert (owed.settled_at, owed.attempts) == (None, 1)
+    assert "TimeoutError" in owed.outcome
+
+
+# --- escalation --------------------------------------------------------------------------------------------------
+
+
+def test_silence_escalates_without_end(enter: Callable[..., None], grace: User, member: Callable[..., User], centre: Centre) -> None:  # fmt: skip
+    adam = member("adam", centre, Role.ADMINISTRATOR)
+    enter("L1", 5, "100/50000")
+    now = clock.now()
+    for _ in range(6):
+        now += dt.timedelta(hours=25)
+        assert advance(now=now) == 1
+        assert advance(now=now) == 0
+    alert = Alert.objects.get()
+    assert (alert.state, alert.round) == ("open", 7)
+    assert AlertDelivery.objects.filter(recipient=adam).count() == 5
+    assert AlertDelivery.objects.values("key").distinct().count() == AlertDelivery.objects.count()
+
+
+def test_an_acknowledged_alert_is_quiet_and_comes_back_without_an_action(
+    enter: Callable[..., None], grace: User
+) -> None:
+    enter("L1", 5, "100/50000")
+    alert = acknowledge(Alert.objects.get(), by=grace, note="called the patient", now=clock.now())
+    send_all()
+    assert mail.outbox == [], "a message that nobody needs any more is not sent"
+    assert advance(now=clock.now() + dt.timedelta(days=6)) == 0
+    assert advance(now=clock.now() + dt.timedelta(days=8)) == 1
+    alert.refresh_from_db()
+    assert (alert.state, alert.note) == ("open", "called the patient")
+
+
+def test_the_second_of_two_people_is_told(enter: Callable[..., None], grace: User, ada: User) -> None:
+    enter("L1", 5, "100/50000")
+    alert = Alert.objects.get()
+    acknowledge(alert, by=grace, note="", now=clock.now())
+    with pytest.raises(AlertConflictError, match="acknowledged already"):
+        acknowledge(alert, by=ada, note="", now=clock.now())
+    act(alert, by=grace, action=Action.OTHER, note="moved to another hospital", now=clock.now())
+    with pytest.raises(AlertConflictError, match="closed already"):
+        act(alert, by=ada, action=Action.OTHER, note="me too", now=clock.now())
+    assert advance(now=clock.now() + dt.timedelta(days=400)) == 0
+
+
+def test_watching_and_repeats_come_back_on_their_day(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    alert = Alert.objects.get()
+    for until in (None, clock.now().date()):
+        with pytest.raises(AlertConflictError, match="day after today"):
+            act(alert, by=grace, action=Action.WATCH, note="", until=until, now=clock.now())
+    with pytest.raises(AlertConflictError, match="a few words"):
+        act(alert, by=grace, action=Action.OTHER, note=" ", now=clock.now())
+    until = clock.now().date() + dt.timedelta(days=28)
+    act(alert, by=grace, action=Action.WATCH, note="patient abroad", until=until, now=clock.now())
+    assert advance(now=clock.now() + dt.timedelta(days=26)) == 0
+    assert advance(now=clock.now() + dt.timedelta(days=29)) == 1
+    assert Alert.objects.get().state == "open"
+
+
+def test_a_restart_recorded_from_the_alert_is_a_course_and_closes_it(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    alert = Alert.objects.get()
+    record_restart(alert, by=grace, drug="dasatinib", started_on=clock.now().date(), note="", now=clock.now())
+    alert.refresh_from_db()
+    assert (alert.state, alert.acknowledged_by) == ("closed", grace)
+    assert alert.closing_reason.startswith("restart on")
+    assert TkiCourse.objects.filter(drug="dasatinib").count() == 1
+    assert list(check_ledger()) == []
+
+
+def test_a_restart_that_cannot_be_stores_nothing(enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    future = clock.now().date() + dt.timedelta(days=30)
+    with pytest.raises(AlertConflictError, match="not come yet"):
+        record_restart(Alert.objects.get(), by=grace, drug="dasatinib", started_on=future, note="", now=clock.now())
+    assert Alert.objects.get().state == "open"
+
+
+# --- the inbox ---------------------------------------------------------------------------------------------------
+
+
+def test_a_clinician_reads_acknowledges_and_acts_in_the_inbox(
+    client: Client, enter: Callable[..., None], grace: User, django_assert_max_num_queries: Any
+) -> None:
+    enter("L1", 5, "100/50000")
+    address = f"/alerts/{Alert.objects.get().public_id}/"
+    client.force_login(grace)
+    with django_assert_max_num_queries(15):
+        assert "loss of MMR off treatment" in client.get("/alerts/").content.decode()
+    page = client.get(address).content.decode()
+    assert "0.2 % IS" in page
+    assert Alert.objects.get().state == "open", "opening a link acknowledges nothing"
+    assert client.get(address + "acknowledge/").status_code == 405
+    assert client.post(address + "acknowledge/", {"note": "seen"}).status_code == 302
+    assert client.post(address + "acknowledge/", {"note": "again"}).status_code == 409
+    assert client.post(address + "act/", {"action": "dance"}).status_code == 400
+    assert client.post(address + "act/", {"action": "restart"}).status_code == 409
+    today = clock.now().date().isoformat()
+    assert client.post(address + "act/", {"action": "restart", "drug": "imatinib", "day": today}).status_code == 302
+    assert Alert.objects.get().state == "closed"
+    assert "No open alerts" in client.get("/alerts/").content.decode()
+    client.post("/language/", {"language": "zh-hans", "next": "/"})
+    assert "谁已被通知" in client.get(address).content.decode()
+
+
+def test_roles_and_centres_decide_who_may_see_and_who_may_act(
+    client: Client, enter: Callable[..., None], grace: User, member: Callable[..., User], centre: Centre
+) -> None:
+    enter("L1", 5, "100/50000")
+    address = f"/alerts/{Alert.objects.get().public_id}/"
+    elsewhere = Centre.objects.create(code="H2")
+    expected = {
+        (Role.TECHNICIAN, centre): (200, 403), (Role.ANALYST, centre): (200, 403), (Role.CLINICIAN, centre): (200, 302),
+        (Role.CLINICIAN, elsewhere): (404, 404), (Role.ADMINISTRATOR, elsewhere): (404, 404),
+    }  # fmt: skip
+    for number, ((role, where), (seen, acted)) in enumerate(expected.items()):
+        client.force_login(member(f"person{number}", where, role))
+        assert client.get(address).status_code == seen
+        assert client.post(address + "acknowledge/").status_code == acted
+    # A clinician of another centre who is a technician here may look and not act.
+    mallory = member("mallory", elsewhere)
+    Membership.objects.create(user=mallory, centre=centre, role=Role.TECHNICIAN, valid_from=clock.now().date())
+    client.force_login(mallory)
+    assert (client.get(address).status_code, client.post(address + "act/", {"action": "other"}).status_code) == (
+        200,
+        403,
+    )
+
+
+def test_the_inbox_is_paginated_with_flat_queries(
+    client: Client, centre: Centre, grace: User, ada: User, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(30):
+        patient = Patient.objects.create(centre=centre, patient_id=f"Q{n}")
+        TkiCourse.objects.create(
+            patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
+        )
+        record_result(report(f"L{n}", ago(5), "100/50000"), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    client.force_login(grace)
+    with django_assert_max_num_queries(15):
+        first = client.get("/alerts/").content.decode()
+    assert first.count('class="tag"') == 25
+    assert client.get("/alerts/?page=2").content.decode().count('class="tag"') == 5
+
+
+def test_a_silent_alertd_is_shown_to_everybody(client: Client, grace: User) -> None:
+    Heartbeat.objects.create(name="alertd", beat_at=clock.now() - dt.timedelta(minutes=7))
+    client.force_login(grace)
+    assert "Alerting has not worked since" in client.get("/").content.decode()
+
+
+def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada: User) -> None:
+    for n in range(3):
+        patient = Patient.objects.create(centre=centre, patient_id=f"OLD{n}")
+        TkiCourse.objects.create(
+            patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(500), stop_reason="tfr_attempt"
+        )
+        for accession, days, tubes in ((f"B{n}", 510, "nd/60000"), (f"L{n}", 400, "100/50000")):
+            record_result(report(accession, ago(days), tubes), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    assert Alert.objects.count() == 4
+    assert AlertDelivery.objects.get().alert.kind == "hand_over"
+
+
+# --- alertd ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_round_classifies_what_hints_lost_sends_it_and_beats(
+    patient: Patient, ada: User, grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alertd, "OWED_FOR_SECONDS", 0.0)
+    monkeypatch.setattr(alertd, "NIGHTLY_GRACE", dt.timedelta(days=2))
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
+    )
+    record_result(report("L1", ago(5), "100/50000"), patient=patient, by=ada, now=clock.now())
+    call_command("alertd", "--once", stderr=io.StringIO())
+    assert not ClassificationRequest.objects.exists()
+    assert len(mail.outbox) == 1
+    assert clock.now() - Heartbeat.objects.get(name="alertd").beat_at < dt.timedelta(minutes=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_copy_waits_while_the_first_leads() -> None:
+    with alertd._Leadership() as first:
+        assert first.won()
+        with pytest.raises(CommandError, match="another alertd"):
+            call_command("alertd", "--once", stderr=io.StringIO())
+        with alertd._Leadership() as second:
+            assert not second.won()
+            first._session.close()
+            until = time.monotonic() + 10
+            while not second.won() and time.monotonic() < until:
+                time.sleep(0.1)
+            assert second.won()
+            assert not first.still_held()
+
+
+def test_the_night_that_beat_missed_is_owed_and_worked_off_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    define_cohort({"slug": "c"}, by="test")
+    started: list[list[str]] = []
+
+    class Child:
+        def __init__(self, words: list[str], **options: Any) -> None:
+            started.append(words)
+
+        def poll(self) -> int | None:
+            return None
+
+    monkeypatch.setattr(alertd.subprocess, "Popen", Child)
+    monkeypatch.setattr(alertd, "NIGHTLY_GRACE", dt.timedelta(seconds=-1))
+    monkeypatch.setattr(alertd, "NIGHTLY_CATCH_UP", dt.timedelta(days=1))
+    rounds = Rounds()
+    rounds._look_after_the_night()
+    rounds._look_after_the_night()
+    assert [words[2:4] for words in started] == [["run_night", "c"]]
+    slot = JobRun.objects.get().slot_at
+    call_command("run_night", "c", slot.isoformat(), stderr=io.StringIO())
+    assert JobRun.objects.get().ok
+    call_command("run_night", "c", slot.isoformat(), stderr=io.StringIO())
+    assert JobRun.objects.get().attempts == 1
+
+
+def test_a_membership_that_has_ended_is_told_nothing(enter: Callable[..., None], grace: User) -> None:
+    Membership.objects.update(valid_from=ago(10), valid_to=ago(1))
+    enter("L1", 5, "100/50000")
+    assert not AlertDelivery.objects.filter(recipient=grace).exists()
+
+
+def test_ladder_times_grow_and_never_end() -> None:
+    assert all(step.wait > dt.timedelta() for step in escalation.LADDER)
