@@ -1,0 +1,122 @@
+"""Bring the compose stack up, load the synthetic study, compare its figures, kill each container in turn.
+
+    COMPOSE="docker compose" python scripts/check_compose.py
+
+Works in a compose project of its own and removes it, with its volume, at the end. Exit 0 when everything held.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPOSE = os.environ.get("COMPOSE", "docker compose").split()
+PORT = os.environ.get("PORT", "8099")
+ENVIRONMENT = {
+    **os.environ,
+    "PORT": PORT,
+    "POSTGRES_PASSWORD": secrets.token_urlsafe(16),
+    "SECRET_KEY": secrets.token_urlsafe(48),
+    "IDENTITY_KEY": secrets.token_urlsafe(48),
+    "PUBLIC_URL": f"http://localhost:{PORT}",
+}
+DEMO = "/app/monitoring/demo"
+SERVICES = ("web", "worker-classify", "worker", "beat", "alertd", "redis", "db")
+
+
+def compose(*words: str, check: bool = True) -> str:
+    """One compose command in the project of this check."""
+    done = subprocess.run(
+        [*COMPOSE, "-p", "cmlcheck", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    if check and done.returncode:
+        raise SystemExit(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def manage(*words: str) -> str:
+    """A management command inside the web container."""
+    return compose("exec", "-T", "web", "python", "manage.py", *words)
+
+
+def wait(what: str, condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something holds, or end the check with words."""
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        if condition():
+            sys.stdout.write(f"ok   {what} ({time.monotonic() - started:.1f} s)\n")
+            return
+        time.sleep(1)
+    raise SystemExit(
+        f"FAIL {what}: not within {seconds:.0f} s\n{compose('ps', check=False)}\n{compose('logs', '--tail', '30', check=False)}"
+    )
+
+
+def web_answers() -> bool:
+    """Whether the web container serves and its database answers."""
+    try:
+        with urllib.request.urlopen(f"http://localhost:{PORT}/readyz", timeout=3) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def alertd_beats() -> bool:
+    """Whether the guarantee loop has done a round within the last minute."""
+    return "s ago" in compose("exec", "-T", "web", "sh", "-c", "python manage.py check_heartbeat 2>&1", check=False)
+
+
+def owed() -> int:
+    """How many patients are owed a classification."""
+    code = "from monitoring.models import ClassificationRequest as C; print(C.objects.values('patient').distinct().count())"
+    return int(manage("shell", "-v0", "-c", code).strip().splitlines()[-1])
+
+
+def kill(service: str) -> None:
+    """Kill the first process of a container from outside, as a crash would; its restart policy brings it back."""
+    container = compose("ps", "-q", service).split()[0]
+    inspected = subprocess.run(
+        ["docker", "inspect", "-f", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
+    )
+    os.kill(int(inspected.stdout), signal.SIGKILL)
+
+
+def main() -> None:
+    """The whole check."""
+    compose("build")
+    compose("up", "-d")
+    wait("web serves", web_answers)
+    wait("alertd does its rounds", alertd_beats)
+    for kind in ("patients", "treatments", "observations", "results"):
+        manage(f"import_{kind}", f"{DEMO}/{kind}.csv")
+    wait("the workers classified everybody", lambda: owed() == 0)
+    manage("define_cohort", f"{DEMO}/cohort.json")
+    manage("recompute_cohorts")
+    figures = json.loads(manage("cohort_report", "zhao-2025-twin"))
+    at = {one["months"]: round(100 * one["estimate"], 3) for one in figures["kaplan_meier"]["landmarks"]}
+    if (figures["counts"]["events"], at[6], at[36]) != (15, 74.054, 56.044):
+        raise SystemExit(f"FAIL the study's figures: {figures['counts']}, {at}")
+    sys.stdout.write("ok   the study's figures\n")
+    for service in SERVICES:
+        kill(service)
+        wait(f"{service} was killed and the service answers", web_answers)
+    wait("alertd does its rounds", alertd_beats)
+    manage("check_response_ledger")
+    sys.stdout.write("ok   nothing was lost\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        compose("down", "-v", check=False)
