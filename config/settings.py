@@ -63,7 +63,7 @@ DATABASE_ROLE = env.str("DATABASE_ROLE", default="cml_app")
 DATABASES: dict[str, Any] = {
     "default": {
         **env.db_url_config(required("DATABASE_URL", "Name a PostgreSQL: postgresql://user:password@host/name")),
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 0 if TESTING else 60,
         "CONN_HEALTH_CHECKS": True,
     }
 }

@@ -1,18 +1,25 @@
 """What a person sees first: sign-in, the first page in both languages, by keyboard alone, wide and narrow, dark and light."""
 
+import datetime as dt
+import io
+import json
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from playwright.sync_api import Page, sync_playwright
 
 from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
-from config.management.commands.load_demo import Command as LoadDemo
-from monitoring.models import Centre, Membership
-from tests.processes import command
+from monitoring import clock
+from monitoring.models import Centre, Membership, Patient, TkiCourse
+from monitoring.services.classification import classify_owed
+from monitoring.services.demo import DEMO_FOLDER
+from monitoring.services.results import record_result
+from tests.builders import report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -25,17 +32,12 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture
-def twin(tmp_path: Any, settings: Any) -> User:
+def twin(db: None) -> User:
     """The demo as `make run` loads it, with Grace in its first hospital."""
-    from monitoring.services.demo import DEMO_FOLDER
-
     for kind in ("patients", "treatments", "observations", "results"):
-        command(f"import_{kind}", str(DEMO_FOLDER / f"{kind}.csv"))
-    import json
-
+        call_command(f"import_{kind}", str(DEMO_FOLDER / f"{kind}.csv"), stderr=io.StringIO())
     cohort, _ = define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text()), by="test")
     recompute(cohort)
-    assert LoadDemo.help
     grace = User.objects.create_user("grace", password=PASSWORD)
     centre = Centre.objects.get(code="H1")
     Centre.objects.update(is_synthetic=True)
@@ -72,13 +74,16 @@ def test_signing_in_by_keyboard_shows_the_study_in_both_languages(
     twin: User, page: Page, live_server: Any, complaints: list[str]
 ) -> None:
     page.goto(live_server.url)
+    page.wait_for_function("document.activeElement.id === 'id_username'")  # the field asks for the focus itself
     page.keyboard.type("grace")
     page.keyboard.press("Tab")
     page.keyboard.type("not the password")
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]")
+    assert page.input_value("#id_username") == "grace"
+    page.wait_for_function("document.activeElement.id === 'id_username'")
     page.keyboard.press("Tab")
-    page.fill("#id_password", PASSWORD)
+    page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector("#curve canvas")
     text = page.inner_text("main")
@@ -114,3 +119,39 @@ def test_configuration_pages_obey_the_policy_and_refuse_a_bad_definition(
     page.click("input[name=_save]")
     page.wait_for_selector(".success")
     assert complaints == []
+
+
+def test_an_alert_is_read_acknowledged_and_answered(
+    twin: User, page: Page, live_server: Any, complaints: list[str]
+) -> None:
+    today = clock.now().date()
+    patient = Patient.objects.create(centre=Centre.objects.get(code="H1"), patient_id="LIVE")
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2015-01-01", stopped_on=today - dt.timedelta(days=90),
+        stop_reason="tfr_attempt",
+    )  # fmt: skip
+    lost = report("LIVE-1", (today - dt.timedelta(days=3)).isoformat(), "100/50000")
+    record_result(lost, patient=patient, by=twin, now=clock.now())
+    classify_owed(now=clock.now())
+    page.goto(live_server.url)
+    page.fill("#id_username", "grace")
+    page.fill("#id_password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.click("text=loss of MMR off treatment")
+    page.wait_for_selector("#told")
+    assert "0.2 % IS" in page.inner_text("main")
+    page.fill("#id_note", "called the family")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".message")
+    page.select_option("#act_action", "restart")
+    page.click("#act + form button")
+    page.wait_for_selector("[role=alert]")
+    assert "the drug and its first day" in page.inner_text("[role=alert]")
+    page.select_option("#act_drug", "imatinib")
+    page.fill("#act_day", today.isoformat())
+    page.click("#act + form button")
+    page.wait_for_selector("text=restart on")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.goto(f"{live_server.url}/alerts/")
+    assert "No open alerts." in page.inner_text("main")
+    assert [c for c in complaints if "409" not in c] == []
