@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connections
 from playwright.sync_api import Page, sync_playwright
 
 from cohorts.services.definitions import define_cohort
@@ -68,6 +69,7 @@ def page(request: pytest.FixtureRequest, complaints: list[str], monkeypatch: pyt
         page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("http://localhost", "http://127.", "data:")) else None)  # fmt: skip
         yield page
         browser.close()
+        connections.close_all()  # Django keeps one of its own for code that runs inside Playwright's loop
 
 
 def test_signing_in_by_keyboard_shows_the_study_in_both_languages(
