@@ -2,6 +2,7 @@
 """Command line of the service; starts the embedded servers where no others are named."""
 
 import os
+import subprocess
 import sys
 
 from config import embedded
@@ -12,6 +13,17 @@ NEEDS_NO_SERVERS = {"help", "version", "collectstatic", "--help", "-h", "--versi
 RUNS_AS_OWNER = {"migrate", "makemigrations", "serve", "flush", "test", "wipe_demo"}
 
 
+# These read the settings and perhaps the schema, and are the first to be run on a new machine's checks.
+NEEDS_NO_TABLES = {"check", "makemigrations"}
+
+
+def make_schema() -> None:
+    """Make the tables of an embedded database that has none, so that any command can be the first."""
+    words = [sys.executable, __file__, "migrate", "--verbosity", "0"]
+    if subprocess.run(words, env={**os.environ, "DATABASE_ROLE": "owner"}, check=False).returncode:
+        raise embedded.EmbeddedServerError("The tables could not be made; the reason stands above.")
+
+
 def main() -> int:
     """Run one management command; environment trouble is told in words and ends with exit code 3."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -20,7 +32,10 @@ def main() -> int:
         os.environ.setdefault("DATABASE_ROLE", "owner")
     try:
         if command not in NEEDS_NO_SERVERS and not {"--help", "-h"} & set(sys.argv):
-            embedded.provide(announce=command == "serve" or sys.stderr.isatty())
+            embedded.provide(
+                announce=command == "serve" or sys.stderr.isatty(),
+                make_schema=None if command in RUNS_AS_OWNER | NEEDS_NO_TABLES else make_schema,
+            )
     except embedded.EmbeddedServerError as problem:
         sys.stderr.write(f"{problem}\n")
         return 3

@@ -12,20 +12,22 @@ import atexit
 import fcntl
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import IO
 
 from config.embedded.place import PROJECT, EmbeddedServerError, Place, find_place, kept_secret, mutex, open_lock
-from config.embedded.postgres import ensure_postgres, stop_postgres
+from config.embedded.postgres import ensure_postgres, is_empty, stop_postgres
 from config.embedded.valkey import ensure_valkey, stop_valkey
 
 __all__ = ["EmbeddedServerError", "provide"]
 
 
-def provide(*, announce: bool = False) -> None:
+def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = None) -> None:
     """Set ``DATABASE_URL`` and ``REDIS_URL`` where they are missing, starting the embedded servers if need be.
 
-    The servers are released when this process ends. Raises ``EmbeddedServerError`` with words for the operator.
+    ``make_schema`` is called for a database that is still empty, while no other command can come between. The servers
+    are released when this process ends. Raises ``EmbeddedServerError`` with words for the operator.
     """
     want_postgres, want_valkey = "DATABASE_URL" not in os.environ, "REDIS_URL" not in os.environ
     if not (want_postgres or want_valkey):
@@ -42,6 +44,9 @@ def provide(*, announce: bool = False) -> None:
                 os.environ.setdefault(name, kept_secret(place, name.lower().replace("_", "-")))
         if want_valkey:
             os.environ["REDIS_URL"] = ensure_valkey(place)
+        if want_postgres and make_schema is not None and is_empty(place):
+            place.say("Making the tables …")
+            make_schema()
     _end_cleanly_on_signals()
     atexit.register(_release, place, users, os.getpid())
 

@@ -142,6 +142,16 @@ def _make_database(place: Place, password: str) -> None:
             connection.execute(f"create database {DATABASE}".encode())
 
 
+def is_empty(place: Place) -> bool:
+    """Whether nobody has made the tables yet."""
+    import psycopg
+
+    password = kept_secret(place, "postgres-password")
+    with psycopg.connect(host=str(place.sockets), user=OWNER, password=password, dbname=DATABASE) as connection:
+        found = connection.execute("select to_regclass('public.django_migrations')").fetchone()
+    return found is None or found[0] is None
+
+
 def stop_postgres(place: Place) -> None:
     data = place.var / "postgres"
     if not (data / "postmaster.pid").exists():

@@ -58,6 +58,13 @@ def test_the_second_start_finds_its_data_and_the_last_user_stops_the_servers(var
     assert found.stdout.strip() == "kept"
 
 
+def test_any_command_can_be_the_first(var: Path) -> None:
+    (var / "p.csv").write_text("patient_id,centre\nP1,H1\n")
+    loaded = manage(var, "import_patients", str(var / "p.csv"))
+    assert loaded.returncode == 0, loaded.stderr
+    assert "1 created" in loaded.stderr
+
+
 def test_two_commands_at_once_share_the_servers(var: Path) -> None:
     assert manage(var, "migrate", "-v0").returncode == 0
     script = "import time; from monitoring.models import Centre; time.sleep({}); print(Centre.objects.count())"
