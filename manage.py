@@ -10,10 +10,8 @@ from config import embedded
 # These touch neither database nor broker, so nothing is started for them.
 NEEDS_NO_SERVERS = {"help", "version", "collectstatic", "--help", "-h", "--version"}
 # These change the schema or empty it, so they act as the owner and not as the application's role.
-RUNS_AS_OWNER = {"migrate", "makemigrations", "serve", "flush", "test", "wipe_demo"}
-
-
-# These read the settings and perhaps the schema, and are the first to be run on a new machine's checks.
+RUNS_AS_OWNER = {"migrate", "makemigrations", "serve", "flush", "test"}
+# These read the settings and perhaps the schema; no table is needed for them.
 NEEDS_NO_TABLES = {"check", "makemigrations"}
 
 
