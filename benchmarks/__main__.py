@@ -32,9 +32,13 @@ import django
 
 django.setup()
 
-import psycopg
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
+
+from monitoring.domain.response import score
+from monitoring.services.sessions import own_session
+from tests.builders import copies
 
 PATIENTS = int(os.environ.get("BENCH_PATIENTS", "2000"))
 RESULTS_EACH = 50
@@ -76,9 +80,6 @@ def seconds(deed: Callable[[], object]) -> float:
 
 def scoring() -> Figure:
     """Pure scoring, no database."""
-    from monitoring.domain.response import score
-    from tests.builders import copies
-
     measurements = [copies(f"{n % 900 + 3}/60000; nd/50000") for n in range(20_000)]
     took = seconds(lambda: [score(m) for m in measurements])
     return Figure("score, two replicates", len(measurements) / took, "results/s")
@@ -132,8 +133,6 @@ def run(*words: str) -> None:
 
 def empty_database() -> None:
     """The schema and nothing in it."""
-    from django.core.management import call_command
-
     with connection.cursor() as cursor:
         cursor.execute("drop schema public cascade; create schema public")
     call_command("migrate", verbosity=0)
@@ -143,7 +142,7 @@ def bare_copy(path: Path) -> float:
     """The same rows into a bare table of texts."""
     header, _, body = path.read_text(encoding="utf-8").partition("\n")
     columns = ", ".join(f"{name} text" for name in header.split(","))
-    with psycopg.connect(**{k: v for k, v in connection.get_connection_params().items() if k in ("dbname", "user", "password", "host", "port")}) as session:  # fmt: skip
+    with own_session() as session:
         session.execute(f"create temporary table bare ({columns})".encode())
         started = time.perf_counter()
         with session.cursor().copy("copy bare from stdin (format csv)") as copy:

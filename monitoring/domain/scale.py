@@ -13,6 +13,8 @@ from enum import StrEnum
 
 # Wide enough for exact products of two laboratory numbers (15 digits each) and a threshold.
 _EXACT = Context(prec=60)
+# What is kept of a percentage: beyond any laboratory's digits, and the same number when it is read again.
+STORED_DIGITS = Context(prec=18)
 HUNDRED = Decimal(100)
 
 

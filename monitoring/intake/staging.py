@@ -10,10 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
-import psycopg
-from django.db import connection
-
 from monitoring.intake.tables import TableRow
+from monitoring.services.sessions import own_session
 
 FETCH_ROWS = 5000
 
@@ -22,10 +20,7 @@ class Staging:
     """The rows of one file, and the refusals of its rows, in temporary tables."""
 
     def __init__(self) -> None:
-        parameters = connection.get_connection_params()
-        for name in ("cursor_factory", "context", "prepare_threshold", "assume_role"):
-            parameters.pop(name, None)
-        self._session = psycopg.connect(**parameters)
+        self._session = own_session()
         self._session.execute("set idle_in_transaction_session_timeout = 0")
         self._session.execute(
             "create temporary table staged (key1 text, key2 text, key3 text, line integer, cells text, problem text)"

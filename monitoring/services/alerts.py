@@ -6,11 +6,11 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Context
 from typing import Any
 
 from monitoring.domain.history import AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
+from monitoring.domain.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient
 from monitoring.models.alerts import LIVE_STATES, AlertState
 from monitoring.services import deliveries, escalation
@@ -18,7 +18,6 @@ from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
 
 HISTORY_AFTER_DAYS = 90
 CERTAINTIES = list(Certainty)  # from the least to the most certain
-_STORED_DIGITS = Context(prec=18)
 
 
 @dataclass
@@ -89,7 +88,7 @@ def _values(intention: Intention, rule_version: str, result_ids: Mapping[str, in
         "evidence_id": result_ids.get(intention.evidence_key),
         "evidence_key": intention.evidence_key,
         "evidence_on": intention.evidence_on,
-        "is_percent": None if intention.is_percent is None else _STORED_DIGITS.plus(intention.is_percent),
+        "is_percent": None if intention.is_percent is None else STORED_DIGITS.plus(intention.is_percent),
         "days_off_treatment": intention.days_off_treatment,
         "rule_version": rule_version,
     }

@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
@@ -19,6 +19,7 @@ from django.db.models import F
 from monitoring.domain.history import Event, EventKind, Replay, replay
 from monitoring.domain.measurement import flags_text
 from monitoring.domain.report import FactorUsed
+from monitoring.domain.scale import STORED_DIGITS
 from monitoring.domain.series import Assessed
 from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
 from monitoring.selectors.series import LoadedSeries, load_series
@@ -29,7 +30,6 @@ from monitoring.services.bulk import copy_rows
 logger = logging.getLogger(__name__)
 
 BATCH_PATIENTS = 500  # some seconds of work: a single entry never waits longer for its patient's lock
-STORED_DIGITS = Context(prec=18)
 # What a replay, or storing it, can raise on facts that no rule foresaw; a lost database or a fault of the machinery
 # is not among them and surfaces as it is.
 REPLAY_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DataError, IntegrityError)

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from monitoring.models import Alert, AlertDelivery, Membership, Role
-from monitoring.models.alerts import LIVE_STATES, DeliveryAbout
+from monitoring.models.alerts import DeliveryAbout
 from monitoring.notify.mail import Message
 
 LEASE_SECONDS = 60
@@ -120,8 +120,3 @@ def postpone(one: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
             lease_until=None, lease_token=None, next_attempt_at=now + dt.timedelta(seconds=pause), outcome=problem[:300]
         )
     )
-
-
-def unsent_count() -> int:
-    """How many messages are owed and not settled."""
-    return AlertDelivery.objects.filter(settled_at__isnull=True, alert__state__in=LIVE_STATES).count()

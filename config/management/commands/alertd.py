@@ -24,6 +24,7 @@ from monitoring.notify.mail import send
 from monitoring.services import deliveries, escalation
 from monitoring.services.classification import ClassificationFailed, classify_owed
 from monitoring.services.jobs import owed_slots
+from monitoring.services.sessions import own_session
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 logger = logging.getLogger("monitoring.alertd")
@@ -74,10 +75,7 @@ class _Leadership:
     """A session lock of the database: one copy works, the others wait; the lock ends with its session."""
 
     def __init__(self) -> None:
-        parameters = connection.get_connection_params()
-        for name in ("cursor_factory", "context", "prepare_threshold", "assume_role"):
-            parameters.pop(name, None)
-        self._session = psycopg.connect(**parameters, autocommit=True)
+        self._session = own_session(autocommit=True)
         self._held = False
 
     def __enter__(self) -> _Leadership:
