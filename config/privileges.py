@@ -15,7 +15,13 @@ WATCHDOG_ROLE = "cml_watchdog"
 APPEND_ONLY = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_responseevent", "monitoring_accessevent",
                "cohorts_cohortsnapshot")  # fmt: skip
 # Not clinical: what is owed is deleted when it was paid, sessions expire, log-ins update their user.
-DELETABLE = ("monitoring_classificationrequest", "django_session", "auth_user_groups", "auth_user_user_permissions")
+DELETABLE = (
+    "monitoring_classificationrequest",
+    "monitoring_idempotentrequest",
+    "django_session",
+    "auth_user_groups",
+    "auth_user_user_permissions",
+)
 
 _MAKE_ROLE = """
 do $$ begin

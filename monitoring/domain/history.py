@@ -52,6 +52,7 @@ class AlertKind(StrEnum):
     TREATMENT_UNKNOWN = "treatment_unknown"
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
+    UNVERIFIED = "unverified"
     HAND_OVER = "hand_over"
     NO_CLINICIAN = "no_clinician"
 

@@ -3,8 +3,17 @@
 from monitoring.models.alerts import Alert, AlertDelivery
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
+from monitoring.models.escalation import EscalationPolicy
 from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory
-from monitoring.models.operations import AccessEvent, ApiToken, ClassificationRequest, Heartbeat, ImportRun, JobRun
+from monitoring.models.operations import (
+    AccessEvent,
+    ApiToken,
+    ClassificationRequest,
+    Heartbeat,
+    IdempotentRequest,
+    ImportRun,
+    JobRun,
+)
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.results import PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.treatments import Observation, TkiCourse
@@ -18,7 +27,9 @@ __all__ = [
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",
+    "EscalationPolicy",
     "Heartbeat",
+    "IdempotentRequest",
     "ImportRun",
     "JobRun",
     "Laboratory",

@@ -60,6 +60,10 @@ class Alert(models.Model):
     evidence_on = models.DateField()
     is_percent = NumberField(_("% IS"), null=True)
     days_off_treatment = models.IntegerField(null=True)
+    highest_percent = NumberField(_("highest value since, % IS"), null=True)
+    level_percent = models.PositiveSmallIntegerField(
+        _("above, % IS"), default=0
+    )  # 0, 1 or 10: the rise people were told of
     rule_version = models.CharField(max_length=40)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
     closed_at = models.DateTimeField(null=True)

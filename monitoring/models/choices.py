@@ -59,6 +59,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.TREATMENT_UNKNOWN, _("MMR lost, treatment unknown")),
     (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
     (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
+    (AlertKind.UNVERIFIED, _("result waits for verification")),
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
     (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
 ]

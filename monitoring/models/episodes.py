@@ -1,6 +1,7 @@
 """Treatment-free episodes as they stand, and the append-only ledger of response events."""
 
 import pgtrigger
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -14,6 +15,7 @@ from monitoring.models.results import PcrResult
 class TfrEpisode(models.Model):
     """One time off treatment, as the last replay says. A stop that turned out not to open one is ``void``."""
 
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="episodes")
     subject_key = models.CharField(max_length=120, unique=True)
     kind = models.CharField(_("kind"), max_length=20, choices=choices.STOP_REASON)

@@ -26,6 +26,11 @@ class Laboratory(models.Model):
         blank=True,
         help_text=_("Needed where BCR is the control gene: no published limits exist."),
     )
+    verification_required = models.BooleanField(
+        _("a second person verifies results entered on the page"),
+        default=True,
+        help_text=_("Switched off, results entered on the page are final at once."),
+    )
     zero_means_not_detected = models.BooleanField(_("a reported 0 means not detected"), default=False)
 
     class Meta:

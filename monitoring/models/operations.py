@@ -2,6 +2,7 @@
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Now
 
@@ -49,16 +50,38 @@ class Heartbeat(models.Model):
 
 
 class ImportRun(models.Model):
-    """One file that was loaded, and what became of its rows."""
+    """One file that was loaded, or tried in a dry run, and what became of its rows.
 
+    A file given on the page waits here with its content until a worker has read it; ``verdicts`` is a compressed CSV
+    with one line a row of the file.
+    """
+
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     kind = models.CharField(max_length=20)
     file_name = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64)
+    dry_run = models.BooleanField(default=False)
+    amend_reason = models.CharField(max_length=500, blank=True)
+    content = models.BinaryField(null=True)
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     rows = models.PositiveIntegerField(default=0)
+    rows_done = models.PositiveIntegerField(default=0)
     counts = models.JSONField(default=dict)
+    notes = models.JSONField(default=list)
+    verdicts = models.BinaryField(null=True)
+    problem = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["by", "-started_at"], name="import_of_user"),
+            models.Index(
+                fields=["started_at"],
+                condition=models.Q(finished_at__isnull=True, content__isnull=False),
+                name="import_owed",
+            ),
+        ]
 
 
 class AccessEvent(models.Model):
@@ -72,6 +95,22 @@ class AccessEvent(models.Model):
 
     class Meta:
         triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+
+class IdempotentRequest(models.Model):
+    """The answer to a write that a program named with a key of its own: the same request again gets the same answer."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    key = models.CharField(max_length=200)
+    fingerprint = models.BinaryField()
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    etag = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_by_age")]
 
 
 class ApiToken(models.Model):

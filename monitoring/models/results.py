@@ -6,6 +6,7 @@ A result row is never edited: an amendment is a new row that supersedes the old 
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -34,6 +35,7 @@ def _between(field: str, low: int, limit: int, *, inclusive: bool = True) -> Q:
 class PcrResult(models.Model):
     """One version of one result of one sample."""
 
+    public_id = models.UUIDField(db_default=RandomUUID(), editable=False)  # the same for all versions of a result
     laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="results")
     accession_number = models.CharField(_("accession number"), max_length=60)
     version = models.PositiveIntegerField(_("version"), default=1)
@@ -69,6 +71,7 @@ class PcrResult(models.Model):
         verbose_name_plural = _("PCR results")
         constraints = [
             models.UniqueConstraint(fields=["laboratory", "accession_number", "version"], name="result_key"),
+            models.UniqueConstraint(fields=["public_id", "version"], name="result_public_id"),
             models.CheckConstraint(
                 condition=Q(version=1, supersedes__isnull=True) | Q(version__gt=1, supersedes__isnull=False),
                 name="result_version_supersedes",

@@ -1,6 +1,7 @@
 """Courses of drugs and dated observations."""
 
 import pghistory
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -15,6 +16,7 @@ from monitoring.models.patients import Patient
 class TkiCourse(models.Model):
     """One course of one drug. ``stopped_on`` is the last day of drug; a restart is a new row."""
 
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="courses")
     drug = models.CharField(_("drug"), max_length=20, choices=choices.DRUG)
     drug_text = models.CharField(_("drug, in words"), max_length=100, blank=True)
@@ -49,6 +51,7 @@ class TkiCourse(models.Model):
 class Observation(models.Model):
     """A dated fact that is not a result."""
 
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="observations")
     kind = models.CharField(_("kind"), max_length=30, choices=choices.FACT_KIND)
     observed_on = models.DateField(_("observed on"))

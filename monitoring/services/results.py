@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,12 +35,14 @@ class StoredResult:
     """One version of a result as it stands in the database."""
 
     id: int
+    public_id: uuid.UUID
     patient_id: int
     report: LaboratoryReport
 
 
 @dataclass(frozen=True, slots=True)
 class _Insertion:
+    public_id: uuid.UUID
     report: LaboratoryReport
     patient_id: int
     laboratory_id: int
@@ -82,7 +85,9 @@ def record_results(
             if disorder := _out_of_order(merged):
                 verdicts[-1] = disorder
                 continue
-            insertions.append(_Insertion(merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
+            public_id = newest.public_id if newest else uuid.uuid4()
+            insertions.append(_Insertion(public_id, merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
+            verdicts[-1] = dataclasses.replace(verdict, public_id=public_id)
         if not dry_run and insertions:
             _insert(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
@@ -124,13 +129,17 @@ def _stored_versions(
             accession_number__in={r.accession_number for r in reports},
         )
         .order_by("version")
-        .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
+        .values(
+            "id", "public_id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS
+        )
     )
     replicates = load_replicates([row["id"] for row in rows])
     found: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
     for row in rows:
         report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
-        found[row["laboratory_id"], row["accession_number"]].append(StoredResult(row["id"], row["patient_id"], report))
+        found[row["laboratory_id"], row["accession_number"]].append(
+            StoredResult(row["id"], row["public_id"], row["patient_id"], report)
+        )
     return found
 
 
@@ -187,20 +196,25 @@ def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[Stored
         ResultStatus.ENTERED_IN_ERROR,
     )
     if not amend_reason and any(_sent_again(report, patient.pk, old) for old in versions[:-1]):
-        return Verdict(Action.UNCHANGED, id=newest.id)
+        return _of(Action.UNCHANGED, newest)
     if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
-        return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
+        return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
     if found.is_none and same_state:
-        return Verdict(Action.UNCHANGED, id=newest.id)
+        return _of(Action.UNCHANGED, newest)
     if report.status in _CORRECTING:
-        return Verdict(Action.AMENDED, id=newest.id) if report.reason else _reason_missing(report)
+        return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
     if amend_reason:
-        return Verdict(Action.AMENDED, id=newest.id)
+        return _of(Action.AMENDED, newest)
     if found.contradicted:
-        return contradiction(found, lambda name, value: _shown(name, value, patient))
+        refusal = contradiction(found, lambda name, value: _shown(name, value, patient))
+        return dataclasses.replace(refusal, public_id=newest.public_id)
     if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
         return refused("status", report.status, "this result was marked as entered in error; correct it with a reason")
-    return Verdict(Action.COMPLETED, id=newest.id)  # fills what was empty, or preliminary becomes final
+    return _of(Action.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
+
+
+def _of(action: Action, stored: StoredResult) -> Verdict:
+    return Verdict(action, id=stored.id, public_id=stored.public_id)
 
 
 def _sent_again(report: LaboratoryReport, patient_id: int, old: StoredResult) -> bool:
@@ -262,9 +276,17 @@ def _insert(insertions: Sequence[_Insertion], by: User, now: dt.datetime) -> Non
     ids = next_ids(PcrResult, len(insertions))
     copy_rows(
         PcrResult,
-        ["id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED],
+        ["id", "public_id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED],
         (
-            (pk, i.laboratory_id, i.patient_id, i.supersedes.id if i.supersedes else None, by.pk, *_columns(i, now))
+            (
+                pk,
+                i.public_id,
+                i.laboratory_id,
+                i.patient_id,
+                i.supersedes.id if i.supersedes else None,
+                by.pk,
+                *_columns(i, now),
+            )
             for pk, i in zip(ids, insertions, strict=True)
         ),
     )

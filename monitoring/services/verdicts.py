@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +37,7 @@ class Verdict:
     action: Action
     problems: tuple[Problem, ...] = ()
     id: int | None = None
+    public_id: uuid.UUID | None = None
     notes: tuple[str, ...] = ()
 
 
