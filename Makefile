@@ -47,6 +47,7 @@ check: install-dev
 	@$(BIN)/ruff format --check .
 	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(TEST_ENV) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(BIN)/python -m scripts.translations check
 	@$(BIN)/python -m scripts.clinical_pages check
 	@$(TEST_ENV) SECRET_KEY=$(CHECK_KEY) IDENTITY_KEY=$(CHECK_KEY) DATABASE_URL=postgresql://types REDIS_URL=redis://types $(BIN)/mypy .

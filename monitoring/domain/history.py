@@ -57,6 +57,10 @@ class AlertKind(StrEnum):
     NO_CLINICIAN = "no_clinician"
 
 
+# A loss that goes on rising is told again when it passes these, in % IS.
+RISE_LINES_PERCENT = (1, 10)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Event:
     """One line of the ledger; two events are the same when all of this is the same."""
@@ -79,8 +83,14 @@ class Intention:
     evidence_on: date
     is_percent: Decimal | None = None
     days_off_treatment: int | None = None
+    highest_percent: Decimal | None = None
     settled_by: str = ""
     settled_on: date | None = None
+
+    @property
+    def level_percent(self) -> int:
+        """The highest of the lines 1 % and 10 % that the values since have passed, 0 for none: each is told anew."""
+        return max((line for line in RISE_LINES_PERCENT if (self.highest_percent or 0) > line), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +216,29 @@ def _episode_intentions(subject: str, episode: Episode, assessed: Sequence[Asses
             certainty = Certainty.PROVISIONAL  # the copies of this sample contradict its reported value
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, certainty, first.key, first.on, first.is_percent,
-            (first.on - episode.stopped_on).days, settled_by, settled_on,
+            (first.on - episode.stopped_on).days, _highest_percent(episode, first.on, assessed), settled_by, settled_on,
         )  # fmt: skip
         return
     doubtful = _doubtful_evidence(episode, assessed)
     if doubtful is not None:
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, Certainty.PROVISIONAL, doubtful.result.key, doubtful.result.collected_on,
-            doubtful.score.is_percent, (doubtful.result.collected_on - episode.stopped_on).days, settled_by, settled_on,
+            doubtful.score.is_percent, (doubtful.result.collected_on - episode.stopped_on).days,
+            _highest_percent(episode, doubtful.result.collected_on, assessed), settled_by, settled_on,
         )  # fmt: skip
+
+
+def _highest_percent(episode: Episode, since: date, assessed: Sequence[Assessed]) -> Decimal | None:
+    """The highest value of blood off treatment since a day, preliminary ones included; above a range is its limit."""
+    values = [
+        item.score.is_percent or item.result.measurement.reported.is_percent
+        for item in assessed
+        if since <= item.result.collected_on
+        and (episode.restarted_on is None or item.result.collected_on <= episode.restarted_on)
+        and item.score.response_class is ResponseClass.NO_MMR
+        and not item.result.is_bone_marrow
+    ]
+    return max((value for value in values if value is not None), default=None)
 
 
 def _baseline_intentions(subject: str, episode: Episode, assessed: Sequence[Assessed]) -> Iterator[Intention]:
@@ -225,14 +249,14 @@ def _baseline_intentions(subject: str, episode: Episode, assessed: Sequence[Asse
         certainty = Certainty.PROVISIONAL if baseline.low_control else Certainty.SUSPECTED
         yield Intention(
             AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, certainty, baseline.key, baseline.on,
-            baseline.is_percent, (baseline.on - episode.stopped_on).days, settled_by, settled_on,
+            baseline.is_percent, (baseline.on - episode.stopped_on).days, None, settled_by, settled_on,
         )  # fmt: skip
         return
     doubtful = next((i for i in assessed if i.result.collected_on == episode.stopped_on and _may_be_above(i)), None)
     if doubtful is not None and not any(p.in_mmr for p in episode.points_off):
         yield Intention(
             AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, Certainty.PROVISIONAL, doubtful.result.key, episode.stopped_on,
-            doubtful.score.is_percent, 0, settled_by, settled_on,
+            doubtful.score.is_percent, 0, None, settled_by, settled_on,
         )  # fmt: skip
 
 

@@ -20,19 +20,14 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 
 from monitoring import clock
-from monitoring.domain.series import Drug, FactKind, StopReason
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.facts import course_facts, observation_facts, patient_facts
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.staging import Staging
 from monitoring.intake.tables import TableRow, ends_with_a_line_end, read_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
-from monitoring.models.choices import TRANSCRIPT
-from monitoring.services.identities import IdentityFacts
 from monitoring.services.records import (
-    CourseFacts,
-    ObservationFacts,
-    PatientFacts,
     record_courses,
     record_observations,
     record_patients,
@@ -41,7 +36,6 @@ from monitoring.services.results import record_results
 from monitoring.services.verdicts import Action, Problem, Verdict
 
 CHUNK_RECORDS = 1000
-EARLIEST_YEAR = 1900
 
 
 @dataclass
@@ -239,84 +233,25 @@ class Lookup:
 
 def _parse_patient(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    cells = _whole(row)
-    try:
-        born = cells.day("birth_date")
-        year = cells.whole_number("birth_year", limit=2201)
-        if year is not None and year < EARLIEST_YEAR:
-            raise CellProblem("birth_year", str(year), "cannot be right")
-        if born is not None and year is not None and born.on.year != year:
-            raise CellProblem("birth_year", str(year), f"contradicts birth_date {born.on}")
-        if born is None and year is not None:
-            born = Cells({"birth_year": str(year)}).day("birth_year")
-        facts = PatientFacts(
-            centre=cells.identifier("centre"),
-            patient_id=cells.identifier("patient_id"),
-            values={
-                "sex": cells.choice("sex", ("F", "M", "X")),
-                "born_on": born,
-                "diagnosed_on": cells.day("diagnosed_on"),
-                "transcript": cells.choice("transcript", [value for value, _ in TRANSCRIPT]),
-                "risk_score": cells.choice("risk_score", ("sokal", "elts")),
-                "risk_group": cells.choice("risk_group", ("low", "intermediate", "high")),
-                "phase": cells.choice("phase", ("CP", "AP", "BP")),
-                "first_mmr_on": cells.day("first_mmr_on"),
-                "first_dmr_on": cells.day("first_dmr_on"),
-            },
-            identity=IdentityFacts(
-                cells.text("hospital_number", longest=60), cells.text("family_name"), cells.text("given_name")
-            ),
-        )
-    except CellProblem as problem:
-        raise LineProblem(row.line, problem) from None
-    return Parsed((row.line,), facts)
+    return Parsed((row.line,), _read(row, patient_facts))
 
 
 def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    cells = _whole(row)
-    try:
-        patient = lookup.patient(cells.identifier("centre", required=False), cells.identifier("patient_id"))
-        drug = cells.choice("drug", Drug, required=True)
-        drug_text = cells.text("drug_text", required=drug == Drug.OTHER, longest=100)
-        started = cells.day("started_on", required=True)
-        assert started is not None
-        stopped = cells.day("stopped_on")
-        reasons = [reason for reason in StopReason if reason is not StopReason.UNKNOWN]
-        facts = CourseFacts(
-            patient,
-            drug,
-            started,
-            {
-                "drug_text": drug_text,
-                "stopped_on": stopped,
-                "stop_reason": cells.choice("stop_reason", reasons),
-                "dose_mg_per_day": cells.number("dose_mg_per_day", limit=100_000),
-            },
-        )
-    except CellProblem as problem:
-        raise LineProblem(row.line, problem) from None
-    return Parsed((row.line,), facts)
+    return Parsed((row.line,), _read(row, lambda cells: course_facts(cells, lookup.patient)))
 
 
 def _parse_observation(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
+    return Parsed((row.line,), _read(row, lambda cells: observation_facts(cells, lookup.patient)))
+
+
+def _read(row: TableRow, read: Callable[[Cells], Any]) -> Any:
     cells = _whole(row)
     try:
-        patient = lookup.patient(cells.identifier("centre", required=False), cells.identifier("patient_id"))
-        kind = cells.choice("kind", FactKind, required=True)
-        observed = cells.day("observed_on", required=True)
-        assert observed is not None
-        if kind == FactKind.DEATH:
-            detail = cells.choice("detail", ("cml", "other", "unknown"))
-        else:
-            detail = cells.text("detail")
-        facts = ObservationFacts(
-            patient, kind, observed, {"detail": detail, "grade": cells.whole_number("grade", limit=6)}
-        )
+        return read(cells)
     except CellProblem as problem:
         raise LineProblem(row.line, problem) from None
-    return Parsed((row.line,), facts)
 
 
 def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:

@@ -1,5 +1,7 @@
 """Alerts: one open at a time for each kind and subject, by the database."""
 
+import hashlib
+
 import pghistory
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -104,6 +106,12 @@ class Alert(models.Model):
             models.Index(fields=["patient"], name="alert_of_patient"),
             models.Index(fields=["next_action_at"], condition=Q(state__in=LIVE_STATES), name="alert_due"),
         ]
+
+    @property
+    def version_tag(self) -> str:
+        """Changes whenever something changes that a person decides on: what was read is then no longer what stands."""
+        seen = (self.state, self.certainty, self.level_percent, self.round, self.evidence_key, self.acknowledged_at, self.action)  # fmt: skip
+        return hashlib.sha256("|".join(map(str, seen)).encode()).hexdigest()[:16]
 
 
 class DeliveryAbout(models.TextChoices):

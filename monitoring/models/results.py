@@ -98,7 +98,10 @@ class PcrResult(models.Model):
                 name="result_received_after_collected",
             ),
         ]
-        indexes = [models.Index(fields=["patient", "collected_on"], name="result_of_patient")]
+        indexes = [
+            models.Index(fields=["patient", "collected_on"], name="result_of_patient"),
+            models.Index(fields=["recorded_at"], condition=Q(status="preliminary"), name="result_preliminary"),
+        ]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 
 

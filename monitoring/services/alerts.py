@@ -62,11 +62,13 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
             elif alert is None:
                 _open(patient, intention, values, past, changes)
             else:  # an open alert follows its evidence: confirmed, amended, verified
-                surer = CERTAINTIES.index(intention.certainty) > CERTAINTIES.index(Certainty(alert.certainty))
+                louder = _louder(alert, intention)
                 if _take(alert, values):
                     changes.changed.append(alert)
-                if surer:
+                if louder:
                     changes.raise_again(alert)
+        unverified = {item.result.key for item in replay.assessed if item.result.is_preliminary}
+        _close_verified(patient, live, unverified, changes)
     for alert in live.values():
         changes.end(alert, AlertState.WITHDRAWN, "the evidence no longer holds")
     Alert.objects.bulk_create(changes.opened)
@@ -77,8 +79,26 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
     _close_empty_hand_overs({a.hand_over_id for a in changes.changed if a.hand_over_id}, now)
 
 
+def _close_verified(
+    patient: Patient, live: dict[tuple[str, str], Alert], unverified: set[str], changes: _Changes
+) -> None:
+    """Waiting for verification is raised by the clock (services.verification) and ends with the preliminary result."""
+    waiting = [key for key, a in live.items() if key[0] == AlertKind.UNVERIFIED and a.patient_id == patient.pk]
+    for key in waiting:
+        alert = live.pop(key)
+        if alert.evidence_key not in unverified:
+            changes.end(alert, AlertState.CLOSED, "the result is no longer preliminary")
+
+
+def _louder(alert: Alert, intention: Intention) -> bool:
+    """Whether people must be told anew: surer than they know, or risen above 1 % or 10 % since."""
+    surer = CERTAINTIES.index(intention.certainty) > CERTAINTIES.index(Certainty(alert.certainty))
+    return surer or intention.level_percent > alert.level_percent
+
+
 _VALUE_FIELDS = (
-    "certainty", "evidence_id", "evidence_key", "evidence_on", "is_percent", "days_off_treatment", "rule_version",
+    "certainty", "evidence_id", "evidence_key", "evidence_on", "is_percent", "days_off_treatment", "highest_percent",
+    "level_percent", "rule_version",
 )  # fmt: skip
 
 
@@ -90,6 +110,8 @@ def _values(intention: Intention, rule_version: str, result_ids: Mapping[str, in
         "evidence_on": intention.evidence_on,
         "is_percent": None if intention.is_percent is None else STORED_DIGITS.plus(intention.is_percent),
         "days_off_treatment": intention.days_off_treatment,
+        "highest_percent": None if intention.highest_percent is None else STORED_DIGITS.plus(intention.highest_percent),
+        "level_percent": intention.level_percent,
         "rule_version": rule_version,
     }
 
@@ -129,9 +151,8 @@ def _open(
 
 
 def dealt_with(closed: Alert, intention: Intention) -> bool:
-    """Whether a person has closed an alert on this very evidence, and the evidence has not become more certain since."""
-    known = CERTAINTIES.index(Certainty(closed.certainty))
-    return closed.closing_reason.startswith(BY_A_PERSON) and CERTAINTIES.index(intention.certainty) <= known
+    """Whether a person has closed an alert on this very evidence, and it has become neither surer nor higher since."""
+    return closed.closing_reason.startswith(BY_A_PERSON) and not _louder(closed, intention)
 
 
 def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:

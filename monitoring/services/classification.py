@@ -22,6 +22,7 @@ from monitoring.domain.report import FactorUsed
 from monitoring.domain.scale import STORED_DIGITS
 from monitoring.domain.series import Assessed
 from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
+from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.services import alerts
 from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
@@ -204,7 +205,7 @@ def _event_row(
 
 # --- episodes ----------------------------------------------------------------------------------------------------
 
-VOID = "void"
+
 EPISODE_COLUMNS = (
     "kind", "attempt", "drug", "stopped_on", "baseline_class", "tki_days", "dmr_days", "first_dmr_on", "loss_on",
     "loss_confirmed_on", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on", "state",

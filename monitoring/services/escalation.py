@@ -1,12 +1,14 @@
 """Alerts reach a person and escalate until somebody has acted: silence never ends one.
 
-Times are proposals that the clinical owner of a centre signs; they are listed here and in the operator's guide.
+The built-in times are proposals; a centre's clinical owner signs its own in an ``EscalationPolicy``. They are listed
+in the operator's guide.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,45 +17,102 @@ from django.db import transaction
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.relapse import Certainty
-from monitoring.models import Alert, Centre, Role
+from monitoring.models import Alert, Centre, EscalationPolicy, Role
 from monitoring.models.alerts import AlertState
 from monitoring.services import deliveries
 from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
+from monitoring.services.verdicts import StaleVersionError
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the ladder: who is told, and how long silence is waited for before the next."""
+    """One step of a ladder: who is told, and how long silence is waited for before the next."""
 
     roles: tuple[Role, ...]
     wait: dt.timedelta
 
 
-LADDER = (
-    Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
-    Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
-    Step((Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=24)),  # and again each day, for ever
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The steps of one kind of alert; the last repeats for ever. Acknowledged without action it comes back."""
+
+    steps: tuple[Step, ...]
+    comes_back: dt.timedelta = dt.timedelta(days=7)
+
+    def step(self, number: int) -> Step:
+        return self.steps[min(number, len(self.steps) - 1)]
+
+
+CLINICAL_LADDER = Ladder(
+    (
+        Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
+        Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
+        Step((Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=24)),
+    )
 )
-ACKNOWLEDGED_WITHOUT_ACTION_COMES_BACK = dt.timedelta(days=7)
+# A result that waits for its second person goes to the laboratory first, then to those who treat the patient.
+VERIFICATION_LADDER = Ladder(
+    (
+        Step((Role.VERIFIER,), dt.timedelta(hours=4)),
+        Step((Role.VERIFIER, Role.CLINICIAN), dt.timedelta(hours=12)),
+        Step((Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=24)),
+    )
+)
+
+
+class Ladders:
+    """The ladders of some centres, read once."""
+
+    def __init__(self, centre_ids: Collection[int]) -> None:
+        self._of_centre = {
+            policy.centre_id: _signed_ladder(policy)
+            for policy in EscalationPolicy.objects.filter(centre__in=centre_ids)
+        }
+
+    def of(self, alert: Alert) -> Ladder:
+        """The ladder of an alert."""
+        if alert.kind == AlertKind.UNVERIFIED:
+            return VERIFICATION_LADDER
+        return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
+
+
+def _signed_ladder(policy: EscalationPolicy) -> Ladder:
+    return Ladder(
+        tuple(
+            Step(tuple(Role(role) for role in step["roles"]), dt.timedelta(hours=step["wait_hours"]))
+            for step in policy.steps
+        ),
+        dt.timedelta(days=policy.acknowledged_comes_back_days),
+    )
 
 
 def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
-    """Tell the first step of the ladder of newly opened or more certain alerts. Runs in the classifying transaction."""
+    """Tell the first step of the ladder of newly opened or louder alerts. Runs in the classifying transaction."""
     told = [a for a in alerts if a.hand_over_id is None]
+    ladders = Ladders({a.centre_id for a in told})
     for alert in told:
-        alert.step, alert.next_action_at = 0, now + LADDER[0].wait
+        alert.step, alert.next_action_at = 0, now + ladders.of(alert).step(0).wait
     Alert.objects.bulk_update(told, ["step", "next_action_at"])
-    _tell(told, LADDER[0].roles, now)
+    _tell(told, ladders, now)
 
 
-def _tell(alerts: Sequence[Alert], roles: Sequence[Role], now: dt.datetime) -> None:
-    centres = {alert.centre_id for alert in alerts}
-    people = deliveries.people_of(centres, roles, now.date())
-    deserted = [pk for pk, found in people.items() if not found]
-    if deserted:
-        people |= deliveries.people_of(deserted, [Role.ADMINISTRATOR], now.date())
-        _warn_of_deserted(deserted, now)
-    deliveries.owe(alerts, people, now=now)
+def _tell(alerts: Sequence[Alert], ladders: Ladders, now: dt.datetime) -> None:
+    """Owe one message per alert and person of its present step; a centre without such people is told otherwise."""
+    by_roles: dict[tuple[Role, ...], list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        by_roles[ladders.of(alert).step(alert.step).roles].append(alert)
+    for roles, group in by_roles.items():
+        people = deliveries.people_of({alert.centre_id for alert in group}, roles, now.date())
+        deserted = [pk for pk, found in people.items() if not found]
+        if deserted:
+            people |= deliveries.people_of(deserted, [Role.CLINICIAN, Role.ADMINISTRATOR], now.date())
+            _warn_of_deserted(_without_clinician(deserted, now), now)
+        deliveries.owe(group, people, now=now)
+
+
+def _without_clinician(centre_ids: Iterable[int], now: dt.datetime) -> list[int]:
+    clinicians = deliveries.people_of(centre_ids, [Role.CLINICIAN], now.date())
+    return [pk for pk, found in clinicians.items() if not found]
 
 
 def _warn_of_deserted(centre_ids: Sequence[int], now: dt.datetime) -> None:
@@ -88,33 +147,33 @@ def advance(*, now: dt.datetime, limit: int = 200) -> int:
             .filter(next_action_at__lte=now, hand_over__isnull=True)
             .order_by("next_action_at")[:limit]
         )
+        ladders = Ladders({alert.centre_id for alert in due})
         for alert in due:
             alert.step = 1 if alert.state == AlertState.ACKNOWLEDGED else alert.step + 1
             alert.round += 1
             alert.state = AlertState.OPEN
-            alert.next_action_at = now + _step(alert).wait
+            alert.next_action_at = now + ladders.of(alert).step(alert.step).wait
             alert.save(update_fields=["step", "round", "state", "next_action_at"])
-            _tell([alert], _step(alert).roles, now)
+        _tell(due, ladders, now)
     return len(due)
 
 
-def _step(alert: Alert) -> Step:
-    return LADDER[min(alert.step, len(LADDER) - 1)]
-
-
 class AlertConflictError(Exception):
-    """The alert has changed meanwhile or is no longer open; the message says so in the reader's words."""
+    """The alert is in a state that does not allow this; the message says so in the reader's words."""
 
 
-def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime) -> Alert:
-    """A named person has seen the alert. Repeats pause; without an action it comes back."""
+def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime, version: str | None = None) -> Alert:
+    """A named person has seen the alert. Repeats pause; without an action it comes back.
+
+    With ``version``, what the person has read: raises ``StaleVersionError`` where the alert has changed since.
+    """
     with transaction.atomic():
-        standing = _locked(alert)
+        standing = _locked(alert, version)
         if standing.state != AlertState.OPEN:
             raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
         standing.state, standing.acknowledged_at, standing.acknowledged_by = AlertState.ACKNOWLEDGED, now, by
         standing.note = note.strip()[:500]
-        standing.next_action_at = now + ACKNOWLEDGED_WITHOUT_ACTION_COMES_BACK
+        standing.next_action_at = now + Ladders([standing.centre_id]).of(standing).comes_back
         standing.save()
     return standing
 
@@ -129,7 +188,16 @@ class Action(StrEnum):
     OTHER = "other"
 
 
-def act(alert: Alert, *, by: User, action: Action, note: str, until: dt.date | None = None, now: dt.datetime) -> Alert:
+def act(
+    alert: Alert,
+    *,
+    by: User,
+    action: Action,
+    note: str,
+    until: dt.date | None = None,
+    now: dt.datetime,
+    version: str | None = None,
+) -> Alert:
     """Record what was done.
 
     A repeat or watching has a day on which the alert comes back unless its evidence was answered; a result entered in
@@ -141,28 +209,48 @@ def act(alert: Alert, *, by: User, action: Action, note: str, until: dt.date | N
     if action is Action.OTHER and not note.strip():
         raise AlertConflictError("say in a few words what was done")
     with transaction.atomic():
-        standing = _locked(alert)
+        standing = _locked(alert, version)
         if standing.closed_at is not None:
             raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
         standing.action, standing.note = action.value, note.strip()[:500] or standing.note
         standing.acknowledged_at = standing.acknowledged_at or now
         standing.acknowledged_by = standing.acknowledged_by or by
         if action is Action.OTHER:
-            _close(standing, f"{BY_A_PERSON}: {note} ({by.get_username()})", now)
+            _end(standing, AlertState.CLOSED, f"{BY_A_PERSON}: {note} ({by.get_username()})", now)
         else:
             standing.state = AlertState.ACKNOWLEDGED
             comes_back = dt.datetime.combine(until, dt.time(), dt.UTC) if until else None
-            standing.next_action_at = comes_back or now + ACKNOWLEDGED_WITHOUT_ACTION_COMES_BACK
+            standing.next_action_at = comes_back or now + Ladders([standing.centre_id]).of(standing).comes_back
             standing.save()
     return standing
 
 
-def _close(alert: Alert, reason: str, now: dt.datetime) -> None:
-    """Close an alert, and with a hand-over all that it holds."""
-    for one in (alert, *Alert.objects.live().filter(hand_over=alert)):
-        one.state, one.closed_at, one.next_action_at, one.closing_reason = AlertState.CLOSED, now, None, reason[:200]
+def withdraw(alert: Alert, *, by: User, reason: str, now: dt.datetime, version: str | None = None) -> Alert:
+    """A person takes an alert back, with a reason; whoever was told of it is told of this."""
+    if not reason.strip():
+        raise AlertConflictError("say why the alert is taken back")
+    with transaction.atomic():
+        standing = _locked(alert, version)
+        if standing.closed_at is not None:
+            raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
+        ended = _end(
+            standing, AlertState.WITHDRAWN, f"{BY_A_PERSON}: withdrawn: {reason.strip()} ({by.get_username()})", now
+        )
+        deliveries.tell_of_withdrawal(ended, now=now)
+    return standing
+
+
+def _end(alert: Alert, state: AlertState, reason: str, now: dt.datetime) -> list[Alert]:
+    """End an alert, and with a hand-over all that it holds."""
+    ended = [alert, *Alert.objects.live().filter(hand_over=alert)]
+    for one in ended:
+        one.state, one.closed_at, one.next_action_at, one.closing_reason = state, now, None, reason[:200]
         one.save()
+    return ended
 
 
-def _locked(alert: Alert) -> Alert:
-    return Alert.objects.select_for_update().get(pk=alert.pk)
+def _locked(alert: Alert, version: str | None) -> Alert:
+    standing = Alert.objects.select_for_update().get(pk=alert.pk)
+    if version is not None and version != standing.version_tag:
+        raise StaleVersionError("the alert has changed since you read it; load it again")
+    return standing

@@ -20,7 +20,7 @@ from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.services.actors import recorded_as
 from monitoring.services.identities import Identities, IdentityFacts
 from monitoring.services.owed import owe_classification
-from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
+from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference, is_empty
 
 Row = TypeVar("Row", Patient, TkiCourse, Observation)
 
@@ -175,6 +175,61 @@ def record_observations(
         return outcome.verdicts
 
 
+def change(row: Row, values: dict[str, Any], *, by: User, reason: str, now: dt.datetime) -> Problem | None:
+    """Change one stored row, which the caller has locked; None in ``values`` empties a field.
+
+    What contradicts a stored value needs a reason. Returns why nothing was stored, or None.
+    """
+    before = {name: _get(row, name) for name in values}
+    changed = [name for name, value in values.items() if not _same(before[name], value)]
+    if not changed:
+        return None
+    overwritten = next((name for name in changed if not is_empty(before[name])), None)
+    if overwritten is not None and not reason:
+        shown = COLUMN_OF.get(overwritten, overwritten)
+        return Problem("reason", "", f"{shown} is {before[overwritten]} by now; say why it changes")
+    for name in changed:
+        _set(row, name, values[name])
+    problem = _CHECKS[type(row)](row, now)
+    if problem is not None:
+        return problem
+    with transaction.atomic(), recorded_as(by.get_username(), reason):
+        row.save()
+        owe_classification([row.pk if isinstance(row, Patient) else row.patient_id], bulk=False)
+    return None
+
+
+def _same(stored: Any, given: Any) -> bool:
+    return stored == given or (is_empty(stored) and is_empty(given))
+
+
+def _check_patient(row: Patient, now: dt.datetime) -> Problem | None:
+    return _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row)
+
+
+def _check_course(row: TkiCourse, now: dt.datetime) -> Problem | None:
+    return _not_yet(row, now, COURSE_DATES) or _before_birth(row, row.patient, "started_on") or _course_in_order(row)
+
+
+def _check_observation(row: Observation, now: dt.datetime) -> Problem | None:
+    deaths = {
+        o.patient_id: o
+        for o in Observation.objects.filter(patient=row.patient_id, kind=FactKind.DEATH).exclude(pk=row.pk)
+    }
+    return (
+        _not_yet(row, now, ("observed_on",))
+        or _before_birth(row, row.patient, "observed_on")
+        or _second_death(row, deaths)
+    )
+
+
+_CHECKS: dict[type, Callable[[Any, dt.datetime], Problem | None]] = {
+    Patient: _check_patient,
+    TkiCourse: _check_course,
+    Observation: _check_observation,
+}
+
+
 def centres_by_code(codes: set[str], *, create: bool) -> dict[str, Centre]:
     """Centres by code; unknown ones are created when asked for."""
     found = {c.code: c for c in Centre.objects.filter(code__in=codes)}
@@ -260,7 +315,8 @@ def _set(row: models.Model, name: str, value: Any) -> None:
         setattr(row, name, value.on if value else None)
         setattr(row, PRECISION_OF[name], value.precision.value if value else Precision.DAY.value)
     else:
-        setattr(row, name, value)
+        text = isinstance(row._meta.get_field(name), models.CharField)
+        setattr(row, name, "" if value is None and text else value)
 
 
 def _write(model: type[Row], outcome: _Outcome[Row]) -> None:

@@ -15,12 +15,21 @@ from monitoring.services.records import CourseFacts, record_courses
 from monitoring.services.verdicts import Action as Recorded
 
 
-def record_restart(alert: Alert, *, by: User, drug: str, started_on: dt.date, note: str, now: dt.datetime) -> None:
+def record_restart(
+    alert: Alert,
+    *,
+    by: User,
+    drug: str,
+    started_on: dt.date,
+    note: str,
+    now: dt.datetime,
+    version: str | None = None,
+) -> None:
     """Record that the drug was started again, and let the replay settle the alert, in one transaction."""
     if alert.patient is None:
         raise AlertConflictError("this alert is of a centre, not of a patient")
     with transaction.atomic():
-        act(alert, by=by, action=Action.RESTART, note=note, now=now)
+        act(alert, by=by, action=Action.RESTART, note=note, now=now, version=version)
         facts = CourseFacts(alert.patient, drug, PartialDate(started_on), {})
         (verdict,) = record_courses([facts], by=by, now=now)
         if verdict.action is Recorded.REFUSED:

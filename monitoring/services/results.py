@@ -41,7 +41,9 @@ class StoredResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Insertion:
+class Insertion:
+    """One version that is to be stored."""
+
     public_id: uuid.UUID
     report: LaboratoryReport
     patient_id: int
@@ -70,26 +72,26 @@ def record_results(
     reports = [dataclasses.replace(r, collected=r.collected.within(latest=now.date())) for r in reports]
     with transaction.atomic():
         laboratories = laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
-        stored = _stored_versions(reports, laboratories)
+        stored = stored_versions(reports, laboratories)
         verdicts: list[Verdict] = []
-        insertions: list[_Insertion] = []
+        insertions: list[Insertion] = []
         for report, patient in zip(reports, patients, strict=True):
             laboratory = laboratories.get(report.laboratory)
             versions = stored.get((laboratory.pk, report.accession_number), []) if laboratory else []
-            verdict = _outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
+            verdict = outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
             verdicts.append(verdict)
             if verdict.action in (Action.REFUSED, Action.UNCHANGED) or laboratory is None:
                 continue
             newest = versions[-1] if versions else None
             merged = _completed(report, newest, amend_reason if verdict.action is Action.AMENDED else "")
-            if disorder := _out_of_order(merged):
+            if disorder := out_of_order(merged):
                 verdicts[-1] = disorder
                 continue
             public_id = newest.public_id if newest else uuid.uuid4()
-            insertions.append(_Insertion(public_id, merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
+            insertions.append(Insertion(public_id, merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
             verdicts[-1] = dataclasses.replace(verdict, public_id=public_id)
         if not dry_run and insertions:
-            _insert(insertions, by, now)
+            insert_versions(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
             owe_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
         return verdicts
@@ -99,13 +101,15 @@ def record_result(
     report: LaboratoryReport, *, patient: Patient, by: User, now: dt.datetime, amend_reason: str = ""
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
-    try:
-        (verdict,) = record_results([report], patients=[patient], by=by, now=now, amend_reason=amend_reason)
-    except IntegrityError as problem:
-        if "result_key" not in str(problem) and "supersedes" not in str(problem):
-            raise
-        return refused("version", report.version, "somebody else has just changed this result; load it again")
-    return verdict
+    for _ in range(2):  # who loses a race is judged again against what the winner stored: the same content is no error
+        try:
+            (verdict,) = record_results([report], patients=[patient], by=by, now=now, amend_reason=amend_reason)
+        except IntegrityError as problem:
+            if "result_key" not in str(problem) and "supersedes" not in str(problem):
+                raise
+        else:
+            return verdict
+    return refused("version", report.version, "somebody else has just changed this result; load it again")
 
 
 def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laboratory]:
@@ -119,7 +123,7 @@ def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laborato
     return found
 
 
-def _stored_versions(
+def stored_versions(
     reports: Sequence[LaboratoryReport], laboratories: dict[str, Laboratory]
 ) -> dict[tuple[int, str], list[StoredResult]]:
     """All versions of the named accessions, oldest first."""
@@ -146,7 +150,7 @@ def _stored_versions(
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
-def _content(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
+def content_of(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
     values: dict[str, Any] = {
         n: getattr(report, n) for n in REPORT_COLUMNS if hasattr(report, n) and n not in _NOT_CONTENT
     }
@@ -166,11 +170,11 @@ def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
 
 
 def _difference(report: LaboratoryReport, patient_id: int, stored: StoredResult) -> Difference:
-    old = {"is_comparator": "=", **_content(stored.report, stored.patient_id)}
-    return difference(old, _content(report, patient_id))
+    old = {"is_comparator": "=", **content_of(stored.report, stored.patient_id)}
+    return difference(old, content_of(report, patient_id))
 
 
-def _outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -> Verdict | None:
+def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -> Verdict | None:
     """A sample cannot be from tomorrow (a day is left for time zones) or from before the birth."""
     collected = report.collected
     if collected.earliest > now.date() + dt.timedelta(days=1):
@@ -259,7 +263,7 @@ def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reas
     return dataclasses.replace(report, **values)
 
 
-def _out_of_order(merged: LaboratoryReport) -> Verdict | None:
+def out_of_order(merged: LaboratoryReport) -> Verdict | None:
     """Dates that contradict each other once a report is completed by the version before it."""
     collected = merged.collected
     for column in ("received_on", "tested_on"):
@@ -272,7 +276,7 @@ def _out_of_order(merged: LaboratoryReport) -> Verdict | None:
 # --- storing -----------------------------------------------------------------------------------------------------
 
 
-def _insert(insertions: Sequence[_Insertion], by: User, now: dt.datetime) -> None:
+def insert_versions(insertions: Sequence[Insertion], by: User, now: dt.datetime) -> None:
     ids = next_ids(PcrResult, len(insertions))
     copy_rows(
         PcrResult,
@@ -302,7 +306,7 @@ def _insert(insertions: Sequence[_Insertion], by: User, now: dt.datetime) -> Non
     )
 
 
-def _columns(insertion: _Insertion, now: dt.datetime) -> tuple[Any, ...]:
+def _columns(insertion: Insertion, now: dt.datetime) -> tuple[Any, ...]:
     report = insertion.report
     own = {
         "collected_on": report.collected.on,

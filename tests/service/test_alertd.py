@@ -433,4 +433,4 @@ def test_a_membership_that_has_ended_is_told_nothing(enter: Callable[..., None],
 
 
 def test_ladder_times_grow_and_never_end() -> None:
-    assert all(step.wait > dt.timedelta() for step in escalation.LADDER)
+    assert all(step.wait > dt.timedelta() for step in escalation.CLINICAL_LADDER.steps)

@@ -1,0 +1,1 @@
+"""The addresses of cohorts in the REST API."""

@@ -1,0 +1,82 @@
+"""Who may see what of a cohort: rows of one's own centres, and of others only figures of at least five people."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models.functions import Now, TruncDate
+
+from cohorts.domain.members import CSV_COLUMNS
+from cohorts.models import CohortPublication
+from cohorts.selectors.snapshots import snapshot_json
+from monitoring.models import Centre, Membership, Role
+
+LEAST_MEMBERS = 5
+WITHHELD = f"fewer than {LEAST_MEMBERS} members, some of them of centres in which you have no role"
+# What is told of a group or cohort that is too small: how it is called and that it is small, nothing countable.
+_NAMES = ("label", "id", "name", "cut")
+
+
+def frozen_members(publication: CohortPublication) -> list[dict[str, str]]:
+    """The frozen rows of a snapshot, members and excluded."""
+    text = gzip.decompress(bytes(publication.snapshot.rows)).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
+    """The member rows of the centres in which a person is analyst or administrator today."""
+    mine = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
+    return [{name: row[name] for name in CSV_COLUMNS} for row in frozen_members(publication) if row["centre"] in mine]
+
+
+def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
+    """The snapshot as this person may see it; ``withheld`` says what is not shown and why."""
+    figures = snapshot_json(publication)
+    centres = {row["centre"] for row in frozen_members(publication)}
+    if centres <= _codes(user, tuple(Role)):
+        return figures
+    return without_small_groups(figures)
+
+
+def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same figures with every group of fewer than five taken out."""
+    if 0 < figures["counts"]["members"] < LEAST_MEMBERS:
+        kept = (
+            "cohort",
+            "title",
+            "data_cutoff",
+            "computed_at",
+            "confirmed_at",
+            "rule_versions",
+            "definition",
+            "synthetic",
+        )
+        return {name: figures[name] for name in kept if name in figures} | {"withheld": WITHHELD}
+    shown = copy.deepcopy(figures)
+    hidden = []
+    for factor in shown["univariate"]:
+        if any(0 < group["members"] < LEAST_MEMBERS for group in factor["groups"]):
+            # With the whole known, one small group would follow from the others: the factor goes as a whole.
+            hidden.append(factor["id"])
+            for name in [n for n in factor if n not in _NAMES]:
+                factor[name] = [] if name == "groups" else None
+    if isinstance(shown["cox"], dict) and any(t["id"] in hidden for t in shown["cox"].get("terms") or []):
+        shown["cox"] = None
+        hidden.append("cox")
+    shown["table1"] = None
+    shown["outcomes_after_loss"] = None
+    shown["withheld"] = f"{', '.join([*hidden, 'table1', 'outcomes_after_loss'])}: {WITHHELD}"
+    return shown
+
+
+def _codes(user: AbstractBaseUser | AnonymousUser, roles: Sequence[Role]) -> set[str]:
+    if not user.is_authenticated or not user.is_active:
+        return set()
+    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk, role__in=[r.value for r in roles])
+    return set(Centre.objects.filter(pk__in=mine.values("centre_id")).values_list("code", flat=True))

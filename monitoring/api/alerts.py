@@ -1,0 +1,241 @@
+"""``/api/v1/alerts/``: what waits for a person, and what a person does about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring import clock
+from monitoring.api.fields import NumberOut, instant, number
+from monitoring.api.parsing import cells_of
+from monitoring.api.refusals import public_id_of, refused_field
+from monitoring.api.resources import Resource, etag, idempotently, require_match
+from monitoring.domain.series import Drug
+from monitoring.intake.values import Cells
+from monitoring.models import Alert, Role
+from monitoring.models.alerts import AlertState
+from monitoring.models.choices import ALERT_KIND, CERTAINTY
+from monitoring.permissions import has_role_in
+from monitoring.services.escalation import Action, acknowledge, act, withdraw
+from monitoring.services.restarts import record_restart
+
+ACTING = (Role.CLINICIAN, Role.ADMINISTRATOR)
+
+
+class AlertOut(serializers.Serializer[Alert]):
+    """One alert with its facts and its rule."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=ALERT_KIND)
+    certainty = serializers.ChoiceField(choices=CERTAINTY)
+    state = serializers.ChoiceField(choices=AlertState.values)
+    centre = serializers.CharField()
+    patient = serializers.UUIDField(allow_null=True)
+    patient_id = serializers.CharField(allow_null=True)
+    evidence = serializers.UUIDField(allow_null=True, help_text="the result it rests on")
+    evidence_on = serializers.DateField()
+    is_percent = NumberOut()
+    highest_percent = NumberOut(help_text="highest value off treatment since, % IS")
+    days_off_treatment = serializers.IntegerField(allow_null=True)
+    rule_version = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    closing_reason = serializers.CharField()
+    round = serializers.IntegerField()
+    next_action_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_by = serializers.CharField(allow_null=True)
+    note = serializers.CharField()
+    action = serializers.CharField()
+
+    def to_representation(self, instance: Alert) -> dict[str, Any]:
+        return {
+            "id": str(instance.public_id),
+            "kind": instance.kind,
+            "certainty": instance.certainty,
+            "state": instance.state,
+            "centre": instance.centre.code,
+            "patient": str(instance.patient.public_id) if instance.patient else None,
+            "patient_id": instance.patient.patient_id if instance.patient else None,
+            "evidence": str(instance.evidence.public_id) if instance.evidence else None,
+            "evidence_on": instance.evidence_on.isoformat(),
+            "is_percent": number(instance.is_percent),
+            "highest_percent": number(instance.highest_percent),
+            "days_off_treatment": instance.days_off_treatment,
+            "rule_version": instance.rule_version,
+            "opened_at": instant(instance.opened_at),
+            "closed_at": instant(instance.closed_at),
+            "closing_reason": instance.closing_reason,
+            "round": instance.round,
+            "next_action_at": instant(instance.next_action_at),
+            "acknowledged_at": instant(instance.acknowledged_at),
+            "acknowledged_by": instance.acknowledged_by.get_username() if instance.acknowledged_by else None,
+            "note": instance.note,
+            "action": instance.action,
+        }
+
+
+class AcknowledgeIn(serializers.Serializer[Any]):
+    """A note, if there is something to say."""
+
+    note = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=500)
+
+
+class ActIn(AcknowledgeIn):
+    """What was done: a restart needs drug and started_on; repeat and watch need the day on which it comes back."""
+
+    action = serializers.ChoiceField(choices=[a.value for a in Action])
+    drug = serializers.CharField(required=False, allow_null=True)
+    started_on = serializers.CharField(required=False, allow_null=True)
+    until = serializers.CharField(required=False, allow_null=True)
+
+
+class WithdrawIn(serializers.Serializer[Any]):
+    """Why it is taken back."""
+
+    reason = serializers.CharField(max_length=500)
+
+
+class AlertFilter(django_filters.FilterSet):
+    """Filters of the list of alerts."""
+
+    kind = django_filters.ChoiceFilter(choices=ALERT_KIND)
+    state = django_filters.ChoiceFilter(choices=AlertState.choices)
+    open = django_filters.BooleanFilter("closed_at", "isnull")
+    certainty = django_filters.ChoiceFilter(choices=CERTAINTY)
+    centre = django_filters.CharFilter("centre__code")
+    patient = django_filters.UUIDFilter("patient__public_id")
+    patient_id = django_filters.CharFilter("patient__patient_id")
+    opened_from = django_filters.IsoDateTimeFilter("opened_at", "gte")
+    opened_to = django_filters.IsoDateTimeFilter("opened_at", "lte")
+    ordering = django_filters.OrderingFilter(
+        fields=(("opened_at", "opened_at"), ("next_action_at", "next_action_at"), ("evidence_on", "evidence_on"))
+    )
+
+
+def visible_alerts(user: Any) -> QuerySet[Alert]:
+    """Alerts of the centres of this person, with what an answer shows."""
+    return Alert.objects.visible_to(user).select_related("centre", "patient", "evidence", "acknowledged_by")
+
+
+class AlertList(Resource):
+    """Alerts of your centres."""
+
+    serializer_class = AlertOut
+    filterset_class = AlertFilter
+    queryset = Alert.objects.none()
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        return visible_alerts(self.request.user).order_by("-opened_at", "-pk")
+
+    @extend_schema(operation_id="alerts_list")
+    def get(self, request: Request) -> Response:
+        """List alerts, newest first."""
+        return self.listed(request)
+
+
+class AlertItem(Resource):
+    """One alert."""
+
+    serializer_class = AlertOut
+    queryset = Alert.objects.none()
+
+    @extend_schema(operation_id="alerts_retrieve")
+    def get(self, request: Request, id: str) -> Response:
+        """The alert; reading it acknowledges nothing. Its ETag is what an action must send as If-Match."""
+        return _answered(_found(request, id))
+
+
+def _found(request: Request, id: str) -> Alert:
+    alert = visible_alerts(request.user).filter(public_id=public_id_of(id)).first()
+    if alert is None:
+        raise NotFound
+    return alert
+
+
+def _answered(alert: Alert) -> Response:
+    return Response(AlertOut(alert).data, status=HTTPStatus.OK, headers=etag(alert.version_tag))
+
+
+class AlertVerb(Resource):
+    """Something that a clinician or administrator of the alert's centre does about it; needs If-Match."""
+
+    serializer_class = AlertOut
+    queryset = Alert.objects.none()
+    write_roles = ACTING
+
+    def done(self, request: Request, id: str) -> Response:
+        """Find the alert, check who asks and what was read, do the deed, answer the alert as it stands."""
+        alert = _found(request, id)
+        if not has_role_in(request.user, alert.centre_id, ACTING):
+            raise PermissionDenied
+        require_match(request, alert.version_tag)
+        self.deed(request, alert, clock.now())
+        return _answered(_found(request, id))
+
+    def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
+        """What is done."""
+        raise NotImplementedError
+
+
+class AcknowledgeAlert(AlertVerb):
+    """Acknowledge."""
+
+    @extend_schema(operation_id="alerts_acknowledge", request=AcknowledgeIn, responses={200: AlertOut})
+    def post(self, request: Request, id: str) -> Response:
+        """You have seen it. Without a recorded action it comes back."""
+        return idempotently(request, lambda: self.done(request, id))
+
+    def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
+        cells = Cells(cells_of(request.data or {}, ("note",)))
+        acknowledge(alert, by=self.person, note=cells.text("note", longest=500), now=now, version=alert.version_tag)
+
+
+class ActOnAlert(AlertVerb):
+    """Record what was done."""
+
+    @extend_schema(operation_id="alerts_act", request=ActIn, responses={200: AlertOut})
+    def post(self, request: Request, id: str) -> Response:
+        """Restart, repeat, watch, entered in error, or another action in words."""
+        return idempotently(request, lambda: self.done(request, id))
+
+    def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
+        cells = Cells(cells_of(request.data, ("action", "drug", "started_on", "until", "note")))
+        action = Action(cells.choice("action", Action, required=True))
+        note = cells.text("note", longest=500)
+        if action is not Action.RESTART:
+            act(
+                alert, by=self.person, action=action, note=note, until=cells.exact_day("until"), now=now,
+                version=alert.version_tag,
+            )  # fmt: skip
+            return
+        drug = cells.choice("drug", [d for d in Drug if d.is_tki and d is not Drug.OTHER], required=True)
+        started_on = cells.exact_day("started_on")
+        if started_on is None:
+            raise refused_field("started_on", "", "is needed: the first day of the drug")
+        record_restart(
+            alert, by=self.person, drug=drug, started_on=started_on, note=note, now=now, version=alert.version_tag
+        )
+
+
+class WithdrawAlert(AlertVerb):
+    """Take back."""
+
+    @extend_schema(operation_id="alerts_withdraw", request=WithdrawIn, responses={200: AlertOut})
+    def post(self, request: Request, id: str) -> Response:
+        """Take an alert back with a reason; whoever was told of it is told."""
+        return idempotently(request, lambda: self.done(request, id))
+
+    def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
+        cells = Cells(cells_of(request.data, ("reason",)))
+        reason = cells.text("reason", required=True, longest=500)
+        withdraw(alert, by=self.person, reason=reason, now=now, version=alert.version_tag)

@@ -1,0 +1,116 @@
+"""``/api/v1/episodes/``: times off treatment, as the last replay says. Read only: they follow from the facts."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring.api.refusals import public_id_of
+from monitoring.api.resources import Resource
+from monitoring.models import Patient, TfrEpisode
+from monitoring.models.choices import STOP_REASON
+from monitoring.selectors.episodes import standing_episodes
+
+DATES = (
+    "stopped_on", "first_dmr_on", "loss_on", "loss_confirmed_on", "restarted_on", "mmr_regained_on", "dmr_regained_on",
+)  # fmt: skip
+
+
+class EpisodeOut(serializers.Serializer[TfrEpisode]):
+    """One time off treatment."""
+
+    id = serializers.UUIDField()
+    patient = serializers.UUIDField()
+    patient_id = serializers.CharField()
+    centre = serializers.CharField()
+    kind = serializers.ChoiceField(choices=STOP_REASON, help_text="the reason of the stop")
+    attempt = serializers.IntegerField(help_text="number of the TFR attempt, 0 for other kinds")
+    drug = serializers.CharField()
+    stopped_on = serializers.DateField()
+    baseline_class = serializers.CharField(
+        help_text="class of the last evaluable result on or before the stop; empty without one"
+    )
+    tki_days = serializers.IntegerField(allow_null=True)
+    dmr_days = serializers.IntegerField(allow_null=True)
+    first_dmr_on = serializers.DateField(allow_null=True)
+    loss_on = serializers.DateField(allow_null=True, help_text="first value above 0.1 % IS, suspected or confirmed")
+    loss_confirmed_on = serializers.DateField(allow_null=True)
+    restarted_on = serializers.DateField(allow_null=True)
+    restart_drug = serializers.CharField()
+    mmr_regained_on = serializers.DateField(allow_null=True)
+    dmr_regained_on = serializers.DateField(allow_null=True)
+    state = serializers.CharField()
+    rule_version = serializers.CharField()
+
+    def to_representation(self, instance: TfrEpisode) -> dict[str, Any]:
+        dates = {name: getattr(instance, name) for name in DATES}
+        return {
+            "id": str(instance.public_id),
+            "patient": str(instance.patient.public_id),
+            "patient_id": instance.patient.patient_id,
+            "centre": instance.patient.centre.code,
+            "kind": instance.kind,
+            "attempt": instance.attempt,
+            "drug": instance.drug,
+            "baseline_class": instance.baseline_class,
+            "tki_days": instance.tki_days,
+            "dmr_days": instance.dmr_days,
+            "restart_drug": instance.restart_drug,
+            "state": instance.state,
+            "rule_version": instance.rule_version,
+            **{name: on.isoformat() if on else None for name, on in dates.items()},
+        }
+
+
+class EpisodeFilter(django_filters.FilterSet):
+    """Filters of the list of episodes."""
+
+    patient = django_filters.UUIDFilter("patient__public_id")
+    patient_id = django_filters.CharFilter("patient__patient_id")
+    centre = django_filters.CharFilter("patient__centre__code")
+    kind = django_filters.ChoiceFilter(choices=STOP_REASON)
+    state = django_filters.CharFilter("state")
+    stopped_from = django_filters.DateFilter("stopped_on", "gte")
+    stopped_to = django_filters.DateFilter("stopped_on", "lte")
+    lost = django_filters.BooleanFilter("loss_on", "isnull", exclude=True)
+    ordering = django_filters.OrderingFilter(fields=(("stopped_on", "stopped_on"), ("loss_on", "loss_on")))
+
+
+class EpisodeList(Resource):
+    """Episodes of the patients you may see."""
+
+    serializer_class = EpisodeOut
+    filterset_class = EpisodeFilter
+    queryset = TfrEpisode.objects.none()
+
+    def get_queryset(self) -> QuerySet[TfrEpisode]:
+        return standing_episodes(Patient.objects.visible_to(self.request.user)).order_by("-id")
+
+    @extend_schema(operation_id="episodes_list")
+    def get(self, request: Request) -> Response:
+        """List episodes."""
+        return self.listed(request)
+
+
+class EpisodeItem(Resource):
+    """One episode."""
+
+    serializer_class = EpisodeOut
+    queryset = TfrEpisode.objects.none()
+
+    @extend_schema(operation_id="episodes_retrieve")
+    def get(self, request: Request, id: str) -> Response:
+        """The episode as it stands."""
+        visible = standing_episodes(Patient.objects.visible_to(request.user))
+        found = visible.filter(public_id=public_id_of(id)).first()
+        if found is None:
+            raise NotFound
+        return Response(EpisodeOut(found).data, status=HTTPStatus.OK)

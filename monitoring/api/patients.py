@@ -1,0 +1,164 @@
+"""``/api/v1/patients/``: people by pseudonym. Names and hospital numbers go in and never come out here."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring import clock
+from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
+from monitoring.api.parsing import cells_of
+from monitoring.api.resources import RECORDING, Resource, find_centre, idempotently
+from monitoring.api.rows import RowItem, answer_row, recorded
+from monitoring.intake.columns import PATIENT_COLUMNS
+from monitoring.intake.facts import patient_facts
+from monitoring.intake.values import Cells
+from monitoring.models import Patient
+from monitoring.models.choices import SEX, TRANSCRIPT
+from monitoring.services.records import record_patients
+
+IDENTITY = ("hospital_number", "family_name", "given_name")
+CHANGEABLE = tuple(c for c in PATIENT_COLUMNS if c not in ("patient_id", "centre", *IDENTITY))
+
+
+class PatientOut(serializers.Serializer[Patient]):
+    """A patient by pseudonym."""
+
+    id = serializers.UUIDField()
+    patient_id = serializers.CharField()
+    centre = serializers.CharField()
+    sex = serializers.CharField()
+    birth_date = PartialDateField()
+    birth_year = serializers.IntegerField(allow_null=True)
+    diagnosed_on = PartialDateField()
+    transcript = serializers.CharField()
+    risk_score = serializers.CharField()
+    risk_group = serializers.CharField()
+    phase = serializers.CharField()
+    first_mmr_on = PartialDateField()
+    first_dmr_on = PartialDateField()
+    recorded_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Patient) -> dict[str, Any]:
+        born = partly(instance.born_on, instance.born_precision)
+        return {
+            "id": str(instance.public_id),
+            "patient_id": instance.patient_id,
+            "centre": instance.centre.code,
+            "sex": instance.sex,
+            "birth_date": born if instance.born_precision != "year" else None,
+            "birth_year": instance.born_on.year if instance.born_on else None,
+            "diagnosed_on": partly(instance.diagnosed_on, instance.diagnosed_precision),
+            "transcript": instance.transcript,
+            "risk_score": instance.risk_score,
+            "risk_group": instance.risk_group,
+            "phase": instance.phase,
+            "first_mmr_on": partly(instance.first_mmr_on, instance.first_mmr_precision),
+            "first_dmr_on": partly(instance.first_dmr_on, instance.first_dmr_precision),
+            "recorded_at": instant(instance.recorded_at),
+        }
+
+
+class PatientChangeIn(serializers.Serializer[Any]):
+    """The fields that change; null empties one. What contradicts a stored value needs a reason."""
+
+    sex = serializers.CharField(required=False, allow_null=True, help_text="F, M or X")
+    birth_date = PartialDateField(required=False)
+    birth_year = NumberIn(required=False)
+    diagnosed_on = PartialDateField(required=False)
+    transcript = serializers.CharField(required=False, allow_null=True)
+    risk_score = serializers.CharField(required=False, allow_null=True, help_text="sokal or elts")
+    risk_group = serializers.CharField(required=False, allow_null=True, help_text="low, intermediate or high")
+    phase = serializers.CharField(required=False, allow_null=True, help_text="CP, AP or BP")
+    first_mmr_on = PartialDateField(required=False)
+    first_dmr_on = PartialDateField(required=False)
+    reason = serializers.CharField(required=False, max_length=500)
+
+
+class PatientIn(PatientChangeIn):
+    """A new patient, or one that is known already: empty fields are completed."""
+
+    patient_id = serializers.CharField(max_length=60)
+    centre = serializers.CharField(max_length=60)
+    hospital_number = serializers.CharField(required=False, allow_null=True, max_length=60)
+    family_name = serializers.CharField(required=False, allow_null=True, max_length=200)
+    given_name = serializers.CharField(required=False, allow_null=True, max_length=200)
+
+
+class PatientFilter(django_filters.FilterSet):
+    """Filters of the list of patients."""
+
+    patient_id = django_filters.CharFilter("patient_id")
+    search = django_filters.CharFilter("patient_id", "istartswith")
+    centre = django_filters.CharFilter("centre__code")
+    sex = django_filters.ChoiceFilter(choices=SEX)
+    transcript = django_filters.ChoiceFilter(choices=[choice for choice in TRANSCRIPT if choice[0]])
+    ordering = django_filters.OrderingFilter(
+        fields=(("patient_id", "patient_id"), ("diagnosed_on", "diagnosed_on"), ("id", "recorded_at"))
+    )
+
+
+class PatientList(Resource):
+    """Patients of your centres, and new ones. Writing: everybody who records facts there."""
+
+    serializer_class = PatientOut
+    filterset_class = PatientFilter
+    write_roles = RECORDING
+    queryset = Patient.objects.none()
+
+    def get_queryset(self) -> QuerySet[Patient]:
+        return Patient.objects.visible_to(self.request.user).select_related("centre").order_by("-id")
+
+    @extend_schema(operation_id="patients_list")
+    def get(self, request: Request) -> Response:
+        """List patients, latest recorded first."""
+        return self.listed(request)
+
+    @extend_schema(operation_id="patients_create", request=PatientIn, responses={201: PatientOut, 200: PatientOut})
+    def post(self, request: Request) -> Response:
+        """Record a patient. 201: stored. 200: known already, or completed. 409: other facts are stored."""
+        return idempotently(request, lambda: self._record(request))
+
+    def _record(self, request: Request) -> Response:
+        now = clock.now()
+        cells = Cells(cells_of(request.data, (*PATIENT_COLUMNS, "reason")))
+        facts = patient_facts(cells)
+        find_centre(self.person, facts.centre, RECORDING, now.date())
+        (verdict,) = record_patients([facts], by=self.person, now=now, amend_reason=cells.text("reason", longest=500))
+        row = Patient.objects.filter(centre__code=facts.centre, patient_id=facts.patient_id).select_related("centre")
+        return recorded(verdict, row.first(), PatientOut)
+
+
+class PatientItem(RowItem[Patient]):
+    """One patient."""
+
+    serializer_class = PatientOut
+    write_roles = RECORDING
+    queryset = Patient.objects.none()
+    changeable = CHANGEABLE
+
+    def visible(self) -> QuerySet[Patient]:
+        return Patient.objects.visible_to(self.request.user).select_related("centre")
+
+    @extend_schema(operation_id="patients_retrieve")
+    def get(self, request: Request, id: str) -> Response:
+        """The patient with its ETag."""
+        return answer_row(self.found(id), PatientOut, HTTPStatus.OK)
+
+    @extend_schema(operation_id="patients_change", request=PatientChangeIn)
+    def patch(self, request: Request, id: str) -> Response:
+        """Change some fields; needs If-Match."""
+        return self.changed(request, id)
+
+    def values_of(self, row: Patient, given: dict[str, str]) -> dict[str, Any]:
+        cells = Cells({**given, "patient_id": row.patient_id, "centre": row.centre.code})
+        values = patient_facts(cells).values
+        named = {("born_on" if name in ("birth_date", "birth_year") else name) for name in given}
+        return {name: value for name, value in values.items() if name in named}

@@ -1,0 +1,163 @@
+"""What all addresses share: roles, lists that refuse unknown filters, preconditions, and repeated requests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring.api.paging import Pages
+from monitoring.api.permissions import RolesAllow
+from monitoring.api.refusals import ApiProblem, refused_field
+from monitoring.models import Centre, IdempotentRequest, Membership, Patient, Role
+from monitoring.permissions import ANY_ROLE
+from monitoring.services.verdicts import StaleVersionError
+
+LONGEST_KEY = 200
+# Those who record facts; an analyst only reads.
+RECORDING = (Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
+
+
+class Resource(GenericAPIView[Any]):
+    """An address of the API. Who may read and who may write is named by each; without a name nobody may."""
+
+    permission_classes = (RolesAllow,)
+    pagination_class = Pages
+    filterset_class: ClassVar[Any] = None
+    read_roles: ClassVar[tuple[Role, ...]] = ANY_ROLE
+    write_roles: ClassVar[tuple[Role, ...]] = ()
+
+    @property
+    def person(self) -> User:
+        """Who asks; permissions have let nobody else through."""
+        assert isinstance(self.request.user, User)
+        return self.request.user
+
+    def listed(self, request: Request) -> Response:
+        """A page of the rows that this person may see, by the filters of the address."""
+        self._refuse_unknown_filters(request)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        assert page is not None
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def _refuse_unknown_filters(self, request: Request) -> None:
+        known = {"page", "page_size", *self.filterset_class.base_filters}
+        for name in request.query_params:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+                raise refused_field(name[:60], "", f"is not a filter; {hint}")
+
+
+# --- preconditions -----------------------------------------------------------------------------------------------
+
+
+def etag(version: object) -> dict[str, str]:
+    """The header that names the version of what is answered."""
+    return {"ETag": f'"{version}"'}
+
+
+def digest_of(representation: dict[str, Any]) -> str:
+    """The version of a row that has no number of its own: a digest of what is shown of it."""
+    return hashlib.sha256(json.dumps(representation, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def require_match(request: Request, version: object) -> None:
+    """Raise unless ``If-Match`` names this version: 428 without the header, 412 with another version."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        raise ApiProblem(
+            HTTPStatus.PRECONDITION_REQUIRED,
+            "Send If-Match with the ETag that you have read, so that nobody's change is overwritten.",
+        )
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]
+    if "*" not in tags and str(version) not in tags:
+        raise StaleVersionError("It has changed since you read it; read it again and decide anew.")
+
+
+# --- repeated requests -------------------------------------------------------------------------------------------
+
+
+def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
+    """Do the deed and its record in one transaction; a request repeated with its ``Idempotency-Key`` gets its answer.
+
+    Another request under a key that was used is refused (422). Refusals are not kept: they had no effect.
+    """
+    key = request.headers.get("Idempotency-Key")
+    with transaction.atomic():
+        if key is None:
+            return deed()
+        if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+            raise refused_field("Idempotency-Key", key, f"write 1 to {LONGEST_KEY} printable ASCII characters")
+        fingerprint = _fingerprint(request)
+        mine = IdempotentRequest(user=request.user, key=key, fingerprint=fingerprint)  # type: ignore[misc]
+        # Of two at once the second waits here until the first has committed or failed.
+        IdempotentRequest.objects.bulk_create([mine], ignore_conflicts=True)
+        row = IdempotentRequest.objects.select_for_update().get(user=request.user, key=key)  # type: ignore[misc]
+        if bytes(row.fingerprint) != fingerprint:
+            raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request.")
+        if row.status is not None:
+            headers = {"Idempotency-Replayed": "true"} | ({"ETag": row.etag} if row.etag else {})
+            return Response(row.body, status=row.status, headers=headers)
+        response = deed()
+        row.status, row.body = response.status_code, response.data
+        row.etag = response.headers.get("ETag", "")
+        row.save(update_fields=["status", "body", "etag"])
+        return response
+
+
+def _fingerprint(request: Request) -> bytes:
+    _ = request.data  # the parser keeps the raw body
+    said = [request.method or "", request.path, request.headers.get("If-Match", "")]
+    return hashlib.sha256("\n".join(said).encode() + b"\n" + getattr(request, "raw_body", b"")).digest()
+
+
+# --- centres and patients ----------------------------------------------------------------------------------------
+
+
+def centres_with_role(user: User, roles: Sequence[Role], on: dt.date) -> set[int]:
+    """The centres in which a person has one of these roles on a day."""
+    mine = Membership.objects.valid_on(on).filter(user_id=user.pk, role__in=[role.value for role in roles])
+    return set(mine.values_list("centre_id", flat=True))
+
+
+def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role], on: dt.date) -> Patient:
+    """The patient a body names, among those this person may write about; anybody else is not known here."""
+    found = list(
+        Patient.objects.filter(patient_id=patient_id, centre__in=centres_with_role(user, roles, on)).select_related(
+            "centre"
+        )
+    )
+    if centre:
+        found = [patient for patient in found if patient.centre.code == centre]
+    if not found:
+        where = f" in centre {centre}" if centre else ""
+        raise refused_field("patient_id", patient_id, f"is not known{where} among the patients you may write about")
+    if len(found) > 1:
+        codes = ", ".join(sorted(patient.centre.code for patient in found))
+        raise refused_field("centre", "", f"is needed: patient {patient_id} is known in {codes}")
+    return found[0]
+
+
+def find_centre(user: User, code: str, roles: Sequence[Role], on: dt.date) -> Centre:
+    """The centre a body names, among those in which this person may write."""
+    found = Centre.objects.filter(code=code, pk__in=centres_with_role(user, roles, on)).first()
+    if found is None:
+        raise refused_field("centre", code, "is not one of your centres")
+    return found
+
+
+def visible_patient_or_none(user: User, patient_pk: int) -> uuid.UUID | None:
+    """The address of a patient if this person may know of it."""
+    return Patient.objects.visible_to(user).filter(pk=patient_pk).values_list("public_id", flat=True).first()

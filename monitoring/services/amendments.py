@@ -1,0 +1,112 @@
+"""What happens to one stored result later: verified by a second person, amended, or marked as entered in error.
+
+Each is a new version that supersedes the one its author has read. Of two people who change the same version at once,
+the slower one is told so and nothing of theirs is stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from monitoring.domain.report import LaboratoryReport
+from monitoring.models import Patient, PcrResult, ResultStatus
+from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
+from monitoring.services.owed import owe_classification
+from monitoring.services.results import (
+    Insertion,
+    StoredResult,
+    content_of,
+    insert_versions,
+    out_of_order,
+    outside_life,
+)
+from monitoring.services.verdicts import Action, StaleVersionError, Verdict, refused
+from monitoring.services.verification import check_may_verify
+
+
+@dataclass(frozen=True, slots=True)
+class StandingResult:
+    """The current version of a result with everything an amendment starts from."""
+
+    row: PcrResult
+    report: LaboratoryReport
+
+    @property
+    def stored(self) -> StoredResult:
+        return StoredResult(self.row.pk, self.row.public_id, self.row.patient_id, self.report)
+
+
+def standing_result(public_id: uuid.UUID) -> StandingResult | None:
+    """The current version of a result, None where there is none."""
+    row = (
+        PcrResult.objects.filter(public_id=public_id, superseded_by__isnull=True)
+        .select_related("patient__centre", "laboratory")
+        .first()
+    )
+    if row is None:
+        return None
+    values = {name: getattr(row, name) for name in REPORT_COLUMNS} | {"accession_number": row.accession_number}
+    tubes = load_replicates([row.pk]).get(row.pk, ())
+    report = dataclasses.replace(report_of(values, tubes, row.laboratory.code), patient_id=row.patient.patient_id)
+    return StandingResult(row, report)
+
+
+def verify_result(standing: StandingResult, *, by: User, version: int, now: dt.datetime) -> Verdict:
+    """Make a preliminary result final. Raises ``VerificationRefused`` for its own author or another state."""
+    check_may_verify(standing.row, by)
+    final = dataclasses.replace(standing.report, status=ResultStatus.FINAL.value, reason="")
+    return _supersede(standing, final, patient=standing.row.patient, by=by, version=version, now=now)
+
+
+def amend_result(
+    standing: StandingResult, report: LaboratoryReport, *, patient: Patient, by: User, version: int, now: dt.datetime
+) -> Verdict:
+    """Store a corrected version: the report is complete and says why. A preliminary result stays preliminary."""
+    if not report.reason.strip():
+        return refused("reason", "", "say why the result is changed")
+    kept = standing.row.status == ResultStatus.PRELIMINARY
+    status = ResultStatus.PRELIMINARY if kept else ResultStatus.CORRECTED
+    whole = dataclasses.replace(report, status=status.value)
+    problem = outside_life(whole, patient, now) or out_of_order(whole)
+    if problem:
+        return problem
+    was_error = standing.row.status == ResultStatus.ENTERED_IN_ERROR
+    if not was_error and content_of(whole, patient.pk) == content_of(standing.report, standing.row.patient_id):
+        return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
+    return _supersede(standing, whole, patient=patient, by=by, version=version, now=now)
+
+
+def retract_result(standing: StandingResult, *, by: User, reason: str, version: int, now: dt.datetime) -> Verdict:
+    """Mark a result as entered in error: it stays readable and counts for nothing."""
+    if not reason.strip():
+        return refused("reason", "", "say why the result is marked as entered in error")
+    if standing.row.status == ResultStatus.ENTERED_IN_ERROR:
+        return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
+    error = dataclasses.replace(
+        standing.report, status=ResultStatus.ENTERED_IN_ERROR.value, reason=reason.strip()[:500]
+    )
+    return _supersede(standing, error, patient=standing.row.patient, by=by, version=version, now=now)
+
+
+def _supersede(
+    standing: StandingResult, report: LaboratoryReport, *, patient: Patient, by: User, version: int, now: dt.datetime
+) -> Verdict:
+    row = standing.row
+    if version != row.version:
+        raise StaleVersionError(f"version {row.version} stands by now, you have read version {version}; load it again")
+    insertion = Insertion(row.public_id, report, patient.pk, row.laboratory_id, row.version + 1, standing.stored)
+    try:
+        with transaction.atomic():
+            insert_versions([insertion], by, now)
+            owe_classification({patient.pk, row.patient_id}, bulk=False)
+    except IntegrityError as problem:
+        if "result_key" not in str(problem) and "supersedes" not in str(problem):
+            raise
+        raise StaleVersionError("somebody else has just changed this result; load it again") from None
+    return Verdict(Action.AMENDED, id=row.pk, public_id=row.public_id)

@@ -1,0 +1,75 @@
+"""The second person: verifying preliminary results, and an alert where one waits for longer than four hours."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from monitoring.domain.history import AlertKind
+from monitoring.domain.relapse import Certainty
+from monitoring.models import Alert, PcrResult, ResultStatus
+from monitoring.selectors.series import result_key
+from monitoring.services import escalation
+from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import HISTORY_AFTER_DAYS
+
+UNVERIFIED_AFTER = dt.timedelta(hours=4)
+RULE_VERSION = "verification.1"
+
+
+def raise_unverified(*, now: dt.datetime, limit: int = 200) -> int:
+    """Open an alert for each preliminary result that has waited for four hours; returns how many.
+
+    History that a file brought as preliminary waits in the list without an alert each.
+    """
+    overdue = (
+        PcrResult.objects.filter(
+            status=ResultStatus.PRELIMINARY,
+            superseded_by__isnull=True,
+            recorded_at__lte=now - UNVERIFIED_AFTER,
+            collected_on__gt=now.date() - dt.timedelta(days=HISTORY_AFTER_DAYS),
+        )
+        .exclude(pk__in=Alert.objects.filter(kind=AlertKind.UNVERIFIED, evidence__isnull=False).values("evidence_id"))
+        .select_related("patient", "laboratory")
+        .order_by("recorded_at")[:limit]
+    )
+    return sum(_open(result, now) for result in overdue)
+
+
+def _open(result: PcrResult, now: dt.datetime) -> bool:
+    key = result_key(result.laboratory.code, result.accession_number, result.version)
+    alert = Alert(
+        public_id=alert_public_id(AlertKind.UNVERIFIED, key, key),
+        kind=AlertKind.UNVERIFIED.value,
+        subject_key=f"result/{result.public_id}",
+        centre_id=result.patient.centre_id,
+        patient=result.patient,
+        certainty=Certainty.CONFIRMED.value,
+        evidence=result,
+        evidence_key=key,
+        evidence_on=result.collected_on,
+        rule_version=RULE_VERSION,
+        opened_at=now,
+    )
+    try:
+        with transaction.atomic():
+            alert.save(force_insert=True)
+            escalation.begin([alert], now=now)
+    except IntegrityError:  # another alertd was faster
+        return False
+    return True
+
+
+class VerificationRefused(Exception):
+    """Why this person cannot verify this result now."""
+
+
+def check_may_verify(result: PcrResult, by: User) -> None:
+    """Raise ``VerificationRefused`` unless the result is preliminary and was entered by somebody else."""
+    if result.status != ResultStatus.PRELIMINARY:
+        raise VerificationRefused(f"only a preliminary result is verified; this one is {result.get_status_display()}")
+    authors = PcrResult.objects.filter(public_id=result.public_id).values_list("recorded_by_id", flat=True)
+    if by.pk in set(authors):
+        raise VerificationRefused("a second person verifies: you have entered or changed this result yourself")
