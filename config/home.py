@@ -1,19 +1,15 @@
 """The first page: where monitoring and statistics meet, so it belongs to neither."""
 
-import datetime as dt
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from cohorts.models import CohortPublication, CohortRun
 from cohorts.pages.curve import curve_of
 from monitoring import clock
-from monitoring.models import Heartbeat
 from monitoring.permissions import ANY_ROLE, requires_role
-from monitoring.selectors.home import open_alerts_of, today_of
+from monitoring.selectors.home import home_of, open_alerts_of, today_of
 
 ALERTS_SHOWN = 10
-STALE_AFTER = dt.timedelta(minutes=2)
 
 
 @requires_role(ANY_ROLE)
@@ -30,7 +26,6 @@ def home(request: HttpRequest) -> HttpResponse:
     latest_run = (
         CohortRun.objects.filter(cohort=publication.cohort).order_by("-started_at").first() if publication else None
     )
-    heartbeat = Heartbeat.objects.filter(name="alertd").first()
     return render(
         request,
         "home.html",
@@ -38,8 +33,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "now": now,
             "today": today_of(request.user, now),
             "alerts": alerts[:ALERTS_SHOWN],
-            "alerting_since": heartbeat.beat_at if heartbeat else None,
-            "alerting_stale": heartbeat is not None and now - heartbeat.beat_at > STALE_AFTER,
+            "home": home_of(request.user),
             "alert_count": alerts.count(),
             "publication": publication,
             "curve": curve_of(publication.snapshot.figures) if publication else None,

@@ -112,6 +112,7 @@ INSTALLED_APPS = [
     "cohorts",
 ]
 MIDDLEWARE = [
+    "monitoring.pages.middleware.TraceRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -124,6 +125,7 @@ MIDDLEWARE = [
     "pghistory.middleware.HistoryMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "monitoring.pages.middleware.TellStaleData",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -138,7 +140,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "monitoring.pages.context.demo_banner",
+                "monitoring.pages.context.every_page",
             ],
         },
     },
@@ -240,11 +242,30 @@ PGHISTORY_APPEND_ONLY = True  # event tables refuse update and delete by trigger
 PGHISTORY_CONTEXT_FIELD = pghistory.ContextJSONField()  # who and why stand on the event row itself
 PGHISTORY_LEVEL = pgtrigger.Statement  # one trigger call a statement: bulk loads stay bulk
 
+# One JSON object a line, without values of patients; LOG_FORMAT=line for a terminal.
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+if LOG_FORMAT not in ("json", "line"):
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; use json or line")
+_RECORD = "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"request_id": {"()": "monitoring.tracing.WithRequestId"}},
+    "formatters": {
+        "json": {
+            "()": "monitoring.tracing.ObjectFormatter",
+            "fmt": _RECORD,
+            "rename_fields": {"asctime": "at", "levelname": "level"},
+        },
+        "line": {"()": "monitoring.tracing.LineFormatter", "fmt": _RECORD},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request_id"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
-    "loggers": {"monitoring": {"level": "INFO"}, "cohorts": {"level": "INFO"}, "tasks": {"level": "INFO"}},
+    "loggers": {
+        "monitoring": {"level": "INFO"},
+        "monitoring.requests": {"level": "INFO" if LOG_FORMAT == "json" and not TESTING else "WARNING"},
+        "cohorts": {"level": "INFO"},
+        "tasks": {"level": "INFO"},
+        "django": {"handlers": [], "propagate": True},  # also its request log goes through our formatter
+    },
 }

@@ -8,22 +8,39 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
+from cohorts.pages import cohorts
 from config.home import home
-from monitoring.pages import alerts
+from monitoring.api.metrics import Metrics
+from monitoring.pages import alerts, bench, operations, patients, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
+    path("bench/", bench.bench, name="bench"),
+    path("bench/preview/", bench.preview, name="bench-preview"),
+    path("verify/", results.waiting, name="waiting"),
+    path("results/<uuid:public_id>/", results.detail, name="result"),
+    path("results/<uuid:public_id>/verify/", results.verify, name="verify-result"),
+    path("results/<uuid:public_id>/amend/", results.amend, name="amend-result"),
+    path("results/<uuid:public_id>/retract/", results.retract, name="retract-result"),
+    path("patients/", patients.search, name="patients"),
+    path("patients/<uuid:public_id>/", patients.timeline, name="patient"),
+    path("cohorts/", cohorts.index, name="cohorts"),
+    path("cohorts/<slug:slug>/", cohorts.detail, name="cohort"),
+    path("cohorts/<slug:slug>/figures.json", cohorts.download_figures, name="cohort-figures"),
+    path("cohorts/<slug:slug>/members.csv", cohorts.download_members, name="cohort-members"),
     path("alerts/", alerts.inbox, name="alerts"),
     path("alerts/<uuid:public_id>/", alerts.detail, name="alert"),
     path("alerts/<uuid:public_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge-alert"),
     path("alerts/<uuid:public_id>/act/", alerts.act_on_alert, name="act-on-alert"),
+    path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", login_not_required(set_language), name="language"),
     path("admin/", admin.site.urls),
     path("favicon.ico", login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg")), name="icon"),
+    path("metrics", Metrics.as_view(), name="metrics"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
 ]

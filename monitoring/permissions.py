@@ -35,6 +35,14 @@ def has_role_in(user: AbstractBaseUser | AnonymousUser, centre_id: int, roles: I
     return mine.filter(role__in=list(roles)).exists()
 
 
+def centres_with_role(user: AbstractBaseUser | AnonymousUser, roles: Iterable[Role]) -> set[int]:
+    """The centres in which a person has one of these roles today."""
+    if not user.is_authenticated or not user.is_active:
+        return set()
+    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk, role__in=[r.value for r in roles])
+    return set(mine.values_list("centre_id", flat=True))
+
+
 def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
     """Let a view be seen only by people who have one of these roles in some centre today."""
     wanted = frozenset(role.value for role in roles)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 import django
-from celery import Celery
+from celery import Celery, Task
+from celery.signals import task_postrun, task_prerun
 from django.conf import settings
 from kombu import Queue
 
-from tasks.hints import KEY_PREFIX, broker_url
+from monitoring.tracing import working_for
+from tasks.hints import KEY_PREFIX, REQUEST_ID_HEADER, broker_url
 from tasks.schedule import beat_schedule
 
 django.setup()
@@ -78,3 +81,18 @@ app.conf.update(
     beat_max_loop_interval=30,
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),
 )
+
+
+_tracing = contextlib.ExitStack()
+
+
+@task_prerun.connect
+def _work_for_the_request(task: Task[..., object], **_: object) -> None:
+    """Let the log lines of a task carry the id of the request that caused it."""
+    _tracing.close()
+    _tracing.enter_context(working_for((task.request.headers or {}).get(REQUEST_ID_HEADER) or None))
+
+
+@task_postrun.connect
+def _work_is_done(**_: object) -> None:
+    _tracing.close()

@@ -16,10 +16,13 @@ from django.db import transaction
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from monitoring.tracing import current_request_id
+
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS_AFTER_FAILURE = 10
 KEY_PREFIX = "cml:"
+REQUEST_ID_HEADER = "cml_request_id"
 
 CLASSIFY_PATIENT = "tasks.classify_patient"
 CLASSIFY_OWED = "tasks.classify_owed"
@@ -64,7 +67,10 @@ def publish(task: str, *arguments: int | str) -> bool:
     if time.monotonic() < _quiet_until:
         return False
     try:
-        publisher.send_task(task, args=arguments, queue=QUEUE_OF[task], retry=False, ignore_result=True)
+        publisher.send_task(
+            task, args=arguments, queue=QUEUE_OF[task], retry=False, ignore_result=True,
+            headers={REQUEST_ID_HEADER: current_request_id()},
+        )  # fmt: skip
     except (KombuError, RedisError, OSError) as problem:
         _quiet_until = time.monotonic() + QUIET_SECONDS_AFTER_FAILURE
         logger.warning("hint %s not published, the sweep will find the work: %s", task, type(problem).__name__)

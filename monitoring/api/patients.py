@@ -130,7 +130,7 @@ class PatientList(Resource):
         now = clock.now()
         cells = Cells(cells_of(request.data, (*PATIENT_COLUMNS, "reason")))
         facts = patient_facts(cells)
-        find_centre(self.person, facts.centre, RECORDING, now.date())
+        find_centre(self.person, facts.centre, RECORDING)
         (verdict,) = record_patients([facts], by=self.person, now=now, amend_reason=cells.text("reason", longest=500))
         row = Patient.objects.filter(centre__code=facts.centre, patient_id=facts.patient_id).select_related("centre")
         return recorded(verdict, row.first(), PatientOut)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import hashlib
 import json
-import uuid
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -20,8 +18,8 @@ from rest_framework.response import Response
 from monitoring.api.paging import Pages
 from monitoring.api.permissions import RolesAllow
 from monitoring.api.refusals import ApiProblem, refused_field
-from monitoring.models import Centre, IdempotentRequest, Membership, Patient, Role
-from monitoring.permissions import ANY_ROLE
+from monitoring.models import Centre, IdempotentRequest, Patient, Role
+from monitoring.permissions import ANY_ROLE, centres_with_role
 from monitoring.services.verdicts import StaleVersionError
 
 LONGEST_KEY = 200
@@ -126,16 +124,10 @@ def _fingerprint(request: Request) -> bytes:
 # --- centres and patients ----------------------------------------------------------------------------------------
 
 
-def centres_with_role(user: User, roles: Sequence[Role], on: dt.date) -> set[int]:
-    """The centres in which a person has one of these roles on a day."""
-    mine = Membership.objects.valid_on(on).filter(user_id=user.pk, role__in=[role.value for role in roles])
-    return set(mine.values_list("centre_id", flat=True))
-
-
-def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role], on: dt.date) -> Patient:
+def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role]) -> Patient:
     """The patient a body names, among those this person may write about; anybody else is not known here."""
     found = list(
-        Patient.objects.filter(patient_id=patient_id, centre__in=centres_with_role(user, roles, on)).select_related(
+        Patient.objects.filter(patient_id=patient_id, centre__in=centres_with_role(user, roles)).select_related(
             "centre"
         )
     )
@@ -150,14 +142,9 @@ def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role]
     return found[0]
 
 
-def find_centre(user: User, code: str, roles: Sequence[Role], on: dt.date) -> Centre:
+def find_centre(user: User, code: str, roles: Sequence[Role]) -> Centre:
     """The centre a body names, among those in which this person may write."""
-    found = Centre.objects.filter(code=code, pk__in=centres_with_role(user, roles, on)).first()
+    found = Centre.objects.filter(code=code, pk__in=centres_with_role(user, roles)).first()
     if found is None:
         raise refused_field("centre", code, "is not one of your centres")
     return found
-
-
-def visible_patient_or_none(user: User, patient_pk: int) -> uuid.UUID | None:
-    """The address of a patient if this person may know of it."""
-    return Patient.objects.visible_to(user).filter(pk=patient_pk).values_list("public_id", flat=True).first()

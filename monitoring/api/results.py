@@ -342,7 +342,7 @@ class ResultList(Resource):
 
         @cache
         def patient_of(centre: str, patient_id: str) -> Patient:
-            return find_patient(self.person, centre, patient_id, ENTERING, now.date())
+            return find_patient(self.person, centre, patient_id, ENTERING)
 
         def zone_of(centre: str, patient_id: str) -> ZoneInfo:
             return ZoneInfo(patient_of(centre, patient_id).centre.time_zone)
@@ -448,7 +448,7 @@ class AmendResult(ResultVerb):
         patient = standing.row.patient
         if given.get("patient_id", patient.patient_id) != patient.patient_id or given.get("centre"):
             patient = find_patient(
-                self.person, given.get("centre", ""), given.get("patient_id", patient.patient_id), ENTERING, now.date()
+                self.person, given.get("centre", ""), given.get("patient_id", patient.patient_id), ENTERING
             )
         zone = ZoneInfo(patient.centre.time_zone)
         parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_: zone)

@@ -130,7 +130,7 @@ class TreatmentList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = Cells(cells_of(request.data, (*TREATMENT_COLUMNS, "reason")))
-        facts = course_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING, now.date()))
+        facts = course_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING))
         (verdict,) = record_courses([facts], by=self.person, now=now, amend_reason=cells.text("reason", longest=500))
         rows = visible_courses(request.user).filter(patient=facts.patient, drug=facts.drug)
         row = next((r for r in rows if partly(r.started_on, r.started_precision) == str(facts.started_on)), None)

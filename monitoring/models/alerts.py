@@ -36,6 +36,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Alerts that still wait for a person."""
         return self.filter(state__in=LIVE_STATES)
 
+    def by_kind_and_state(self) -> models.QuerySet["Alert", tuple[str, str, int]]:
+        """How many there are of each kind and state."""
+        return self.values_list("kind", "state").annotate(number=models.Count("pk")).order_by("kind", "state")
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "AlertQuerySet":
         """Alerts of the centres in which the person has a role today; nobody else's."""
         return self.filter(centre__in=Membership.objects.centres_of(user))

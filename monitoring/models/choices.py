@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.domain.dates import Precision
 from monitoring.domain.history import AlertKind, EventKind
-from monitoring.domain.measurement import FactorState, Method, Transcript
+from monitoring.domain.measurement import FactorState, Flag, Method, Transcript
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import ControlGene, ResponseClass, Sensitivity
 from monitoring.domain.series import Drug, FactKind, StopReason
@@ -67,6 +67,40 @@ CERTAINTY: type_choices = [
     (Certainty.PROVISIONAL, _("provisional")),
     (Certainty.SUSPECTED, _("suspected")),
     (Certainty.CONFIRMED, _("confirmed")),
+]
+EPISODE_STATE: type_choices = [
+    ("off_treatment", _("off treatment, MMR held")),
+    ("loss_of_mmr", _("off treatment, MMR lost")),
+    ("restarted", _("restarted")),
+    (FactKind.DEATH, _("death")),
+    (FactKind.ALLOGENEIC_TRANSPLANT, _("allogeneic transplant")),
+]
+FLAG: type_choices = [
+    (Flag.LOW_CONTROL, _("too few control gene copies")),
+    (Flag.REPLICATES_DISCORDANT, _("replicates contradict each other")),
+    (Flag.CAPPED_BY_CONTROL, _("class limited by the control gene copies")),
+    (Flag.SENSITIVITY_UNKNOWN, _("sensitivity not known")),
+    (Flag.TRANSCRIPT_UNKNOWN, _("transcript not known, never detected by this assay")),
+    (Flag.BELOW_LOQ, _("below the limit of quantification")),
+    (Flag.CF_EXPIRED, _("conversion factor has expired")),
+    (Flag.CF_MISSING, _("no conversion factor")),
+    (Flag.CF_MISMATCH, _("another conversion factor is registered")),
+    (Flag.IS_MISMATCH, _("reported value and copies disagree")),
+    (Flag.NEAR_THRESHOLD, _("rounding could change the class")),
+    (Flag.OLD_SAMPLE, _("sample was old when it arrived")),
+    (Flag.LAB_CHANGED, _("other laboratory or method than before")),
+    (Flag.IMPUTED_DATE, _("date not known to the day")),
+]
+EVENT_WORD: type_choices = [
+    (EventKind.MMR_GAINED, _("MMR reached")),
+    (EventKind.MMR_LOST, _("above 0.1 %")),
+    (EventKind.DMR_GAINED, _("deep response reached")),
+    (EventKind.DMR_LOST, _("deep response lost")),
+    (EventKind.TREATMENT_STOPPED, _("treatment stopped")),
+    (EventKind.LOSS_OF_MMR, _("loss of MMR off treatment")),
+    (EventKind.TREATMENT_RESTARTED, _("treatment restarted")),
+    (EventKind.MMR_REGAINED, _("MMR regained after restart")),
+    (EventKind.DMR_REGAINED, _("deep response regained after restart")),
 ]
 SEX: type_choices = [("F", _("female")), ("M", _("male")), ("X", _("other or not stated"))]
 

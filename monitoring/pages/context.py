@@ -1,10 +1,23 @@
 """What every page shows."""
 
+import datetime as dt
+
 from django.http import HttpRequest
 
+from monitoring import clock
 from monitoring.models import Centre
+from monitoring.permissions import roles_of
+from monitoring.selectors.currency import stale_since
 
 
-def demo_banner(request: HttpRequest) -> dict[str, bool]:
-    """Whether synthetic data is in this database: pages then say so in a banner."""
-    return {"has_synthetic_data": request.user.is_authenticated and Centre.objects.filter(is_synthetic=True).exists()}
+def every_page(request: HttpRequest) -> dict[str, object]:
+    """The banner of synthetic data, the word where data is not current, and the roles that decide the menu."""
+    user = getattr(request, "user", None)  # absent where a request was refused before anybody was known
+    if user is None or not user.is_authenticated:
+        return {}
+    since: dt.datetime | None = stale_since(clock.now())
+    return {
+        "has_synthetic_data": Centre.objects.filter(is_synthetic=True).exists(),
+        "stale_since": since,
+        "my_roles": roles_of(user),
+    }

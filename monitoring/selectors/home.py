@@ -10,8 +10,18 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Min, QuerySet
 from django.utils.functional import Promise
 
-from monitoring.models import Alert, ClassificationRequest, Patient, PcrResult, ResponseAssessment
+from monitoring.models import (
+    Alert,
+    ClassificationRequest,
+    Patient,
+    PcrResult,
+    ResponseAssessment,
+    ResultStatus,
+    TfrEpisode,
+)
+from monitoring.models.alerts import AlertState
 from monitoring.models.choices import RESPONSE_CLASS
+from monitoring.selectors.patients import OFF_TREATMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +73,26 @@ def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
         .select_related("patient", "centre")
         .annotate(handed_over_count=Count("handed_over"))
         .order_by("-opened_at", "-pk")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What waits for the roles that a person has."""
+
+    unverified: int
+    off_treatment: int
+    without_note: int
+
+
+def home_of(user: AbstractBaseUser | AnonymousUser) -> Home:
+    """How many results wait for verification, patients are off treatment, and alerts nobody has acknowledged."""
+    patients = Patient.objects.visible_to(user)
+    preliminary = PcrResult.objects.filter(
+        status=ResultStatus.PRELIMINARY, superseded_by__isnull=True, patient__in=patients
+    )
+    return Home(
+        unverified=preliminary.count(),
+        off_treatment=TfrEpisode.objects.filter(patient__in=patients, state__in=OFF_TREATMENT).count(),
+        without_note=open_alerts_of(user).filter(state=AlertState.OPEN).count(),
     )

@@ -169,23 +169,30 @@ def _load_results(
     for row in rows:
         laboratory = row["laboratory__code"]
         report = report_of(row, replicates.get(row["id"], ()), laboratory)
-        profile = profiles[row["laboratory_id"]]
-        factor = find_factor(
-            report.conversion_factor, profile.factors, report.control_gene, report.assay_name, factor_day(report)
-        )
         patient = patients[row["patient_id"]]
+        key = result_key(laboratory, report.accession_number, row["version"])
+        fact, factor = result_fact(report, patient, profiles[row["laboratory_id"]], id=row["id"], key=key)
         factors[patient.pk][row["id"]] = factor
-        results[patient.pk].append(
-            ResultFact(
-                id=row["id"],
-                key=result_key(laboratory, report.accession_number, row["version"]),
-                collected_on=report.collected.on,
-                laboratory=laboratory,
-                measurement=measurement(report, Transcript(patient.transcript), profile, factor),
-                is_preliminary=report.status == ResultStatus.PRELIMINARY,
-                is_bone_marrow=report.specimen == "BM",
-                hours_to_laboratory=hours_to_laboratory(report),
-                precision=report.collected.precision,
-            )
-        )
+        results[patient.pk].append(fact)
     return results, factors
+
+
+def result_fact(
+    report: LaboratoryReport, patient: Patient, profile: LaboratoryProfile, *, id: int, key: str
+) -> tuple[ResultFact, FactorUsed]:
+    """A report as the rules read it, and the conversion factor that it uses."""
+    factor = find_factor(
+        report.conversion_factor, profile.factors, report.control_gene, report.assay_name, factor_day(report)
+    )
+    fact = ResultFact(
+        id=id,
+        key=key,
+        collected_on=report.collected.on,
+        laboratory=report.laboratory,
+        measurement=measurement(report, Transcript(patient.transcript), profile, factor),
+        is_preliminary=report.status == ResultStatus.PRELIMINARY,
+        is_bone_marrow=report.specimen == "BM",
+        hours_to_laboratory=hours_to_laboratory(report),
+        precision=report.collected.precision,
+    )
+    return fact, factor

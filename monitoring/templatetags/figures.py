@@ -37,3 +37,9 @@ def significant(value: Decimal | None) -> str:
     if any((value <= limit) != (rounded <= limit) for limit in limits):
         return plain_number(value)
     return plain_number(rounded)
+
+
+@register.filter
+def plain(value: Decimal | None) -> str:
+    """A number as it was given, without a false digit."""
+    return ABSENT if value is None else plain_number(value)

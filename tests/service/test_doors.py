@@ -251,7 +251,7 @@ def test_proportions_print_one_decimal() -> None:
 # --- structure --------------------------------------------------------------------------------------------------
 
 LAYERS = {
-    "domain": 0, "clock": 1, "models": 1, "selectors": 2, "permissions": 2, "services": 3, "intake": 4, "templatetags": 5,
+    "domain": 0, "clock": 1, "tracing": 1, "models": 1, "selectors": 2, "permissions": 2, "services": 3, "intake": 4, "templatetags": 4,
     "pages": 5, "api": 5, "admin": 5, "management": 5, "apps": 5, "notify": 2,
 }  # fmt: skip
 

@@ -78,7 +78,12 @@ class Command(BaseCommand):
         try:
             self._prepare()
             children = _children(bind, port)
-            child_environment = {**os.environ, "DATABASE_ROLE": "cml_app", "REMAP_SIGTERM": "SIGQUIT"}
+            child_environment = {
+                **os.environ,
+                "DATABASE_ROLE": "cml_app",
+                "REMAP_SIGTERM": "SIGQUIT",
+                "LOG_FORMAT": "line",
+            }
             for child in children:
                 child.start(child_environment)
             self._wait_until_ready(bind, port, children)

@@ -1,0 +1,91 @@
+"""Cohorts on screen: published figures with unit, interval, denominator, rule and date of data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from cohorts.domain.members import CSV_COLUMNS
+from cohorts.models import Cohort, CohortRun
+from cohorts.pages.curve import curve_of
+from cohorts.selectors.disclosure import disclosed, member_rows
+from cohorts.selectors.snapshots import published
+from monitoring.models import Role
+from monitoring.permissions import ANY_ROLE, requires_role
+from monitoring.services.access import record_access
+
+PAGE_SIZE = 50
+READING_ROWS = (Role.ANALYST, Role.ADMINISTRATOR)
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def index(request: HttpRequest) -> HttpResponse:
+    """All cohorts with what is published of them. For everybody with a role."""
+    cohorts = Cohort.objects.select_related("publication__snapshot").defer(
+        "publication__snapshot__rows", "publication__snapshot__figures"
+    )
+    page = Paginator(cohorts.order_by("slug"), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "cohorts/index.html", {"page": page})
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """The published figures of a cohort. For everybody with a role; small groups of other centres are withheld."""
+    cohort = get_object_or_404(Cohort, slug=slug)
+    publication = published(cohort)
+    figures: dict[str, Any] | None = disclosed(publication, request.user) if publication else None
+    latest_run = CohortRun.objects.filter(cohort=cohort).order_by("-started_at").first()
+    return render(
+        request,
+        "cohorts/detail.html",
+        {
+            "cohort": cohort,
+            "publication": publication,
+            "f": figures,
+            "curve": curve_of(figures) if figures and "kaplan_meier" in figures else None,
+            "failed_run": latest_run if latest_run and latest_run.ok is False else None,
+        },
+    )
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def download_figures(request: HttpRequest, slug: str) -> HttpResponse:
+    """The published figures as a JSON file. For everybody with a role; recorded as an export."""
+    publication = published(get_object_or_404(Cohort, slug=slug))
+    if publication is None:
+        raise Http404
+    assert isinstance(request.user, User)
+    record_access(request.user, action="export figures", detail=slug)
+    text = json.dumps(disclosed(publication, request.user), ensure_ascii=False, indent=2)
+    return _file(text + "\n", f"{slug}.json", "application/json")
+
+
+@require_GET
+@requires_role(READING_ROWS)
+def download_members(request: HttpRequest, slug: str) -> HttpResponse:
+    """Member rows of the centres in which the person is analyst or administrator; recorded as an export."""
+    publication = published(get_object_or_404(Cohort, slug=slug))
+    if publication is None:
+        raise Http404
+    assert isinstance(request.user, User)
+    record_access(request.user, action="export members", detail=slug)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(member_rows(publication, request.user))
+    return _file(buffer.getvalue(), f"{slug}-members.csv", "text/csv; charset=utf-8")
+
+
+def _file(text: str, name: str, content_type: str) -> HttpResponse:
+    return HttpResponse(text, content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -1,0 +1,156 @@
+"""Finding patients, and one patient over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from monitoring import clock
+from monitoring.domain.scale import CLASS_LIMITS_PERCENT
+from monitoring.models import Alert, Patient, Role, TkiCourse
+from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
+from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
+from monitoring.selectors.patients import found_patients, with_standing
+from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
+from monitoring.services.access import record_access
+from monitoring.services.identities import blind_index, read_identity
+from monitoring.templatetags.words import value_words
+
+PAGE_SIZE = 50
+# Who may find people by hospital number and see names: those who treat them or label their tubes.
+NAMING = (Role.CLINICIAN, Role.TECHNICIAN, Role.VERIFIER)
+LEAST_SPAN = dt.timedelta(days=730)
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def search(request: HttpRequest) -> HttpResponse:
+    """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names."""
+    wanted = request.GET.get("q", "").strip().replace("\x00", "")[:60]
+    state = request.GET.get("state", "")
+    may_name = bool({r.value for r in NAMING} & roles_of(request.user))
+    index = blind_index(wanted) if wanted and may_name else None
+    found = found_patients(request.user, search=wanted, hospital_number_index=index, state=state)
+    paginator = Paginator(found, PAGE_SIZE)
+    page = paginator.get_page(request.GET.get("page"))
+    rows = with_standing(Patient.objects.filter(pk__in=[p.pk for p in page])).order_by("patient_id", "pk")
+    labels = {"response": dict(RESPONSE_CLASS), "state": dict(EPISODE_STATE)}
+    return render(
+        request, "patients/search.html",
+        {"page": page, "rows": rows, "q": wanted, "state": state, "labels": labels, "may_name": may_name},
+    )  # fmt: skip
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """One patient over time. For everybody with a role in the centre; each look is recorded."""
+    assert isinstance(request.user, User)
+    patient = get_object_or_404(Patient.objects.visible_to(request.user).select_related("centre"), public_id=public_id)
+    record = patient_record(patient)
+    rows = timeline_rows(patient, record.episodes)
+    alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
+    identity = read_identity(patient) if has_role_in(request.user, patient.centre_id, NAMING) else None
+    record_access(request.user, action="patient page", patient=patient, detail="with name" if identity else "")
+    page = Paginator(rows[::-1], PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "patients/timeline.html",
+        {
+            "patient": patient,
+            "record": record,
+            "page": page,
+            "identity": identity,
+            "alerts": alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE],
+            "events": patient.response_events.filter(retracts__isnull=True, retracted_by__isnull=True).order_by(
+                "-occurred_on", "-pk"
+            )[:PAGE_SIZE],
+            "chart": chart_of(rows, record, clock.now().date()) if rows else None,
+            "labels": {"state": dict(EPISODE_STATE)},
+        },
+    )
+
+
+# --- the chart ---------------------------------------------------------------------------------------------------
+
+
+def chart_of(rows: list[TimelineRow], record: PatientRecord, today: dt.date) -> dict[str, Any]:
+    """What the chart draws. No zero ever goes to the logarithmic axis: what has no height stands in a lane below it."""
+    first, last = rows[0].result.collected_on, max(rows[-1].result.collected_on, today)
+    first = min([first, *(c.started_on for c in record.courses)])
+    if last - first < LEAST_SPAN:
+        first = last - LEAST_SPAN
+    return {
+        "from": first.isoformat(),
+        "to": last.isoformat(),
+        "points": [_point(row) for row in rows],
+        "courses": [_bar(course, last) for course in record.courses],
+        "marks": [*_stops(record), *_observed(record)],
+        "lines": [{"percent": float(limit), "label": f"{dict(RESPONSE_CLASS)[c]} {limit} %"} for c, limit in CLASS_LIMITS_PERCENT],
+        "words": {
+            "quantified": _("quantified"),
+            "below": _("detected below the limit drawn"),
+            "above": _("above the limit drawn"),
+            "undetected": _("not detected, drawn at the sample's own sensitivity"),
+            "not_evaluable": _("not evaluable"),
+            "waiting": _("waits for its class"),
+            "axis": _("% IS"),
+            "treatment": _("treatment"),
+            "lab_changed": _("other laboratory than before"),
+        },
+    }  # fmt: skip
+
+
+def _point(row: TimelineRow) -> dict[str, Any]:
+    labels = dict(RESPONSE_CLASS)
+    words = [row.result.collected_on.isoformat(), value_words(row)]
+    if row.response_class:
+        words.append(str(labels[row.response_class]))
+    words.append(row.result.laboratory.code)
+    return {
+        "on": row.result.collected_on.isoformat(),
+        "shape": row.shape.value,
+        "percent": float(row.percent) if row.percent else None,
+        "words": " · ".join(words),
+        "lab_changed": row.laboratory_changed,
+        "preliminary": row.result.status == "preliminary",
+    }
+
+
+def _bar(course: TkiCourse, last: dt.date) -> dict[str, Any]:
+    dose = f" {course.dose_mg_per_day.normalize():f} mg" if course.dose_mg_per_day else ""
+    return {
+        "from": course.started_on.isoformat(),
+        "to": (course.stopped_on or last).isoformat(),
+        "open": course.stopped_on is None,
+        "drug": course.drug_text or course.drug,
+        "label": f"{course.drug_text or course.drug}{dose}",
+    }
+
+
+def _stops(record: PatientRecord) -> list[dict[str, str]]:
+    marks = []
+    for episode in record.episodes:
+        marks.append({"on": episode.stopped_on.isoformat(), "label": _("stop")})
+        if episode.loss_on:
+            marks.append({"on": episode.loss_on.isoformat(), "label": str(dict(ALERT_KIND)["loss_of_mmr"])})
+        if episode.restarted_on:
+            marks.append({"on": episode.restarted_on.isoformat(), "label": _("restart")})
+    return marks
+
+
+def _observed(record: PatientRecord) -> list[dict[str, str]]:
+    labels = dict(FACT_KIND)
+    return [
+        {"on": o.observed_on.isoformat(), "label": str(labels[o.kind])}
+        for o in record.observations
+        if o.kind not in ("last_contact", "sample_taken")
+    ]

@@ -1,0 +1,99 @@
+"""What a result would mean if it were stored: class, change since the last one, and the alerts it would raise or end.
+
+The answer is the difference between two replays, with and without the result: the same function that decides later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from monitoring.domain.history import Intention, Replay, replay
+from monitoring.domain.relapse import Certainty
+from monitoring.domain.report import FactorUsed, LaboratoryProfile, LaboratoryReport
+from monitoring.domain.response import Score
+from monitoring.domain.series import Series, TimePoint
+from monitoring.models import Laboratory, Patient
+from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key
+
+UNSTORED = 0  # the id of a result that has none yet
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The change since the last evaluable value: days between, and its size in log10 where both are numbers."""
+
+    last: TimePoint
+    days: int
+    log10: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What storing a result would say and do."""
+
+    score: Score
+    factor: FactorUsed
+    change: Change | None
+    off_treatment_since: dt.date | None
+    opened: tuple[Intention, ...]
+    louder: tuple[Intention, ...]
+    ended: tuple[Intention, ...]
+
+
+def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
+    """What this report would mean for this patient. Nothing is stored; a known accession is replaced, not doubled."""
+    series = load_series([patient.pk])[patient.pk].series
+    prefix = result_key(report.laboratory, report.accession_number, 1).rpartition("/")[0] + "/"
+    others = tuple(r for r in series.results if not r.key.startswith(prefix))
+    fact, factor = result_fact(report, patient, _profile(report.laboratory), id=UNSTORED, key=f"{prefix}new")
+    before = replay(series)
+    after = replay(dataclasses.replace(series, results=(*others, fact)))
+    score = next(item.score for item in after.assessed if item.result.id == UNSTORED)
+    standing, coming = _open(before), _open(after)
+    return Foresight(
+        score=score,
+        factor=factor,
+        change=_change(dataclasses.replace(series, results=others), fact.collected_on, score),
+        off_treatment_since=_off_treatment_since(after, fact.collected_on),
+        opened=tuple(i for key, i in coming.items() if key not in standing),
+        louder=tuple(i for key, i in coming.items() if key in standing and _is_louder(standing[key], i)),
+        ended=tuple(i for key, i in standing.items() if key not in coming),
+    )
+
+
+def _profile(laboratory: str) -> LaboratoryProfile:
+    found = Laboratory.objects.filter(code=laboratory).first()
+    return load_profiles([found.pk])[found.pk] if found else LaboratoryProfile()
+
+
+def _open(said: Replay) -> dict[tuple[str, str], Intention]:
+    return {(i.kind.value, i.subject_key): i for i in said.intentions if not i.settled_by}
+
+
+def _is_louder(standing: Intention, coming: Intention) -> bool:
+    order = list(Certainty)
+    surer = order.index(coming.certainty) > order.index(standing.certainty)
+    return surer or coming.level_percent > standing.level_percent
+
+
+def _change(others: Series, on: dt.date, score: Score) -> Change | None:
+    last = max((p for p in replay(others).points if p.on < on), key=lambda p: p.on, default=None)
+    if last is None:
+        return None
+    log10 = None
+    if score.is_percent and last.is_percent:
+        log10 = Decimal(str(round(math.log10(score.is_percent / last.is_percent), 2)))
+    return Change(last, (on - last.on).days, log10)
+
+
+def _off_treatment_since(said: Replay, on: dt.date) -> dt.date | None:
+    """The stop of the episode in which this day lies, None on treatment."""
+    for summary in reversed(said.episodes):
+        episode = summary.episode
+        if episode.stopped_on < on and (episode.restarted_on is None or on <= episode.restarted_on):
+            return episode.stopped_on
+    return None

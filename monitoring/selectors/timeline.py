@@ -1,0 +1,115 @@
+"""One patient over time: what a chart draws, and the same rows for a table and a screen reader."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from django.db.models import QuerySet
+
+from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
+from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TfrEpisode, TkiCourse
+
+MOST_POINTS = 2000  # of one person: more than anybody's lifetime of samples
+LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
+
+
+class Shape(StrEnum):
+    """How a point is drawn: what was proved decides, not colour alone."""
+
+    QUANTIFIED = "quantified"
+    BELOW = "below"
+    ABOVE = "above"
+    UNDETECTED = "undetected"
+    NOT_EVALUABLE = "not_evaluable"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """One result in the order of collection. ``percent`` is where it is drawn, None in the lane of not evaluable."""
+
+    result: PcrResult
+    assessment: ResponseAssessment | None
+    shape: Shape
+    percent: Decimal | None
+    days_after_stop: int | None
+    laboratory_changed: bool
+
+    @property
+    def response_class(self) -> ResponseClass | None:
+        return ResponseClass(self.assessment.response_class) if self.assessment else None
+
+
+def current_results(patient: Patient) -> QuerySet[PcrResult]:
+    """The current versions of a patient's results, those entered in error left out, latest collection first."""
+    return (
+        PcrResult.objects.filter(patient=patient, superseded_by__isnull=True)
+        .exclude(status=ResultStatus.ENTERED_IN_ERROR)
+        .select_related("laboratory")
+        .order_by("-collected_on", "-pk")
+    )
+
+
+def timeline_rows(patient: Patient, episodes: Sequence[TfrEpisode]) -> list[TimelineRow]:
+    """Every current result with its class, oldest first."""
+    results = list(reversed(current_results(patient)[:MOST_POINTS]))
+    classes = {
+        a.result_id: a
+        for a in ResponseAssessment.objects.filter(result__in=[r.pk for r in results], superseded_at__isnull=True)
+    }
+    rows: list[TimelineRow] = []
+    laboratory = None
+    for result in results:
+        assessment = classes.get(result.pk)
+        shape, percent = drawn(result, assessment)
+        changed = laboratory is not None and laboratory != result.laboratory_id
+        laboratory = result.laboratory_id
+        rows.append(
+            TimelineRow(result, assessment, shape, percent, _days_after_stop(result.collected_on, episodes), changed)
+        )
+    return rows
+
+
+def drawn(result: PcrResult, assessment: ResponseAssessment | None) -> tuple[Shape, Decimal | None]:
+    """The shape of a result and the height at which it stands on the scale, in % IS."""
+    if assessment is None:
+        return Shape.WAITING, None
+    found = ResponseClass(assessment.response_class)
+    if assessment.is_percent:
+        return Shape.QUANTIFIED, assessment.is_percent
+    if not found.is_evaluable:
+        return Shape.NOT_EVALUABLE, None
+    if not assessment.detected:
+        return Shape.UNDETECTED, LIMIT_OF[found]  # what this sample could have seen
+    if found is ResponseClass.NO_MMR:
+        return Shape.ABOVE, result.is_percent
+    return Shape.BELOW, assessment.upper_bound_percent or LIMIT_OF[found]
+
+
+def _days_after_stop(on: dt.date, episodes: Iterable[TfrEpisode]) -> int | None:
+    for episode in episodes:
+        if episode.stopped_on <= on and (episode.restarted_on is None or on <= episode.restarted_on):
+            return (on - episode.stopped_on).days
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecord:
+    """Everything the page of a patient shows beside the results."""
+
+    courses: list[TkiCourse]
+    observations: list[Observation]
+    episodes: list[TfrEpisode]
+
+
+def patient_record(patient: Patient) -> PatientRecord:
+    """Courses, observations and standing episodes of a patient, in order of time."""
+    return PatientRecord(
+        list(TkiCourse.objects.filter(patient=patient).order_by("started_on")),
+        list(Observation.objects.filter(patient=patient).order_by("observed_on")),
+        list(TfrEpisode.objects.filter(patient=patient).exclude(state="void").order_by("stopped_on")),
+    )
