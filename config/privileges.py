@@ -47,6 +47,12 @@ def grant_after_migrate(*, using: str, **_: Any) -> None:
                     f" grant {role} to current_user; end if; end $$"
                 )
             cursor.execute(f"grant usage on schema public to {APP_ROLE}, {WATCHDOG_ROLE}")
+            # Imports compare a file with what is stored in temporary tables; a server may have taken this from everybody.
+            cursor.execute(
+                "do $$ begin if not has_database_privilege('" + APP_ROLE + "', current_database(), 'TEMPORARY') then"
+                " execute format('grant temporary on database %I to " + APP_ROLE + "', current_database());"
+                " end if; end $$"
+            )
             cursor.execute(f"grant select on all tables in schema public to {APP_ROLE}, {WATCHDOG_ROLE}")
             cursor.execute(f"grant insert, update on all tables in schema public to {APP_ROLE}")
             cursor.execute(f"grant usage, select on all sequences in schema public to {APP_ROLE}")

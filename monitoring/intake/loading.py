@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
@@ -22,11 +22,13 @@ from django.db import IntegrityError
 from monitoring import clock
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.facts import course_facts, observation_facts, patient_facts
+from monitoring.intake.plain import plain_row_pattern
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.staging import Staging
-from monitoring.intake.tables import TableRow, ends_with_a_line_end, read_table
+from monitoring.intake.tables import TableRow, ends_with_a_line_end, open_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
+from monitoring.services.plain_results import record_plain_results
 from monitoring.services.records import (
     record_courses,
     record_observations,
@@ -36,6 +38,7 @@ from monitoring.services.results import record_results
 from monitoring.services.verdicts import Action, Problem, Verdict
 
 CHUNK_RECORDS = 1000
+PLAIN_CHUNK_RECORDS = 10_000
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Parsed:
     patient: Patient | None = None
 
 
+_Judged = TypeVar("_Judged")
 Parser = Callable[[Sequence[TableRow], "Lookup"], Parsed]
 Recorder = Callable[..., list[Verdict]]
 
@@ -75,20 +79,28 @@ def load_file(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file."""
-    rows = read_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
+    table = open_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
+    plain = plain_row_pattern(table.names) if kind == "results" else None
     outcome = Outcome()
     if not ends_with_a_line_end(path):
         outcome.notes["the last line has no line end: if the file was cut off there, its last value is wrong"] += 1
     with Staging() as staging:
-        outcome.rows = staging.fill(rows, KEY_COLUMNS[kind])
+        outcome.rows = staging.fill(table, KEY_COLUMNS[kind], plain)
         run = None if dry_run else _begin(kind, path, outcome.rows, by)
         known = _names()
         done = 0
-        for chunk in _chunks(staging.records(), CHUNK_RECORDS):
-            refusals = _load_chunk(kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run)
-            staging.refuse(refusals)
-            done += sum(len(record) for record in chunk)
-            progress(done, outcome.rows)
+        for first in range(1, staging.records_count + 1, PLAIN_CHUNK_RECORDS):
+            last = first + PLAIN_CHUNK_RECORDS - 1
+            left: tuple[int, ...] | None = None
+            if plain is not None:
+                rows, left = _load_plain(staging, first, last, table.names, outcome, by=by, dry_run=dry_run)
+                done += rows
+                progress(done, outcome.rows)
+            for chunk in _chunks(staging.records(first, last, but=left), CHUNK_RECORDS):
+                refusals = _load_chunk(kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run)
+                staging.refuse(refusals)
+                done += sum(len(record) for record in chunk)
+                progress(done, outcome.rows)
         outcome.created_names = sorted(outcome.named - known)
         outcome.examples = list(itertools.islice(staging.refusals(), 20))
         if run is not None:
@@ -128,6 +140,36 @@ def _chunks(records: Iterable[list[TableRow]], size: int) -> Iterator[list[list[
         yield chunk
 
 
+def _load_plain(
+    staging: Staging,
+    first: int,
+    last: int,
+    columns: Sequence[str],
+    outcome: Outcome,
+    *,
+    by: User,
+    dry_run: bool,
+) -> tuple[int, tuple[int, ...]]:
+    """Load what is plain among these records: how many rows that was, and which plain records are left to judge."""
+    rows = staging.plain_rows(first, last)
+    if not rows:
+        return 0, ()
+    loaded = _judged_again(lambda: record_plain_results(rows, columns, by=by, now=clock.now(), dry_run=dry_run))
+    outcome.actions += Counter({Action.CREATED: loaded.created, Action.UNCHANGED: loaded.unchanged})  # drops zeros
+    outcome.named |= {f"laboratory {code}" for code in loaded.laboratories}
+    return loaded.rows, loaded.left
+
+
+def _judged_again(record: Callable[[], _Judged]) -> _Judged:
+    """Record; where another import stored some of the same rows meanwhile, judge again against them, twice at most."""
+    for _ in range(2):
+        try:
+            return record()
+        except IntegrityError:
+            continue
+    return record()
+
+
 def _load_chunk(
     kind: str,
     chunk: Sequence[list[TableRow]],
@@ -150,13 +192,8 @@ def _load_chunk(
                 refusals += _refused(problem, one, outcome)
     for one_parsed in parsed:
         outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
-    for attempt in range(3):
-        try:
-            verdicts = record(parsed, by=by, now=clock.now(), amend_reason=amend_reason, bulk=True, dry_run=dry_run)
-            break
-        except IntegrityError:  # another import stored some of these rows meanwhile: judge again against them
-            if attempt == 2:
-                raise
+    options = {"by": by, "amend_reason": amend_reason, "bulk": True, "dry_run": dry_run}
+    verdicts = _judged_again(lambda: record(parsed, now=clock.now(), **options))
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
         outcome.named |= _named(kind, one_parsed.facts) if verdict.action is Action.CREATED else set()

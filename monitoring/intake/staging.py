@@ -6,26 +6,36 @@ The table lives in a session of its own, beside the one that stores, so that chu
 from __future__ import annotations
 
 import itertools
-import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
-from monitoring.intake.tables import TableRow
+from psycopg import sql
+
+from monitoring.intake.plain import SEPARATOR
+from monitoring.intake.tables import Table, TableRow
 from monitoring.services.sessions import own_session
 
 FETCH_ROWS = 5000
+COPY_ROWS = 1000
+# Sorting a file is the only heavy query of the session; without this even small files are sorted on disk.
+_SORT_MEMORY = "64MB"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class Staging:
-    """The rows of one file, and the refusals of its rows, in temporary tables."""
+    """The rows of one file, and the refusals of its rows, in temporary tables.
+
+    ``fill`` takes the file in and numbers its records from 1 in order of their key; all else names records by number.
+    """
 
     def __init__(self) -> None:
         self._session = own_session()
         self._session.execute("set idle_in_transaction_session_timeout = 0")
-        self._session.execute(
-            "create temporary table staged (key1 text, key2 text, key3 text, line integer, cells text, problem text)"
-        )
+        self._session.execute(f"set work_mem = '{_SORT_MEMORY}'".encode())
         self._session.execute("create temporary table refusal (line integer, col text, value text, reason text)")
+        self._names: tuple[str, ...] = ()
+        self.records_count = 0
 
     def __enter__(self) -> Staging:
         return self
@@ -35,23 +45,75 @@ class Staging:
     ) -> None:
         self._session.close()
 
-    def fill(self, rows: Iterable[TableRow], keys: Sequence[str]) -> int:
-        """Take in all rows of the file; returns how many. ``keys`` are the columns that name a record."""
+    def fill(self, table: Table, keys: Sequence[str], plain: re.Pattern[str] | None = None) -> int:
+        """Take in all rows of the file; returns how many. ``keys`` are the columns that name a record.
+
+        A record is plain when each of its rows matches the pattern.
+        """
+        self._names = table.names
+        columns = sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" text") for name in table.names)
+        self._session.execute(
+            sql.SQL("create temporary table staged (line integer, problem text, plain boolean, {})").format(columns)
+        )
         count = 0
+        lines = (_copy_line(*row, plain, len(table.names)) for row in table.rows)
         with self._session.cursor() as cursor, cursor.copy("copy staged from stdin") as copy:
-            for row in rows:
-                names = [row.cells.get(key, "").strip() for key in keys]
-                copy.write_row((*names, row.line, json.dumps(row.cells, ensure_ascii=False), row.problem))
-                count += 1
+            while block := list(itertools.islice(lines, COPY_ROWS)):
+                copy.write("".join(block))
+                count += len(block)
+        self._number_records([key for key in keys if key])
         return count
 
-    def records(self) -> Iterator[list[TableRow]]:
-        """The rows of each record together, in order of line; records in order of their key."""
+    def _number_records(self, keys: Sequence[str]) -> None:
+        """Keys are compared by their bytes: any order will do as long as it is the same everywhere."""
+        key = sql.SQL(", ").join(
+            sql.SQL("""coalesce({}, '') collate "C" """).format(sql.Identifier(name)) for name in keys
+        )
+        self._session.execute(
+            sql.SQL("""
+                create temporary table numbered as
+                select dense_rank() over (order by {key}) as record,
+                       row_number() over (partition by {key} order by line) as position,
+                       bool_and(plain) over (partition by {key}) as whole_plain,
+                       staged.*
+                  from staged
+            """).format(key=key)
+        )
+        self._session.execute("drop table staged")
+        self._session.execute("create index on numbered (record)")
+        self._session.execute("analyze numbered (record)")
+        found = self._session.execute("select coalesce(max(record), 0) from numbered").fetchone()
+        self.records_count = found[0] if found else 0
+
+    def plain_rows(self, first: int, last: int) -> bytes:
+        """The rows of the plain records between two numbers as COPY writes them: record, position and all cells."""
+        query = sql.SQL(
+            "copy (select record, position, {} from numbered where record between {} and {} and whole_plain) to stdout"
+        ).format(sql.SQL(", ").join(map(sql.Identifier, self._names)), sql.Literal(first), sql.Literal(last))
+        with self._session.cursor() as cursor, cursor.copy(query) as copy:
+            return b"".join(copy)
+
+    def records(self, first: int, last: int, *, but: Sequence[int] | None = None) -> Iterator[list[TableRow]]:
+        """The rows of each record between two numbers together, in order of line; records in order of their number.
+
+        With ``but`` the plain records are left out, except those that it names.
+        """
+        columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
+        query = sql.SQL("""
+            select record, line, problem, {} from numbered
+             where record between %s and %s and (%s::integer[] is null or not whole_plain or record = any(%s::integer[]))
+             order by record, position
+        """).format(columns)
+        named = None if but is None else list(but)
         with self._session.cursor(name="records") as cursor:
             cursor.itersize = FETCH_ROWS
-            cursor.execute("select key1, key2, key3, line, cells, problem from staged order by key1, key2, key3, line")
-            for _, group in itertools.groupby(cursor, key=lambda row: row[:3]):
-                yield [TableRow(line, json.loads(cells), problem) for *_, line, cells, problem in group]
+            cursor.execute(query, [first, last, named, named])
+            for _, group in itertools.groupby(cursor, key=lambda row: row[0]):
+                yield [TableRow(line, self._cells(cells), problem) for _, line, problem, *cells in group]
+
+    def _cells(self, values: Sequence[str | None]) -> dict[str, str]:
+        """Cells by name; those behind the end of a row that was cut off are absent."""
+        return {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
 
     def refuse(self, rows: Iterable[tuple[int, str, str, str]]) -> None:
         """Keep refusals: line, column, value, reason."""
@@ -64,3 +126,12 @@ class Staging:
         with self._session.cursor(name="refusals") as cursor:
             cursor.execute("select line, col, value, reason from refusal order by line, col")
             yield from cursor
+
+
+def _copy_line(line: int, cells: list[str], problem: str, plain: re.Pattern[str] | None, width: int) -> str:
+    """A row as COPY reads it. A plain row holds nothing to be escaped, and most rows of most files are plain."""
+    joined = SEPARATOR.join(cells)
+    if plain is not None and not problem and plain.fullmatch(joined):
+        return f"{line}\t\tt\t{joined}\n"
+    texts = [cell.translate(_ESCAPES) for cell in (problem, "f", *cells)]
+    return "\t".join([str(line), *texts, *["\\N"] * (width - len(cells))]) + "\n"

@@ -41,8 +41,26 @@ class TableRow:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file whose header was found to be right: the names of its columns, and its rows as lists in that order.
+
+    A row is its line, its cells and what is wrong with it as a whole. A row that ends early has fewer cells than there
+    are names; it never has more.
+    """
+
+    names: tuple[str, ...]
+    rows: Iterator[tuple[int, list[str], str]]
+
+
 def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> Iterator[TableRow]:
-    """The rows of a CSV or XLSX file, after its header was found to be right.
+    """The rows of a CSV or XLSX file by column name. Raises ``FileProblem`` as ``open_table`` does."""
+    table = open_table(path, columns, required)
+    return (TableRow(line, dict(zip(table.names, cells, strict=False)), wrong) for line, cells, wrong in table.rows)
+
+
+def open_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> Table:
+    """A CSV or XLSX file, after its header was found to be right.
 
     Raises ``FileProblem`` for a file that is missing, unreadable, empty, wrongly encoded or without the needed header.
     """
@@ -69,7 +87,7 @@ def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> I
         raise FileProblem(f"{path}: the file has no header line")
     names = [name.strip().lower() for name in header[1]]
     _check_header(path, names, columns, required)
-    return _rows(names, lines)
+    return Table(tuple(names), _rows(len(names), lines))
 
 
 def ends_with_a_line_end(path: Path) -> bool:
@@ -102,24 +120,25 @@ def _check_header(path: Path, names: list[str], columns: Sequence[str], required
             raise FileProblem(f"{path}: the column {name} stands twice in the header")
 
 
-def _rows(names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Iterator[TableRow]:
+def _rows(width: int, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str], str]]:
     for line, cells in lines:
-        if not any(cells):
+        text = "".join(cells)  # most of what can be wrong is seen in the whole row at once
+        if not text:
             continue
         problem = ""
-        if len(cells) < len(names):
-            problem = f"the row ends after {len(cells)} of {len(names)} cells; was the file cut off?"
-        elif any(cells[len(names) :]):
-            problem = f"the row has {len(cells)} cells, the header {len(names)}; is a decimal comma outside quotes?"
-        longest = max(len(cell) for cell in cells)
-        if longest > LONGEST_CELL:
+        if len(cells) < width:
+            problem = f"the row ends after {len(cells)} of {width} cells; was the file cut off?"
+        elif any(cells[width:]):
+            problem = f"the row has {len(cells)} cells, the header {width}; is a decimal comma outside quotes?"
+        if len(text) > LONGEST_CELL and (longest := max(len(cell) for cell in cells)) > LONGEST_CELL:
             problem = f"a cell has {longest} characters; is a quotation mark missing?"
             cells = [cell[:80] for cell in cells]
-        cells = [unicodedata.normalize("NFC", cell) for cell in cells]
-        if any("\x00" in cell for cell in cells):
+        if not text.isascii():
+            cells = [unicodedata.normalize("NFC", cell) for cell in cells]
+        if "\x00" in text and any("\x00" in cell for cell in cells):
             problem = "the row holds a NUL character, which no text has; export the file again"
             cells = [cell.replace("\x00", "") for cell in cells]
-        yield TableRow(line, dict(zip(names, cells, strict=False)), problem)
+        yield line, cells[:width] if len(cells) > width else cells, problem
 
 
 def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:

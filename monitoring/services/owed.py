@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitoring.models import ClassificationRequest
-from monitoring.services.bulk import copy_rows
+from django.db import connection
+
 from tasks import hints
+
+_OWE = """
+insert into monitoring_classificationrequest (patient_id, bulk, attempts, last_error)
+select patient_id, %s, 0, '' from unnest(%s::bigint[]) patient_id
+"""
 
 
 def owe_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
@@ -14,9 +19,8 @@ def owe_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
     owed = sorted(set(patient_ids))
     if not owed:
         return
-    copy_rows(
-        ClassificationRequest, ["patient_id", "bulk", "attempts", "last_error"], ((pk, bulk, 0, "") for pk in owed)
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_OWE, [bulk, owed])
     if bulk:
         hints.after_commit(hints.CLASSIFY_OWED)
     else:
