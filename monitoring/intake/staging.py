@@ -86,12 +86,17 @@ class Staging:
         self.records_count = found[0] if found else 0
 
     def plain_rows(self, first: int, last: int) -> bytes:
-        """The rows of the plain records between two numbers as COPY writes them: record, position and all cells."""
-        query = sql.SQL(
-            "copy (select record, position, {} from numbered where record between {} and {} and whole_plain) to stdout"
-        ).format(sql.SQL(", ").join(map(sql.Identifier, self._names)), sql.Literal(first), sql.Literal(last))
-        with self._session.cursor() as cursor, cursor.copy(query) as copy:
-            return b"".join(copy)
+        """The rows of the plain records between two numbers as COPY reads them: record, position and all cells.
+
+        As one value, because taking in rows one by one costs more than making them; no cell needs an escape.
+        """
+        query = sql.SQL("""
+            select convert_to(string_agg(concat_ws(E'\\t', record, position, {}), E'\\n' order by record, position), 'UTF8')
+              from numbered where record between %s and %s and whole_plain
+        """).format(sql.SQL(", ").join(map(sql.Identifier, self._names)))
+        with self._session.cursor(binary=True) as cursor:
+            found = cursor.execute(query, [first, last]).fetchone()
+        return bytes(found[0]) if found and found[0] else b""
 
     def records(self, first: int, last: int, *, but: Sequence[int] | None = None) -> Iterator[list[TableRow]]:
         """The rows of each record between two numbers together, in order of line; records in order of their number.

@@ -170,7 +170,9 @@ select storable.record, storable.tubes, storable.has_tubes, storable.laboratory,
        storable.conversion_factor, storable.is_percent, storable.is_comparator, storable.mr_value,
        storable.reported_class, storable.limit_of_detection, storable.limit_of_quantification,
        case when stored.id is null then 'created' when stored.same then 'unchanged' else 'left' end as verdict,
-       coalesce(stored.id, case when %(store)s then nextval(pg_get_serial_sequence('monitoring_pcrresult', 'id')) end) as id
+       -- The sequence is looked up once, in a query of its own, and not for each row.
+       coalesce(stored.id, case when %(store)s then nextval((
+           select pg_get_serial_sequence('monitoring_pcrresult', 'id'))::regclass) end) as id
   from storable
   left join monitoring_laboratory laboratory on laboratory.code = storable.laboratory
   -- The newest version, by the unique key: whatever the statistics say, never by reading all results.

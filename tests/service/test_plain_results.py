@@ -25,7 +25,7 @@ KEY_COLUMNS = ["laboratory", "accession_number", "patient_id"]
 # Per column: words that are mostly plain, then words that are odd in one way or another.
 WORDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "laboratory": (("L1", "L2", "Zentrum Süd", "ZERO"), ("", "1E5", "#N/A", "L\u20281", "l1")),
-    "patient_id": (("P1", "P2", "病人3"), ("P9", "TWIN", "", "BORN", "1.5E+10", "#REF!", "YEAR")),
+    "patient_id": (("P1", "P2", "病人3", "BORN"), ("P9", "TWIN", "", "1.5E+10", "#REF!", "YEAR")),
     "centre": (("", "H1"), ("H2", "H3", "h1")),
     "collected_on": (
         ("2020-01-31", "2020-03-01", str(TODAY)),
