@@ -11,7 +11,7 @@ from django.views.i18n import set_language
 from cohorts.pages import cohorts
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, operations, patients, results
+from monitoring.pages import alerts, bench, imports, operations, patients, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -33,6 +33,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/<uuid:public_id>/", alerts.detail, name="alert"),
     path("alerts/<uuid:public_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge-alert"),
     path("alerts/<uuid:public_id>/act/", alerts.act_on_alert, name="act-on-alert"),
+    path("imports/", imports.index, name="imports"),
+    path("imports/<uuid:public_id>/", imports.detail, name="import"),
+    path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),
+    path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
     path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from monitoring.models import Assay, Centre, ConversionFactor, Laboratory, Membership
+from monitoring.models import Assay, Centre, ConversionFactor, EscalationPolicy, Laboratory, Membership
 from monitoring.services.laboratories import save_setting
 
 
@@ -57,3 +57,9 @@ class ConversionFactorAdmin(SettingAdmin):
     list_display = ("laboratory", "assay_name", "control_gene", "factor", "valid_from", "valid_to")
     list_filter = ("laboratory",)
     list_select_related = ("laboratory",)
+
+
+@admin.register(EscalationPolicy)
+class EscalationPolicyAdmin(KeptAdmin):
+    list_display = ("centre", "signed_by", "acknowledged_comes_back_days")
+    list_select_related = ("centre",)

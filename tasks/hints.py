@@ -27,7 +27,8 @@ REQUEST_ID_HEADER = "cml_request_id"
 CLASSIFY_PATIENT = "tasks.classify_patient"
 CLASSIFY_OWED = "tasks.classify_owed"
 RECOMPUTE_COHORT = "tasks.recompute_cohort"
-QUEUE_OF = {CLASSIFY_PATIENT: "classify", CLASSIFY_OWED: "import", RECOMPUTE_COHORT: "stats"}
+LOAD_UPLOAD = "tasks.load_upload"
+QUEUE_OF = {CLASSIFY_PATIENT: "classify", CLASSIFY_OWED: "import", RECOMPUTE_COHORT: "stats", LOAD_UPLOAD: "import"}
 
 
 def broker_url() -> str:

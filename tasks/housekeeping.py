@@ -9,11 +9,14 @@ from django.conf import settings
 
 from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
+from monitoring.intake.uploads import forget_old_files, owed_uploads
 from monitoring.services.jobs import owed_slots
-from tasks.hints import RECOMPUTE_COHORT, publish
+from monitoring.services.repeated import forget_old_requests
+from tasks.hints import LOAD_UPLOAD, RECOMPUTE_COHORT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 GRACE = dt.timedelta(minutes=5)
+UPLOAD_GRACE_SECONDS = 60
 
 
 @shared_task(name="tasks.sweep_nightly_jobs")
@@ -26,4 +29,8 @@ def sweep_nightly_jobs() -> int:
     owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
     for run in owed:
         publish(RECOMPUTE_COHORT, run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
+    for pk in owed_uploads(now=now, older_than_seconds=UPLOAD_GRACE_SECONDS):
+        publish(LOAD_UPLOAD, pk)
+    forget_old_files(now=now)
+    forget_old_requests(now=now)
     return len(owed)

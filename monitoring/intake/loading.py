@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from django.utils.translation import gettext as _
 
 from monitoring import clock
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
@@ -30,6 +31,7 @@ from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
 from monitoring.services.plain_results import record_plain_results
 from monitoring.services.records import (
+    PatientFacts,
     record_courses,
     record_observations,
     record_patients,
@@ -63,6 +65,15 @@ class Parsed:
     patient: Patient | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file given on the page: its run, the centres its giver may load into, and who hears the verdict of each row."""
+
+    run: ImportRun
+    centres: frozenset[int]
+    say: Callable[..., None]
+
+
 _Judged = TypeVar("_Judged")
 Parser = Callable[[Sequence[TableRow], "Lookup"], Parsed]
 Recorder = Callable[..., list[Verdict]]
@@ -77,16 +88,20 @@ def load_file(
     dry_run: bool = False,
     errors: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    upload: Upload | None = None,
 ) -> Outcome:
-    """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file."""
+    """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file.
+
+    With ``upload`` only the centres of its giver are written to, and every row gets a verdict.
+    """
     table = open_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
-    plain = plain_row_pattern(table.names) if kind == "results" else None
+    plain = plain_row_pattern(table.names) if kind == "results" and upload is None else None
     outcome = Outcome()
     if not ends_with_a_line_end(path):
         outcome.notes["the last line has no line end: if the file was cut off there, its last value is wrong"] += 1
     with Staging() as staging:
         outcome.rows = staging.fill(table, KEY_COLUMNS[kind], plain)
-        run = None if dry_run else _begin(kind, path, outcome.rows, by)
+        run = None if dry_run or upload else _begin(kind, path, outcome.rows, by)
         known = _names()
         done = 0
         for first in range(1, staging.records_count + 1, PLAIN_CHUNK_RECORDS):
@@ -97,7 +112,9 @@ def load_file(
                 done += rows
                 progress(done, outcome.rows)
             for chunk in _chunks(staging.records(first, last, but=left), CHUNK_RECORDS):
-                refusals = _load_chunk(kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run)
+                refusals = _load_chunk(
+                    kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run, upload=upload
+                )
                 staging.refuse(refusals)
                 done += sum(len(record) for record in chunk)
                 progress(done, outcome.rows)
@@ -162,7 +179,7 @@ def _load_plain(
 
 def _judged_again(record: Callable[[], _Judged]) -> _Judged:
     """Record; where another import stored some of the same rows meanwhile, judge again against them, twice at most."""
-    for _ in range(2):
+    for _attempt in range(2):
         try:
             return record()
         except IntegrityError:
@@ -178,8 +195,9 @@ def _load_chunk(
     by: User,
     amend_reason: str,
     dry_run: bool,
+    upload: Upload | None,
 ) -> list[tuple[int, str, str, str]]:
-    lookup = Lookup(kind, chunk)
+    lookup = Lookup(kind, chunk, upload.centres if upload else None)
     parse, record = _DOORS[kind]
     parsed: list[Parsed] = []
     refusals: list[tuple[int, str, str, str]] = []
@@ -200,6 +218,12 @@ def _load_chunk(
         if verdict.action is Action.REFUSED:
             outcome.refused_rows += len(one_parsed.lines)
             refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
+        elif upload is not None:
+            for line in one_parsed.lines:
+                upload.say(line, verdict.action.value)
+    if upload is not None:
+        for line, column, value, reason in refusals:
+            upload.say(line, Action.REFUSED.value, column, value, reason)
     return refusals
 
 
@@ -234,13 +258,19 @@ def _row_of(line: int, problem: Problem) -> tuple[int, str, str, str]:
 class Lookup:
     """The patients that a chunk of rows names, found with one query, and what their centres and laboratories say."""
 
-    def __init__(self, kind: str, chunk: Sequence[list[TableRow]]) -> None:
+    def __init__(self, kind: str, chunk: Sequence[list[TableRow]], centres: frozenset[int] | None = None) -> None:
         self._patients: dict[str, list[Patient]] = {}
+        self._centres: frozenset[str] | None = None  # by code; None for all, also new ones
         self.zero_means_not_detected: frozenset[str] = frozenset()
         if kind == "patients":
+            if centres is not None:
+                self._centres = frozenset(Centre.objects.filter(pk__in=centres).values_list("code", flat=True))
             return
         wanted = {row.cells.get("patient_id", "") for rows in chunk for row in rows}
-        for patient in Patient.objects.filter(patient_id__in=wanted).select_related("centre"):
+        known = Patient.objects.filter(patient_id__in=wanted)
+        if centres is not None:
+            known = known.filter(centre__in=centres)
+        for patient in known.select_related("centre"):
             self._patients.setdefault(patient.patient_id, []).append(patient)
         if kind == "results":
             codes = {row.cells.get("laboratory", "") for rows in chunk for row in rows}
@@ -260,6 +290,11 @@ class Lookup:
             raise CellProblem("centre", centre, f"is needed: patient {patient_id} is known in {codes}")
         return found[0]
 
+    def check_centre(self, code: str) -> None:
+        """Raise ``CellProblem`` for a centre that the giver of the file may not write to."""
+        if self._centres is not None and code not in self._centres:
+            raise CellProblem("centre", code, _("is not one of your centres"))
+
     def zone(self, centre: str, patient_id: str) -> ZoneInfo:
         """The time zone in which a sample of this patient was taken."""
         return ZoneInfo(self.patient(centre, patient_id).centre.time_zone)
@@ -270,7 +305,13 @@ class Lookup:
 
 def _parse_patient(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    return Parsed((row.line,), _read(row, patient_facts))
+
+    def read(cells: Cells) -> PatientFacts:
+        facts = patient_facts(cells)
+        lookup.check_centre(facts.centre)
+        return facts
+
+    return Parsed((row.line,), _read(row, read))
 
 
 def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:

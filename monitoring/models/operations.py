@@ -62,6 +62,7 @@ class ImportRun(models.Model):
     sha256 = models.CharField(max_length=64)
     dry_run = models.BooleanField(default=False)
     amend_reason = models.CharField(max_length=500, blank=True)
+    language = models.CharField(max_length=10, default="en")
     content = models.BinaryField(null=True)
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)

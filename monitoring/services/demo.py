@@ -27,7 +27,7 @@ DEMO_USERS = {
     Role.ANALYST: "anna",
     Role.ADMINISTRATOR: "adam",
 }
-CONFIGURED_MODELS = ("centre", "membership", "laboratory", "assay", "conversionfactor", "cohort")
+CONFIGURED_MODELS = ("centre", "membership", "laboratory", "assay", "conversionfactor", "cohort", "escalationpolicy")
 
 
 def demo_logins_path() -> Path:

@@ -116,3 +116,17 @@ def owed_word(name: str) -> str:
         "jobs": _("nightly jobs that are not finished"),
     }
     return words.get(name, name)
+
+
+@register.filter
+def verdict_word(action: str) -> str:
+    """What became of a row."""
+    words = {
+        "created": _("stored"),
+        "unchanged": _("known already"),
+        "completed": _("completed"),
+        "amended": _("amended"),
+        "refused": _("refused"),
+        "refused_rows": _("refused rows"),
+    }
+    return words.get(action, action)

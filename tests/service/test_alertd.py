@@ -350,7 +350,7 @@ def test_the_inbox_is_paginated_with_flat_queries(
 def test_a_silent_alertd_is_shown_to_everybody(client: Client, grace: User) -> None:
     Heartbeat.objects.create(name="alertd", beat_at=clock.now() - dt.timedelta(minutes=7))
     client.force_login(grace)
-    assert "Alerting has not worked since" in client.get("/").content.decode()
+    assert "Data is not current since" in client.get("/").content.decode()
 
 
 def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada: User) -> None:

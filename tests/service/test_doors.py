@@ -195,12 +195,13 @@ def test_another_centre_is_never_visible_nor_countable(
     assert not Patient.objects.visible_to(mallory).exists()
     client.force_login(mallory)
     elsewhere = client.get("/").content.decode()
-    assert "P1" not in elsewhere
+    assert "P1 ·" not in elsewhere
     assert "No open alerts" in elsewhere
     client.force_login(member("grace", patient.centre))
     here = client.get("/").content.decode()
     assert "loss of MMR off treatment" in here
     assert "0.2 % IS" in here
+    assert "P1 ·" in here
 
 
 @pytest.mark.django_db

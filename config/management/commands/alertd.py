@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection
 
 from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
+from monitoring.intake.uploads import owed_uploads
 from monitoring.management.door import DoorCommand
 from monitoring.models import AlertDelivery, Heartbeat
 from monitoring.notify.mail import send
@@ -108,6 +109,7 @@ class Rounds:
         self._pool = concurrent.futures.ThreadPoolExecutor(SEND_AT_ONCE, thread_name_prefix="send")
         self._sending: dict[concurrent.futures.Future[str], tuple[AlertDelivery, float]] = {}
         self._night: tuple[subprocess.Popen[bytes], float] | None = None
+        self._upload: subprocess.Popen[bytes] | None = None
 
     def one(self) -> None:
         """Classify, send, escalate, look after the night, and write the heartbeat."""
@@ -121,6 +123,7 @@ class Rounds:
         escalation.advance(now=clock.now())
         self._send()
         self._look_after_the_night()
+        self._look_after_uploads()
         Heartbeat.objects.update_or_create(name=NAME, defaults={"beat_at": clock.now(), "detail": problem[:200]})
 
     def _send(self) -> None:
@@ -160,3 +163,13 @@ class Rounds:
             slug = owed[0].job.removeprefix(NIGHTLY_PREFIX)
             words = [sys.executable, "manage.py", "run_night", slug, owed[0].slot_at.isoformat()]
             self._night = (subprocess.Popen(words, cwd=settings.BASE_DIR), time.monotonic())
+
+    def _look_after_uploads(self) -> None:
+        """Read files that no worker has taken, one at a time in a child; a child that dies frees its lease."""
+        if self._upload is not None and self._upload.poll() is None:
+            return
+        self._upload = None
+        owed = owed_uploads(now=clock.now(), older_than_seconds=OWED_FOR_SECONDS)
+        if owed:
+            words = [sys.executable, "manage.py", "load_upload", str(owed[0])]
+            self._upload = subprocess.Popen(words, cwd=settings.BASE_DIR)

@@ -1,0 +1,103 @@
+"""Loading files on the page: first tried in a dry run, then for real; each row has its verdict."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django import forms
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import get_language, gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from monitoring.intake.columns import COLUMNS
+from monitoring.intake.tables import FileProblem
+from monitoring.intake.uploads import LOADING, load_again, take_upload, verdict_rows
+from monitoring.models import ImportRun
+from monitoring.permissions import requires_role
+
+PAGE_SIZE = 50
+KINDS = [
+    ("results", gettext_lazy("results")),
+    ("patients", gettext_lazy("patients")),
+    ("treatments", gettext_lazy("treatments")),
+    ("observations", gettext_lazy("observations")),
+]
+
+
+class UploadForm(forms.Form):
+    """A file and what is to be done with it."""
+
+    kind = forms.ChoiceField(label=gettext_lazy("What the file holds"), choices=KINDS)
+    file = forms.FileField(label=gettext_lazy("File (CSV in UTF-8, or XLSX)"), max_length=255)
+    dry_run = forms.BooleanField(
+        label=gettext_lazy("Try first: say what would happen and store nothing"), required=False, initial=True
+    )
+    amend_reason = forms.CharField(
+        label=gettext_lazy("Reason, only if the file may change what is stored"), required=False, max_length=500
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role(LOADING)
+def index(request: HttpRequest) -> HttpResponse:
+    """Give a file, and the files given before. For the laboratory and administrators, into their own centres."""
+    assert isinstance(request.user, User)
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if request.method == "POST" and form.is_valid():
+        said = form.cleaned_data
+        try:
+            run = take_upload(
+                said["kind"], said["file"].name, said["file"].read(), by=request.user, dry_run=said["dry_run"],
+                amend_reason=said["amend_reason"], language=get_language() or "en",
+            )  # fmt: skip
+        except FileProblem as problem:
+            form.add_error("file", str(problem))
+        else:
+            return redirect("import", public_id=run.public_id)
+    page = Paginator(_mine(request), PAGE_SIZE).get_page(request.GET.get("page"))
+    status = 400 if form.errors else 200
+    context = {"form": form, "page": page, "columns": COLUMNS, "kinds": dict(KINDS)}
+    return render(request, "imports/index.html", context, status=status)
+
+
+@require_GET
+@requires_role(LOADING)
+def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """One file: how far it is, then the verdict of every row. For who gave it."""
+    run = get_object_or_404(_mine(request), public_id=public_id)
+    rows = verdict_rows(run)
+    if request.GET.get("only") == "refused":
+        rows = [row for row in rows if row["verdict"] == "refused"]
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "imports/detail.html", {"run": run, "page": page, "kinds": dict(KINDS)})
+
+
+@require_GET
+@requires_role(LOADING)
+def progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """How far a file is, as a fragment; when it is done the page loads anew. For who gave it."""
+    run = get_object_or_404(_mine(request), public_id=public_id)
+    response = render(request, "imports/progress.html", {"run": run})
+    if run.finished_at is not None:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_POST
+@requires_role(LOADING)
+def load(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Load the file of a dry run for real. For who gave it."""
+    assert isinstance(request.user, User)
+    run = load_again(get_object_or_404(_mine(request), public_id=public_id), by=request.user)
+    if run is None:
+        raise Http404
+    return redirect("import", public_id=run.public_id)
+
+
+def _mine(request: HttpRequest) -> QuerySet[ImportRun]:
+    """The files this person has given: their rows may name patients of no other centre than the person's own."""
+    return ImportRun.objects.filter(by_id=request.user.pk).order_by("-started_at")
