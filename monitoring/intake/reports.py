@@ -23,6 +23,9 @@ MOST_REPLICATES = 100
 # What may differ between the rows of one accession: everything else is of the whole sample.
 REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
 
+_STATUSES = tuple(ResultStatus.values)
+_REPORTED_CLASSES = (*ResponseClass, "MR3", "MR4.5", "MR4.0")
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
@@ -120,7 +123,7 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         if on is not None and on < collected.earliest:
             raise CellProblem(column, str(on), f"lies before the collection on {collected}")
     is_percent, comparator = cells.percentage("is_percent", limit=PERCENT_LIMIT)
-    status = cells.choice("status", ResultStatus.values, default=ResultStatus.FINAL)
+    status = cells.choice("status", _STATUSES, default=ResultStatus.FINAL)
     return LaboratoryReport(
         laboratory=cells.identifier("laboratory", required=needed),
         accession_number=cells.identifier("accession_number"),
@@ -141,7 +144,7 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         is_percent=is_percent,
         is_comparator=comparator,
         mr_value=cells.number("mr_value", limit=10, positive=False, least=-3),
-        reported_class=cells.choice("reported_class", (*ResponseClass, "MR3", "MR4.5", "MR4.0")),
+        reported_class=cells.choice("reported_class", _REPORTED_CLASSES),
         detected=cells.boolean("detected"),
         limit_of_detection=cells.number("limit_of_detection", limit=PERCENT_LIMIT),
         limit_of_quantification=cells.number("limit_of_quantification", limit=PERCENT_LIMIT),

@@ -40,6 +40,8 @@ class Cells:
     def text(self, column: str, *, required: bool = False, longest: int = 200) -> str:
         """A text, empty where nothing is given."""
         value = self._cells.get(column, "")
+        if not value and not required:  # most columns of most files
+            return ""
         if "\n" in value or "\r" in value:
             raise CellProblem(column, value[:60], "holds a line break; is a quotation mark missing?")
         if _SHEET_ERROR.fullmatch(value):
@@ -56,7 +58,8 @@ class Cells:
         if _MANGLED.fullmatch(value):
             reason = "this is how a spreadsheet writes a long number and the digits are lost; export the column as text"
             raise CellProblem(column, value, reason)
-        if any(unicodedata.category(c).startswith("C") for c in value):
+        plain = value.isascii() and value.isprintable()
+        if not plain and any(unicodedata.category(c).startswith("C") for c in value):
             raise CellProblem(column, value, "holds an invisible control character")
         return value
 

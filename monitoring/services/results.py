@@ -69,7 +69,7 @@ def record_results(
     does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored.
     """
     # A sample known to the month or year was taken before today, wherever its imputed day falls.
-    reports = [dataclasses.replace(r, collected=r.collected.within(latest=now.date())) for r in reports]
+    reports = [_not_after(r, now.date()) for r in reports]
     with transaction.atomic():
         laboratories = laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
         stored = stored_versions(reports, laboratories)
@@ -95,6 +95,12 @@ def record_results(
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
             owe_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
         return verdicts
+
+
+def _not_after(report: LaboratoryReport, today: dt.date) -> LaboratoryReport:
+    if report.collected.on <= today:
+        return report
+    return dataclasses.replace(report, collected=report.collected.within(latest=today))
 
 
 def record_result(
