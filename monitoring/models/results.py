@@ -36,10 +36,10 @@ class PcrResult(models.Model):
     """One version of one result of one sample."""
 
     public_id = models.UUIDField(db_default=RandomUUID(), editable=False)  # the same for all versions of a result
-    laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="results")
+    laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="results", db_index=False)
     accession_number = models.CharField(_("accession number"), max_length=60)
     version = models.PositiveIntegerField(_("version"), default=1)
-    patient = models.ForeignKey(Patient, models.PROTECT, related_name="results")
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="results", db_index=False)
     collected_on = models.DateField(_("collected on"))
     collected_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
     collected_at = models.DateTimeField(_("collected at"), null=True, blank=True)
@@ -64,9 +64,10 @@ class PcrResult(models.Model):
     reason = models.CharField(_("reason"), max_length=500, blank=True)
     supersedes = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="superseded_by")
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
-    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
 
     class Meta:
+        # No index of their own for the keys: result_key and result_of_patient begin with them, and nobody looks up by author.
         verbose_name = _("PCR result")
         verbose_name_plural = _("PCR results")
         constraints = [
@@ -108,7 +109,7 @@ class PcrResult(models.Model):
 class Replicate(models.Model):
     """One tube of a result; no ``bcr_abl1_copies`` means not detected, which is not zero."""
 
-    result = models.ForeignKey(PcrResult, models.PROTECT, related_name="replicates")
+    result = models.ForeignKey(PcrResult, models.PROTECT, related_name="replicates", db_index=False)
     number = models.PositiveSmallIntegerField(_("replicate"))
     bcr_abl1_reported = models.BooleanField(default=True)
     bcr_abl1_copies = NumberField(_("BCR::ABL1 copies"), null=True, blank=True)
