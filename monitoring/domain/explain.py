@@ -1,0 +1,121 @@
+"""Why a statement stands: rule, line of the rule, citation, facts, and a stable code that pages translate.
+
+Logic never holds a sentence. ``TEXTS`` has one English template for every code, with named placeholders in the form
+that gettext checks (``%(name)s``); the placeholders are names of facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+
+FactValue = str | int | Decimal | date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One statement with everything it rests on; ``text_code`` is a key of ``TEXTS``."""
+
+    rule_id: str
+    line: str
+    citation: str
+    facts: tuple[tuple[str, FactValue], ...]
+    text_code: str
+
+    @property
+    def values(self) -> dict[str, FactValue]:
+        """The facts by name, for the placeholders of a translated template."""
+        return dict(self.facts)
+
+    @property
+    def template(self) -> str:
+        """The English template of the code."""
+        return TEXTS[self.text_code]
+
+    def in_english(self) -> str:
+        """The template with its facts, for logs, commands and tests."""
+        return self.template % self.values
+
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # --- next sample
+        "schedule.off_treatment.regular": "Off treatment since %(since)s: next sample counted from %(anchor)s.",
+        "schedule.off_treatment.loss_of_mr4": "MR4 was lost on %(shown_on)s off treatment: shorter interval.",
+        "schedule.off_treatment.loss_of_mmr": "Above MMR on %(shown_on)s off treatment: shorter interval.",
+        "schedule.restart.until_mmr": "Drug restarted on %(since)s: interval until MMR is back.",
+        "schedule.restart.in_mmr": "Drug restarted on %(since)s, in MMR: interval after that.",
+        "schedule.on_treatment.until_mmr": "On treatment since %(since)s, MMR not shown: interval until MMR.",
+        "schedule.on_treatment.in_mmr": "On treatment since %(since)s, in MMR: interval after that.",
+        "schedule.not_followed": "Nothing is on record since %(last_on)s: not called overdue.",
+        "schedule.ended": "No samples are planned after %(kind)s of %(on)s.",
+        "schedule.no_treatment_known": "No TKI course is on record: there is nothing to count from.",
+        "schedule.slot_not_filled.inevaluable": "The sample of %(on)s is not evaluable (%(response_class)s) and does not count.",
+        "schedule.slot_not_filled.bone_marrow": "The sample of %(on)s is bone marrow and does not count.",
+        "schedule.result_awaited": "A sample of %(on)s has no final result yet.",
+        "schedule.result_overdue": "A sample of %(on)s has no final result after %(days)s days (limit %(limit)s).",
+        # --- kinetics
+        "kinetics.doubling": "From %(first)s %% to %(second)s %% in %(days)s days.",
+        "kinetics.doubling.at_most": "From not detected (at most %(first)s %%) to %(second)s %% in %(days)s days: at most this long.",
+        "kinetics.halving": "From %(first)s %% down to %(second)s %% in %(days)s days.",
+        "kinetics.unchanged": "The same value (%(first)s %%) %(days)s days apart.",
+        "kinetics.refused.same_day": "Two values of one day have no time between them.",
+        "kinetics.refused.laboratory_changed": "Different laboratories: %(first)s and %(second)s.",
+        "kinetics.refused.method_changed": "Different methods: %(first)s and %(second)s.",
+        "kinetics.refused.control_gene_changed": "Different control genes: %(first)s and %(second)s.",
+        "kinetics.refused.factor_changed": "The conversion factor changed from %(first)s to %(second)s.",
+        "kinetics.refused.specimen_changed": "Blood and bone marrow are not compared.",
+        "kinetics.refused.not_final": "A preliminary result is not used.",
+        "kinetics.refused.date_not_exact": "A collection date is not known to the day.",
+        "kinetics.refused.value_missing": "The result of %(on)s has no value on the International Scale.",
+        "kinetics.refused.second_undetected": "Nothing was detected on %(on)s: there is no second value.",
+        "kinetics.refused.below_bound": "%(second)s %% lies within what was not detectable before (at most %(first)s %%).",
+        "kinetics.month_2.fast": "Doubling time of %(days)s days in month 2 is below %(cut)s days.",
+        "kinetics.month_2.slow": "Doubling time of %(days)s days in month 2 is not below %(cut)s days.",
+        "kinetics.month_2.not_rising": "Not rising in month 2.",
+        "kinetics.month_2.not_known": "Month 2 has no pair of comparable values.",
+        "kinetics.month_2.undecided": "Doubling time of at most %(days)s days in month 2: on which side of %(cut)s days is not known.",
+        "kinetics.projection": "Above %(limit)s %% projected for %(on)s if the rise goes on unchanged.",
+        "kinetics.projection.already_above": "Above %(limit)s %% already on %(on)s.",
+        "kinetics.projection.not_rising": "Not rising: nothing is projected.",
+        "kinetics.projection.beyond_horizon": "Not projected to pass %(limit)s %% within %(days)s days.",
+        "kinetics.early.below_cut": "Halving time of %(days)s days is below %(cut)s days.",
+        "kinetics.early.not_below_cut": "Halving time of %(days)s days is not below %(cut)s days.",
+        "kinetics.early.cut_not_asked": "The cut-off applies above %(limit)s %% at 3 months; the value was %(second)s %%.",
+        "kinetics.early.not_falling": "The value did not fall between %(first_on)s and %(second_on)s.",
+        "kinetics.early.no_baseline": "There is no value around the start of treatment on %(since)s.",
+        "kinetics.early.no_value": "There is no value around 3 months after %(since)s.",
+        # --- milestones
+        "milestones.value": "%(value)s %% IS on %(on)s.",
+        "milestones.no_sample": "No evaluable sample from %(opens)s to %(closes)s.",
+        "milestones.not_yet_due": "The window is open from %(opens)s to %(closes)s.",
+        "milestones.unassigned": "%(value)s %% IS on %(on)s has no line in this table.",
+        "milestones.undecided": "The result of %(on)s does not say on which side of a limit it lies.",
+        "milestones.off_treatment": "Off treatment at that time: the milestone does not apply.",
+        "milestones.start_not_known": "The start of treatment is known to the year only.",
+        "milestones.confirmed": "Above %(limit)s %% again on %(on)s.",
+        "milestones.loss_of_mmr": "MMR of %(held_on)s was lost on %(on)s, on treatment.",
+        "milestones.mutation": "A mutation was recorded on %(on)s.",
+        # --- eligibility
+        "eligibility.population.under_age": "This rule set speaks of people of %(limit)s years or more at the stop.",
+        "eligibility.population.diagnosed_later": "This rule set speaks of people diagnosed before the age of %(limit)s.",
+        "eligibility.population.age_not_known": "The age that decides whether this rule set applies is not known.",
+        "eligibility.duration": "%(months)s whole months up to %(stop_on)s.",
+        "eligibility.duration.not_exact": "Partly known dates leave open whether the limit is passed.",
+        "eligibility.duration.none": "Nothing on record counts towards it.",
+        "eligibility.duration.left_censored": "The response began before the first result on record.",
+        "eligibility.depth": "The last evaluable result is of %(on)s.",
+        "eligibility.no_result": "There is no evaluable result up to %(stop_on)s.",
+        "eligibility.tests": "%(tests)s tests in deep response, far enough apart.",
+        "eligibility.fact": "As recorded.",
+        "eligibility.not_recorded": "Not recorded.",
+        "eligibility.progression": "A progression was recorded on %(on)s.",
+        "eligibility.mutation": "A mutation was recorded on %(on)s.",
+        "eligibility.resistance": "A course of %(drug)s ended for resistance on %(on)s.",
+        "eligibility.line": "%(drugs)s drugs on record.",
+        "eligibility.other_score": "The recorded risk is not a Sokal group.",
+    }
+)

@@ -1,0 +1,282 @@
+"""Rule sets: what is shipped, the register of disagreements, and how a wrong file is refused."""
+
+import json
+import string
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.domain.explain import TEXTS
+from monitoring.domain.relapse import LossRule
+from monitoring.domain.response import EUTOS_2015
+from monitoring.domain.rule_values import Span
+from monitoring.domain.rules import (
+    FOLDER,
+    REGISTER,
+    Evidence,
+    RuleSetProblem,
+    load_rule_sets,
+    loss_rule,
+    parse_rule_set,
+    read_folder,
+    response_rules,
+    rule_set,
+    rule_sets_of,
+)
+from monitoring.domain.scale import CONTROL_LIMITS, MMR_LIMIT_PERCENT, ControlGene
+from monitoring.domain.series import OLD_SAMPLE_HOURS
+
+SHIPPED = [
+    # id, population, evidence. A shipped file is never edited: a change is a new file with the next number.
+    ("eligibility-eln-2020.1", "adult", "S2"),
+    ("eligibility-esmo-2017.1", "adult", "S2"),
+    ("eligibility-nccn-2020.1", "adult", "S2"),
+    ("eligibility-stki-14.1", "paediatric", "S"),
+    ("kinetics-ln-ratio.1", "any", "S"),
+    ("loss-enestop.1", "any", "S2"),
+    ("loss-mmr-single.1", "any", "S2"),
+    ("loss-mmr-two-consecutive.1", "any", "S2"),
+    ("milestones-eln-2020.1", "adult", "S2"),
+    ("milestones-esmo-2017.1", "adult", "S2"),
+    ("milestones-nccn.1", "adult", "S2"),
+    ("response-eutos-2015.1", "any", "S2"),
+    ("schedule-eln-2020.1", "adult", "S2"),
+    ("schedule-enestfreedom.1", "adult", "S2"),
+    ("schedule-esmo-2017.1", "adult", "S2"),
+    ("schedule-nccn-2021.1", "adult", "S2"),
+    ("schedule-quarterly.1", "paediatric", "S"),
+    ("statistics-defaults.1", "any", "design"),
+]
+
+REGISTER_DEFAULTS = [
+    # disagreement, rule set, parameter, suggested default
+    ("D1", "response-eutos-2015.1", "cap_positive_by_control", True),
+    ("D2", "response-eutos-2015.1", "low_control_above_mmr", "provisional"),
+    ("D2", "loss-mmr-single.1", "low_control_above_mmr", "provisional"),
+    ("D6", "loss-mmr-single.1", "n_consecutive", 1),
+    ("D6", "loss-mmr-single.1", "alert_on", "first"),
+    ("D6", "loss-mmr-two-consecutive.1", "n_consecutive", 2),
+    ("D7", "loss-mmr-two-consecutive.1", "date_of_event", "first"),
+    ("D9", "statistics-defaults.1", "withdrawal_syndrome", "record_only"),
+    ("D10", "statistics-defaults.1", "ci_transform", "log-log"),
+    ("D10", "statistics-defaults.1", "ci_level", Decimal("0.95")),
+    ("D11", "kinetics-ln-ratio.1", "formula", "ln_ratio"),
+    ("D12", "kinetics-ln-ratio.1", "control_gene", "same_gene"),
+    ("D13", "response-eutos-2015.1", "old_sample_hours", 48),
+    ("D14", "statistics-defaults.1", "death_in_remission", "event_in_tfr_and_mrfs_competing_in_cif"),
+    ("D15", "statistics-defaults.1", "restart_without_loss", "event_in_tfr_competing_in_mrec"),
+    ("D16", "statistics-defaults.1", "drop_out", "censor_and_report_both"),
+    ("D18", "eligibility-eln-2020.1", "max_dips", 0),
+    ("D19", "eligibility-nccn-2020.1", "minimum_age_at_stop", 18),
+    ("D19", "eligibility-stki-14.1", "diagnosed_before_age", 20),
+    ("D20", "response-eutos-2015.1", "low_positive_floor_copies", Decimal(3)),
+    ("D20", "response-eutos-2015.1", "minimum_control_copies_abl1", 10_000),
+    ("D20", "response-eutos-2015.1", "minimum_control_copies_gusb", 24_000),
+    ("D21", "response-eutos-2015.1", "classify_on", "unrounded"),
+    ("D22", "statistics-defaults.1", "time_zero", "stop_date"),
+    ("D23", "response-eutos-2015.1", "digital_pcr_series", "separate"),
+]
+
+
+def test_what_is_shipped() -> None:
+    assert [(r.id, r.population, r.evidence) for r in load_rule_sets().values()] == SHIPPED
+
+
+def test_rule_sets_are_read_once_and_cannot_be_changed() -> None:
+    assert load_rule_sets() is load_rule_sets()
+    with pytest.raises(TypeError):
+        load_rule_sets()["x"] = rule_set("loss-enestop.1")  # type: ignore[index]
+    with pytest.raises(TypeError):
+        rule_set("loss-enestop.1").parameters["x"] = None  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("register", "rule_id", "name", "default"), REGISTER_DEFAULTS)
+def test_default_of_the_register(register: str, rule_id: str, name: str, default: object) -> None:
+    parameter = rule_set(rule_id).parameter(name)
+    assert (parameter.register, parameter.value) == (register, default)
+
+
+def test_every_disagreement_is_settled_by_a_parameter() -> None:
+    named = {p.register for r in load_rule_sets().values() for p in r.parameters.values()}
+    assert set(REGISTER) <= named
+
+
+def test_d3_and_d4_lie_in_the_lines_of_6_and_12_months() -> None:
+    month_6 = rule_set("milestones-eln-2020.1").parameter("month_6")
+    assert (month_6.register, month_6.value[0].high, month_6.value[0].high_inclusive) == ("D3", Decimal(1), True)  # type: ignore[index]
+    month_12 = rule_set("milestones-nccn.1").parameter("month_12")
+    worst = month_12.value[-1]  # type: ignore[index]
+    assert (month_12.register, worst.status, worst.low, worst.low_inclusive) == ("D4", "resistant", Decimal(10), False)
+
+
+def test_d5_more_than_in_eln_and_at_least_in_nccn() -> None:
+    eln, nccn = (rule_set(i).parameter("tki_duration") for i in ("eligibility-eln-2020.1", "eligibility-nccn-2020.1"))
+    assert (eln.register, eln.value.operator, eln.value.months) == ("D5", ">", 60)  # type: ignore[attr-defined]
+    assert (nccn.register, nccn.value.operator, nccn.value.months) == ("D5", ">=", 36)  # type: ignore[attr-defined]
+
+
+def test_d8_and_d17_are_asked_of_every_schedule_and_guideline() -> None:
+    assert {r.parameter("off_treatment").register for r in rule_sets_of("schedule")} == {"D8"}
+    assert {r.parameter("dmr_duration").register for r in rule_sets_of("eligibility")} == {"D17"}
+
+
+def test_the_scoring_parameters_are_those_that_score() -> None:
+    rules = rule_set("response-eutos-2015.1")
+    assert response_rules(rules) == EUTOS_2015
+    assert rules.get("minimum_control_copies_abl1") == CONTROL_LIMITS[ControlGene.ABL1].mr4
+    assert rules.get("minimum_control_copies_gusb") == CONTROL_LIMITS[ControlGene.GUSB].mr4
+    assert rules.get("old_sample_hours") == OLD_SAMPLE_HOURS
+
+
+def test_the_default_loss_rule_is_the_one_that_alerts() -> None:
+    assert loss_rule(rule_set("loss-mmr-single.1")) == LossRule()
+    assert loss_rule(rule_set("loss-mmr-two-consecutive.1")) == LossRule(n_consecutive=2)
+    assert {r.get("threshold_percent") for r in rule_sets_of("loss")} == {MMR_LIMIT_PERCENT}
+
+
+def test_what_no_source_confirms_says_so_in_its_note() -> None:
+    for rules in load_rule_sets().values():
+        for parameter in rules.parameters.values():
+            assert parameter.confirmed or parameter.note, f"{rules.id} {parameter.name}"
+        assert rules.evidence is not Evidence.UNCONFIRMED
+
+
+def test_values_are_exact() -> None:
+    assert rule_set("milestones-eln-2020.1").get("month_12")[0].high == Decimal("0.1")
+    assert rule_set("schedule-esmo-2017.1").get("off_treatment")[1].interval.every == Span(days=42)
+
+
+def test_a_wrong_name_names_what_there_is() -> None:
+    with pytest.raises(KeyError, match=r"loss-mmr-single\.1"):
+        rule_set("loss-mmr-single.2")
+    with pytest.raises(KeyError, match="n_consecutive"):
+        rule_set("loss-mmr-single.1").get("consecutive")
+    with pytest.raises(TypeError, match="no str"):
+        rule_set("loss-mmr-single.1").value("n_consecutive", str)
+
+
+def test_a_reason_carries_rule_line_citation_and_facts() -> None:
+    said = rule_set("kinetics-ln-ratio.1").reason("month_2_cut_days", "kinetics.month_2.not_rising", days=9)
+    assert (said.rule_id, said.line, said.values) == ("kinetics-ln-ratio.1", "month_2_cut_days", {"days": 9})
+    assert "10.1111/bjh.17807" in said.citation
+    assert said.in_english() == "Not rising in month 2."
+
+
+def test_every_template_has_only_named_placeholders() -> None:
+    for code, template in TEXTS.items():
+        names = {part.split(")")[0] for part in template.replace("%%", "").split("%(")[1:]}
+        assert all(set(name) <= set(string.ascii_lowercase + "_") for name in names), code
+        assert template % dict.fromkeys(names, "x")
+
+
+# --- wrong files ------------------------------------------------------------------------------------------------
+
+GOOD = (FOLDER / "schedule-eln-2020.1.json").read_text(encoding="utf-8")
+
+
+def spoilt(name: str, value: object) -> str:
+    """The ELN schedule with one parameter's value replaced."""
+    raw = json.loads(GOOD)
+    raw["parameters"][name]["value"] = value
+    return json.dumps(raw)
+
+
+def phase(start: object, end: object, **more: object) -> dict[str, object]:
+    return {"from": start, "to": end, "every": {"months": 1}, "tolerance_days": 7, **more}
+
+
+MONTH_0, MONTH_6, MONTH_7 = {"months": 0}, {"months": 6}, {"months": 7}
+WRONG_VALUES: list[tuple[str, Any, str]] = [
+    # parameter, wrong value, what the message says
+    ("result_overdue_days", "14", "write a whole number"),
+    ("result_overdue_days", 0, "of 1 or more"),
+    ("result_overdue_days", True, "write a whole number"),
+    ("result_overdue_days", 1.5, "write a whole number"),
+    ("off_treatment", [], "write a list of phases"),
+    ("off_treatment", [phase(MONTH_6, None)], "must start at 0"),
+    ("off_treatment", [phase(MONTH_0, MONTH_6), phase(MONTH_7, None)], "must start where the one before it ends"),
+    ("off_treatment", [phase(MONTH_0, MONTH_6)], "must be open"),
+    ("off_treatment", [phase(MONTH_0, MONTH_0), phase(MONTH_0, None)], "must end after it starts"),
+    ("off_treatment", [phase(MONTH_0, None, note="x")], "'note' is not known here"),
+    ("after_restart_in_mmr", {"every": {"months": 0}, "tolerance_days": 7}, "never ends"),
+    ("after_restart_in_mmr", {"every": {"years": 1}, "tolerance_days": 7}, "months, weeks or days"),
+    ("after_restart_in_mmr", {"every": {"months": 3}}, "'tolerance_days' is missing"),
+    ("after_restart_in_mmr", {"every": {"months": 6}, "until": {"months": 3}, "tolerance_days": 7}, "exchange"),
+    ("after_restart_in_mmr", None, "write an object"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "fix"), WRONG_VALUES)
+def test_a_wrong_value_is_refused_with_file_key_and_fix(name: str, value: object, fix: str) -> None:
+    with pytest.raises(RuleSetProblem) as problem:
+        parse_rule_set(spoilt(name, value), "schedule-eln-2020.1.json")
+    assert (problem.value.file, problem.value.key) == ("schedule-eln-2020.1.json", f"parameters.{name}.value")
+    assert fix in problem.value.fix
+
+
+WRONG_FRAMES = [
+    # what is replaced, by what, key, what the message says
+    ('"schedule-eln-2020.1"', '"schedule-eln-2020"', "id", "a dot and a number"),
+    ('"schedule-eln-2020.1"', '"schedule-eln-2020.2"', "id", "must be called schedule-eln-2020.2.json"),
+    ('"kind": "schedule"', '"kind": "loss"', "id", "write 'loss-'"),
+    ('"kind": "schedule"', '"kind": "plan"', "kind", "write one of"),
+    ('"adult"', '"grown-up"', "population", "write one of adult, paediatric, any"),
+    ('"PMC7214240"', '"7214240"', "citation.pmc", "PMC7214240"),
+    ('"doi": null', '"doi": "https://doi.org/10.1038/x"', "citation.doi", "10.1038/x"),
+    ('"S2"', '"S3"', "evidence", "write one of S, S2"),
+    ('"D8"', '"D24"', "parameters.off_treatment.register", "D23"),
+    ('"title"', '"name"', "the file", "'title' is missing"),
+    ('"result_overdue_days"', '"overdue"', "parameters", "'result_overdue_days' is missing"),
+    ('"result_overdue_days"', '"sample_match_days"', "sample_match_days", "stands twice"),
+    ('"value": 14', '"value": NaN', "NaN", "is no number"),
+    ("{", "", "line 2", "is not JSON"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "key", "fix"), WRONG_FRAMES)
+def test_a_wrong_frame_is_refused(old: str, new: str, key: str, fix: str) -> None:
+    text = GOOD.replace(old, new, 1)
+    with pytest.raises(RuleSetProblem) as problem:
+        parse_rule_set(text, "schedule-eln-2020.1.json")
+    assert problem.value.key.startswith(key)
+    assert fix in problem.value.fix
+
+
+WRONG_LINES = [
+    # kind of file, parameter, wrong value, what the message says
+    ("milestones-eln-2020.1", "month_6", [{"status": "optimal"}], "at least one of them"),
+    ("milestones-eln-2020.1", "month_6", [{"status": "a", "<=": 1}, {"status": "b", ">=": 1}], "lies in two ranges"),
+    ("milestones-eln-2020.1", "month_6", [{"status": "a", "<=": 2}, {"status": "b", ">": 1}], "not overlap"),
+    ("milestones-eln-2020.1", "month_6", [{"status": "a", "<": 2, "<=": 1}], "at most one lower"),
+    ("milestones-eln-2020.1", "statuses", ["good", "good"], "different words"),
+    ("milestones-eln-2020.1", "month_6", [{"status": "fine", "<=": 1}], "write one of optimal, warning, failure"),
+    ("milestones-eln-2020.1", "loss_of_mmr", "alarm", "write one of optimal, warning, failure"),
+    ("eligibility-eln-2020.1", "tki_duration", {"level": "minimal", "op": "<", "months": 60}, "write one of >, >="),
+    ("eligibility-eln-2020.1", "tki_duration", {"level": "urgent", "op": ">", "months": 60}, "mandatory, minimal"),
+    ("eligibility-eln-2020.1", "transcript", {"level": "minimal", "in": ["b3a2"]}, "e13a2"),
+    ("eligibility-eln-2020.1", "dmr_duration", {"level": "minimal", "any_of": []}, "'any_of' must be a list"),
+    ("loss-mmr-single.1", "n_consecutive", 3, "write 1 or 2"),
+    ("loss-mmr-single.1", "threshold_percent", 0, "above 0"),
+    ("loss-mmr-single.1", "restart_confirms", "yes", "true or false"),
+    ("kinetics-ln-ratio.1", "sd_log10", [{"from_mr": 1, "sd_log10": 0.2}], "ascend from MR 0"),
+    ("statistics-defaults.1", "ci_level", 95, "between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("rule_id", "name", "value", "fix"), WRONG_LINES)
+def test_a_wrong_line_is_refused(rule_id: str, name: str, value: object, fix: str) -> None:
+    raw = json.loads((FOLDER / f"{rule_id}.json").read_text(encoding="utf-8"))
+    raw["parameters"][name]["value"] = value
+    with pytest.raises(RuleSetProblem, match=name) as problem:
+        parse_rule_set(json.dumps(raw), f"{rule_id}.json")
+    assert fix in problem.value.fix
+
+
+def test_a_folder_with_one_wrong_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "schedule-eln-2020.1.json").write_text(GOOD)
+    assert list(read_folder(tmp_path)) == ["schedule-eln-2020.1"]
+    (tmp_path / "schedule-mine.1.json").write_text(GOOD)
+    with pytest.raises(RuleSetProblem, match=r"schedule-mine\.1\.json"):
+        read_folder(tmp_path)
