@@ -28,6 +28,9 @@ class Span:
     months: int = 0
     days: int = 0
 
+    def __add__(self, other: Span) -> Span:
+        return Span(self.months + other.months, self.days + other.days)
+
     def after(self, start: date) -> date:
         """The day so long after ``start``; the end of a month is clamped."""
         return add_months(start, self.months) + dt.timedelta(days=self.days)
