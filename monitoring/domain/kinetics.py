@@ -1,0 +1,367 @@
+"""How fast BCR::ABL1 doubles or halves, whether a change is more than assay noise, and when 0.1 % IS would be passed.
+
+Doubling time in days = ln 2 x days / ln(second / first), in % IS of one laboratory, method, control gene and factor
+(Branford 2012, Blood 119:4264; register D11, D12, D23). All arithmetic is decimal; what cannot be said is None with a
+reason, never infinity. Times are kept to a ten-thousandth of a day, which is also what limits are compared with.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from enum import StrEnum
+
+from monitoring.domain.dates import Precision, add_months
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.measurement import Method
+from monitoring.domain.rule_values import SdRange
+from monitoring.domain.rules import RuleSet
+from monitoring.domain.scale import ControlGene
+from monitoring.domain.series import Assessed, time_points
+
+_LOGS = Context(prec=50)
+_LOG_2 = Decimal(2).log10(_LOGS)
+KEPT = Decimal("0.0001")
+EARLY_HALVING_MONTHS = 3
+MONTH_2 = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One result as kinetics read it. Without ``is_percent``, the value lies at or below ``upper_bound_percent``."""
+
+    on: date
+    is_percent: Decimal | None
+    detected: bool = True
+    upper_bound_percent: Decimal | None = None
+    laboratory: str = ""
+    method: Method = Method.RT_QPCR
+    control_gene: ControlGene = ControlGene.ABL1
+    conversion_factor: Decimal | None = None
+    is_bone_marrow: bool = False
+    is_final: bool = True
+    exact_date: bool = True
+    key: str = ""
+
+
+class Direction(StrEnum):
+    """What two values say; refused where they cannot be compared."""
+
+    RISING = "rising"
+    FALLING = "falling"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Two values compared.
+
+    ``days`` is the doubling time of a rise and the halving time of a fall; ``shortest`` and ``longest`` are its 95 %
+    limits from the assay SD (``longest`` None: open). ``at_most``: the first value was only a bound, the doubling time
+    is at most ``days`` and has no limits. ``is_real``: beyond the reference change value.
+    """
+
+    direction: Direction
+    days: Decimal | None
+    shortest: Decimal | None
+    longest: Decimal | None
+    at_most: bool
+    change_log10: Decimal | None
+    reference_change_log10: Decimal | None
+    is_real: bool
+    first: Value
+    second: Value
+    reason: Reason
+
+
+def values_of(assessed: Iterable[Assessed]) -> tuple[Value, ...]:
+    """The values of a series that stand for their dates: evaluable, final, blood, the worst of each date."""
+    by_key = {item.result.key: item for item in assessed}
+    return tuple(value_of(by_key[point.key]) for point in time_points(by_key.values()))
+
+
+def value_of(item: Assessed) -> Value:
+    """A classed result as kinetics read it."""
+    found, m = item.score, item.result.measurement
+    return Value(
+        on=item.result.collected_on,
+        is_percent=found.is_percent,
+        detected=found.detected,
+        upper_bound_percent=found.upper_bound_percent,
+        laboratory=item.result.laboratory,
+        method=m.method,
+        control_gene=m.control_gene,
+        conversion_factor=m.conversion_factor,
+        is_bone_marrow=item.result.is_bone_marrow,
+        is_final=not item.result.is_preliminary,
+        exact_date=item.result.precision is Precision.DAY,
+        key=item.result.key,
+    )
+
+
+# --- two values ---------------------------------------------------------------------------------------------------
+
+
+def change_between(one: Value, other: Value, rules: RuleSet) -> Change:
+    """The doubling or halving time of two values in whichever order they are given."""
+    first, second = sorted((one, other), key=lambda v: (v.on, v.key))
+    refusal = _refusal(first, second, rules)
+    if refusal is not None:
+        return _no_time(Direction.REFUSED, first, second, refusal)
+    start = first.is_percent if first.is_percent is not None else first.upper_bound_percent
+    assert start is not None
+    assert second.is_percent is not None
+    days = (second.on - first.on).days
+    facts: dict[str, FactValue] = {"first": start, "second": second.is_percent, "days": days}
+    if start == second.is_percent:
+        return _no_time(Direction.UNCHANGED, first, second, rules.reason("formula", "kinetics.unchanged", **facts))
+    return _timed(first, second, start, second.is_percent, facts, rules)
+
+
+def reference_change_log10(one_percent: Decimal, other_percent: Decimal, rules: RuleSet) -> Decimal:
+    """The difference in log10 units beyond which two values differ by more than noise: 1.96 x root 2 x SD.
+
+    Where the two lie in ranges of different SD, the root of the sum of both squares stands for root 2 x SD.
+    """
+    squares = sum((sd_log10(p, rules) ** 2 for p in (one_percent, other_percent)), Decimal(0))
+    return _LOGS.multiply(rules.value("normal_quantile", Decimal), _LOGS.sqrt(squares))
+
+
+def sd_log10(is_percent: Decimal, rules: RuleSet) -> Decimal:
+    """The SD of one measurement in log10 units at this value."""
+    ranges: tuple[SdRange, ...] = rules.value("sd_log10", tuple)
+    mr_value = 2 - is_percent.log10(_LOGS)
+    fitting = [r for r in ranges if r.from_mr < mr_value or (r.from_mr == mr_value and not r.exclusive)]
+    return (fitting or ranges[:1])[-1].sd_log10
+
+
+def _timed(
+    first: Value, second: Value, start: Decimal, end: Decimal, facts: dict[str, FactValue], rules: RuleSet
+) -> Change:
+    days = (second.on - first.on).days
+    change = _LOGS.subtract(end.log10(_LOGS), start.log10(_LOGS))
+    noise = reference_change_log10(start, end, rules)
+    at_most = first.is_percent is None
+    falling = change < 0
+    code = "kinetics.halving" if falling else "kinetics.doubling"
+    size = abs(change)
+    return Change(
+        direction=Direction.FALLING if falling else Direction.RISING,
+        days=_time(days, size),
+        shortest=None if at_most else _time(days, size + noise),
+        longest=None if at_most or size <= noise else _time(days, size - noise),
+        at_most=at_most,
+        change_log10=_kept(change),
+        reference_change_log10=_kept(noise),
+        is_real=size > noise,
+        first=first,
+        second=second,
+        reason=rules.reason("formula", f"{code}.at_most" if at_most else code, **facts),
+    )
+
+
+def _time(days: int, size_log10: Decimal) -> Decimal:
+    """Days for a factor of two at so many log10 units in so many days."""
+    return _kept(_LOGS.divide(_LOGS.multiply(_LOG_2, Decimal(days)), size_log10))
+
+
+def _kept(number: Decimal) -> Decimal:
+    return number.quantize(KEPT, ROUND_HALF_UP, _LOGS)
+
+
+def _no_time(direction: Direction, first: Value, second: Value, reason: Reason) -> Change:
+    return Change(direction, None, None, None, False, None, None, False, first, second, reason)
+
+
+def _refusal(first: Value, second: Value, rules: RuleSet) -> Reason | None:
+    """Why two values are not compared, or None."""
+    if first.on == second.on:
+        return rules.reason("formula", "kinetics.refused.same_day")
+    if not (first.exact_date and second.exact_date):
+        return rules.reason("formula", "kinetics.refused.date_not_exact")
+    if not (first.is_final and second.is_final):
+        return rules.reason("formula", "kinetics.refused.not_final")
+    if first.is_bone_marrow != second.is_bone_marrow:
+        return rules.reason("method_change", "kinetics.refused.specimen_changed")
+    for name, before, after in (
+        ("laboratory", first.laboratory, second.laboratory),
+        ("method", first.method.value, second.method.value),
+        ("control_gene", first.control_gene.value, second.control_gene.value),
+        ("factor", first.conversion_factor, second.conversion_factor),
+    ):
+        if before != after:
+            line = "control_gene" if name == "control_gene" else "method_change"
+            return rules.reason(line, f"kinetics.refused.{name}_changed", first=before, second=after)
+    return _missing(first, second, rules)
+
+
+def _missing(first: Value, second: Value, rules: RuleSet) -> Reason | None:
+    if not second.detected:
+        return rules.reason("formula", "kinetics.refused.second_undetected", on=second.on)
+    if second.is_percent is None or second.is_percent <= 0:
+        return rules.reason("formula", "kinetics.refused.value_missing", on=second.on)
+    start = first.is_percent if first.is_percent is not None else first.upper_bound_percent
+    if start is None or start <= 0:
+        return rules.reason("formula", "kinetics.refused.value_missing", on=first.on)
+    if first.is_percent is None and second.is_percent <= start:
+        return rules.reason("formula", "kinetics.refused.below_bound", first=start, second=second.is_percent)
+    return None
+
+
+# --- month 2 after the stop ---------------------------------------------------------------------------------------
+
+
+class MonthTwoClass(StrEnum):
+    """The groups of the month-2 landmark (BJH 2021)."""
+
+    FAST = "fast"
+    SLOW = "slow"
+    NOT_RISING = "not_rising"
+    NOT_KNOWN = "not_known"
+
+
+@dataclass(frozen=True, slots=True)
+class MonthTwo:
+    """The group of a patient two months after the stop, and the change it rests on."""
+
+    group: MonthTwoClass
+    change: Change | None
+    reason: Reason
+
+
+def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restarted_on: date | None = None) -> MonthTwo:
+    """Doubling time at month 2 off treatment against 12.75 days (BJH 2021, doi 10.1111/bjh.17807).
+
+    The value nearest to two months after the stop (ties: the earlier) against the one before it; a value from before
+    the stop counts only within the window, since the rise begins at the stop.
+    """
+    line, window = "month_2_cut_days", dt.timedelta(days=rules.value("month_2_window_days", int))
+    off = [v for v in values if stopped_on < v.on and (restarted_on is None or v.on <= restarted_on)]
+    second = _nearest(off, add_months(stopped_on, MONTH_2), window, window)
+    if second is None:
+        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
+    if not second.detected:
+        return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"))
+    earlier = [v for v in values if stopped_on - window <= v.on < second.on]
+    if not earlier:
+        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
+    return _month_two_of(change_between(max(earlier, key=lambda v: (v.on, v.key)), second, rules), line, rules)
+
+
+def _month_two_of(change: Change, line: str, rules: RuleSet) -> MonthTwo:
+    if change.direction is Direction.REFUSED:
+        return MonthTwo(MonthTwoClass.NOT_KNOWN, change, change.reason)
+    if change.direction is not Direction.RISING or change.days is None:
+        return MonthTwo(MonthTwoClass.NOT_RISING, change, rules.reason(line, "kinetics.month_2.not_rising"))
+    cut = rules.value(line, Decimal)
+    group = MonthTwoClass.FAST if change.days < cut else MonthTwoClass.SLOW
+    code = f"kinetics.month_2.{group.value}"
+    if change.at_most and group is MonthTwoClass.SLOW:
+        group, code = MonthTwoClass.NOT_KNOWN, "kinetics.month_2.undecided"
+    return MonthTwo(group, change, rules.reason(line, code, days=_shown(change.days), cut=cut))
+
+
+# --- projection ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The first day above a limit if a rise goes on unchanged, with the range from the limits of the doubling time.
+
+    ``latest`` None: open. ``at_most``: the doubling time was a bound, the limit is passed on ``on`` or earlier.
+    """
+
+    on: date | None
+    earliest: date | None
+    latest: date | None
+    at_most: bool
+    reason: Reason
+
+
+def project_crossing(change: Change, rules: RuleSet) -> Projection:
+    """When 0.1 % IS (or the limit of the rule set) would be passed: arithmetic on two values, no forecast of a course."""
+    line, limit = "projection_limit_percent", rules.value("projection_limit_percent", Decimal)
+    horizon = rules.value("projection_horizon_days", int)
+    value, on = change.second.is_percent, change.second.on
+    if value is not None and value > limit:
+        said = rules.reason(line, "kinetics.projection.already_above", limit=limit, on=on)
+        return Projection(on, on, on, False, said)
+    if change.direction is not Direction.RISING or value is None or change.days is None:
+        return Projection(None, None, None, False, rules.reason(line, "kinetics.projection.not_rising"))
+    doublings = _LOGS.divide(_LOGS.subtract(limit.log10(_LOGS), value.log10(_LOGS)), _LOG_2)
+    central, earliest, latest = (
+        _passed_on(on, time, doublings, horizon) for time in (change.days, change.shortest, change.longest)
+    )
+    if central is None:
+        said = rules.reason(line, "kinetics.projection.beyond_horizon", limit=limit, days=horizon)
+    else:
+        said = rules.reason(line, "kinetics.projection", limit=limit, on=central)
+    return Projection(central, earliest, latest, change.at_most, said)
+
+
+def _passed_on(on: date, doubling_days: Decimal | None, doublings: Decimal, horizon: int) -> date | None:
+    """The first whole day after the limit is reached; None beyond the horizon."""
+    if doubling_days is None:
+        return None
+    days = _kept(_LOGS.multiply(doubling_days, doublings)).to_integral_value(ROUND_FLOOR) + 1
+    return on + dt.timedelta(days=int(days)) if days <= horizon else None
+
+
+# --- early halving time -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyHalving:
+    """Halving time from the start of a TKI to 3 months; ``below_cut`` is None where the cut-off is not asked."""
+
+    change: Change | None
+    below_cut: bool | None
+    reason: Reason
+
+
+def early_halving_time(values: Sequence[Value], started_on: date, rules: RuleSet) -> EarlyHalving:
+    """Halving time over the first 3 months on treatment (Branford 2014, Blood 124:511: 76 days above 10 %)."""
+    line = "halving_cut_days"
+    before, after, window = (
+        dt.timedelta(days=rules.value(name, int))
+        for name in ("baseline_days_before", "baseline_days_after", "halving_window_days")
+    )
+    first = _nearest(values, started_on, before, after)
+    if first is None:
+        return EarlyHalving(None, None, rules.reason(line, "kinetics.early.no_baseline", since=started_on))
+    later = [v for v in values if v.on > first.on]
+    second = _nearest(later, add_months(started_on, EARLY_HALVING_MONTHS), window, window)
+    if second is None:
+        return EarlyHalving(None, None, rules.reason(line, "kinetics.early.no_value", since=started_on))
+    change = change_between(first, second, rules)
+    if change.direction is Direction.REFUSED:
+        return EarlyHalving(change, None, change.reason)
+    return _early_of(change, line, rules)
+
+
+def _early_of(change: Change, line: str, rules: RuleSet) -> EarlyHalving:
+    if change.direction is not Direction.FALLING or change.days is None:
+        said = rules.reason(line, "kinetics.early.not_falling", first_on=change.first.on, second_on=change.second.on)
+        return EarlyHalving(change, None, said)
+    limit, value = rules.value("halving_applies_above_percent", Decimal), change.second.is_percent
+    if value is None or value <= limit:
+        said = rules.reason(line, "kinetics.early.cut_not_asked", limit=limit, second=value)
+        return EarlyHalving(change, None, said)
+    cut = rules.value(line, Decimal)
+    below = change.days < cut
+    code = "kinetics.early.below_cut" if below else "kinetics.early.not_below_cut"
+    return EarlyHalving(change, below, rules.reason(line, code, days=_shown(change.days), cut=cut))
+
+
+def _nearest(values: Iterable[Value], to: date, before: dt.timedelta, after: dt.timedelta) -> Value | None:
+    """The value nearest to a day within a window, both edges inclusive; of two equally near, the earlier."""
+    near = [v for v in values if to - before <= v.on <= to + after]
+    return min(near, key=lambda v: (abs(v.on - to), v.on, v.key), default=None)
+
+
+def _shown(days: Decimal) -> Decimal:
+    return days.quantize(Decimal("0.1"), ROUND_HALF_UP)
