@@ -92,6 +92,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "milestones.value": "%(value)s %% IS on %(on)s.",
         "milestones.no_sample": "No evaluable sample from %(opens)s to %(closes)s.",
         "milestones.not_yet_due": "The window is open from %(opens)s to %(closes)s.",
+        "milestones.any_time_not_yet": "The line for any time is read after %(opens)s.",
         "milestones.unassigned": "%(value)s %% IS on %(on)s has no line in this table.",
         "milestones.undecided": "The result of %(on)s does not say on which side of a limit it lies.",
         "milestones.off_treatment": "Off treatment at that time: the milestone does not apply.",
