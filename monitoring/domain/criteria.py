@@ -1,0 +1,382 @@
+"""The criteria before stopping a TKI, one function each: met, not met, or not known, with value, limit and source.
+
+Each answers one parameter of an eligibility rule set from facts; none knows whether the rule set applies to the person
+(``eligibility`` does). Durations compare calendar-wise, strictly exactly where the source is (register D5).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from monitoring.domain.dates import Duration, PartialDate, add_months
+from monitoring.domain.episodes import DmrRule, response_before_stop, tki_duration
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.measurement import Transcript
+from monitoring.domain.rule_values import (
+    Asked,
+    DaysLimit,
+    DepthFor,
+    DepthLimit,
+    DmrLimit,
+    MonthsLimit,
+    TestsLimit,
+    TranscriptLimit,
+)
+from monitoring.domain.rules import RuleSet
+from monitoring.domain.scale import ResponseClass
+from monitoring.domain.series import Course, Drug, Fact, FactKind, StopReason, TimePoint, tki_courses
+
+SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB, Drug.FLUMATINIB, Drug.RADOTINIB)
+
+
+class State(StrEnum):
+    """Whether a criterion is met."""
+
+    MET = "met"
+    NOT_MET = "not_met"
+    NOT_KNOWN = "not_known"
+
+
+def state_of(answer: bool | None) -> State:
+    """Yes, no, or not known."""
+    return State.NOT_KNOWN if answer is None else State.MET if answer else State.NOT_MET
+
+
+@dataclass(frozen=True, slots=True)
+class EligibilityFacts:
+    """What the criteria are asked of, on the (planned) day of the stop. None and empty texts mean not known.
+
+    ``age_at_diagnosis`` and ``age_at_stop`` (completed years) stand in where dates of birth or diagnosis are not kept.
+    ``phase`` is CP, AP or BP at diagnosis. The yes-or-no facts are what a person has stated.
+    """
+
+    stop_on: date
+    courses: tuple[Course, ...] = ()
+    points: tuple[TimePoint, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    first_dmr_on: date | None = None
+    born: PartialDate | None = None
+    diagnosed: PartialDate | None = None
+    age_at_diagnosis: int | None = None
+    age_at_stop: int | None = None
+    phase: str = ""
+    transcript: Transcript = Transcript.UNKNOWN
+    risk_score: str = ""
+    risk_group: str = ""
+    assay_sensitivity: ResponseClass | None = None
+    turnaround_days: int | None = None
+    rapid_turnaround: bool | None = None
+    prior_failure: bool | None = None
+    patient_agreement: bool | None = None
+    international_scale: bool | None = None
+    accepts_schedule: bool | None = None
+
+    def first(self, kind: FactKind) -> date | None:
+        """The first day up to the stop on which such a fact was observed."""
+        return min(
+            (f.observed_on for f in self.facts if f.kind is kind and f.observed_on <= self.stop_on), default=None
+        )
+
+    @property
+    def last_point(self) -> TimePoint | None:
+        """The last evaluable result on or before the stop."""
+        return max((p for p in self.points if p.on <= self.stop_on), key=lambda p: p.on, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One criterion on the day of the stop.
+
+    ``id`` is the parameter of the rule set and ``row`` the line of the criteria table. ``earliest_on`` is the first day
+    on which the criterion is met if treatment and response hold; None where waiting does not answer it.
+    """
+
+    id: str
+    row: str
+    level: str
+    state: State
+    value: FactValue
+    operator: str
+    threshold: FactValue
+    unit: str
+    earliest_on: date | None
+    reason: Reason
+
+    @property
+    def source(self) -> str:
+        return self.reason.citation
+
+
+def criteria(facts: EligibilityFacts, rules: RuleSet) -> Iterator[Criterion]:
+    """Every criterion that the rule set asks for, in the order of the criteria table."""
+    found = (
+        _phase(facts, rules),
+        _stated(facts.patient_agreement, "patient_agreement", "E3", rules),
+        _stated(facts.international_scale, "international_scale", "E4", rules),
+        _sensitivity(facts, rules),
+        _turnaround(facts, rules),
+        _stated(facts.accepts_schedule, "accepts_schedule", "E7", rules),
+        _line(facts, rules),
+        _prior_failure(facts, rules),
+        _transcript(facts, rules),
+        _tki(facts, rules),
+        _tki_months(facts, "tki_duration_optimal", "E11", rules),
+        _dmr(facts, "dmr_duration", "E13", rules),
+        _dmr(facts, "dmr_duration_optimal", "E14", rules),
+        _depth(facts, rules),
+        _risk(facts, rules),
+        _density(facts, rules),
+    )
+    return (criterion for criterion in found if criterion is not None)
+
+
+# --- stated facts -------------------------------------------------------------------------------------------------
+
+
+def _fact(
+    name: str, row: str, level: str, answer: bool | None, value: FactValue, operator: str, threshold: FactValue,
+    rules: RuleSet, *, unit: str = "", reason: Reason | None = None,
+) -> Criterion:  # fmt: skip
+    """A criterion that waiting does not change."""
+    said = reason or rules.reason(name, "eligibility.not_recorded" if answer is None else "eligibility.fact")
+    return Criterion(name, row, level, state_of(answer), value, operator, threshold, unit, None, said)
+
+
+def _word(answer: bool | None) -> str | None:
+    return None if answer is None else "yes" if answer else "no"
+
+
+def _stated(answer: bool | None, name: str, row: str, rules: RuleSet) -> Criterion | None:
+    asked = rules.optional(name, Asked)
+    return None if asked is None else _fact(name, row, asked.level, answer, _word(answer), "=", "yes", rules)
+
+
+def _phase(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """First chronic phase only: no advanced phase at diagnosis and no progression since."""
+    asked, progressed_on = rules.optional("chronic_phase", Asked), facts.first(FactKind.PROGRESSION)
+    if asked is None:
+        return None
+    reason = None
+    answer = None if not facts.phase else facts.phase == "CP"
+    if progressed_on is not None:
+        answer, reason = False, rules.reason("chronic_phase", "eligibility.progression", on=progressed_on)
+    return _fact("chronic_phase", "E1", asked.level, answer, facts.phase or None, "=", "CP", rules, reason=reason)
+
+
+def _sensitivity(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    limit, reached = rules.optional("sensitivity", DepthLimit), facts.assay_sensitivity
+    if limit is None:
+        return None
+    answer = None if reached is None else reached.at_least(limit.response_class)
+    value = reached.value if reached else None
+    return _fact("sensitivity", "E5", limit.level, answer, value, ">=", limit.response_class.value, rules)
+
+
+def _turnaround(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """Days from sample to result; where the source gives no number, a person's statement that it is rapid."""
+    limit = rules.optional("turnaround", DaysLimit)
+    if limit is None:
+        return None
+    if limit.days is None:
+        rapid = facts.rapid_turnaround
+        return _fact("turnaround", "E6", limit.level, rapid, _word(rapid), "=", "yes", rules)
+    days = facts.turnaround_days
+    answer = None if days is None else days <= limit.days
+    return _fact("turnaround", "E6", limit.level, answer, days, "<=", limit.days, rules, unit="days")
+
+
+def _line(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """First line, or second line where the first was left for intolerance."""
+    asked = rules.optional("line", Asked)
+    if asked is None:
+        return None
+    courses = [c for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on]
+    drugs = list(dict.fromkeys(c.drug for c in courses))
+    answer: bool | None = None if not drugs else len(drugs) == 1
+    if len(drugs) == 2:
+        left = [c.stop_reason for c in courses if c.drug is drugs[0] and c.stopped_on is not None]
+        answer = _left_for_intolerance(left[-1] if left else StopReason.UNKNOWN)
+    reason = rules.reason("line", "eligibility.line", drugs=len(drugs))
+    return _fact("line", "E8", asked.level, answer, len(drugs) or None, "<=", 2, rules, unit="drugs", reason=reason)
+
+
+def _left_for_intolerance(reason: StopReason) -> bool | None:
+    silent = (StopReason.UNKNOWN, StopReason.SWITCH, StopReason.OTHER)
+    return None if reason in silent else reason is StopReason.INTOLERANCE
+
+
+def _prior_failure(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """No treatment failure before: nothing on record speaks for one, and a person has said that there was none."""
+    name, asked = "no_prior_failure", rules.optional("no_prior_failure", Asked)
+    if asked is None:
+        return None
+    reason = _evidence_of_failure(facts, name, rules)
+    answer = False if reason is not None or facts.prior_failure else None if facts.prior_failure is None else True
+    value = _word(None if answer is None else not answer)
+    return _fact(name, "E9", asked.level, answer, value, "=", "no", rules, reason=reason)
+
+
+def _evidence_of_failure(facts: EligibilityFacts, name: str, rules: RuleSet) -> Reason | None:
+    for course in tki_courses(facts.courses):
+        stopped_on = course.stopped_on
+        if course.stop_reason is StopReason.RESISTANCE and stopped_on is not None and stopped_on <= facts.stop_on:
+            return rules.reason(name, "eligibility.resistance", drug=course.drug.value, on=stopped_on)
+    for kind in (FactKind.MUTATION, FactKind.PROGRESSION):
+        on = facts.first(kind)
+        if on is not None:
+            return rules.reason(name, f"eligibility.{kind.value}", on=on)
+    return None
+
+
+def _transcript(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    limit = rules.optional("transcript", TranscriptLimit)
+    if limit is None:
+        return None
+    known = facts.transcript is not Transcript.UNKNOWN
+    answer = facts.transcript in limit.accepted if known else None
+    accepted = ", ".join(t.value for t in limit.accepted)
+    return _fact("transcript", "E10", limit.level, answer, facts.transcript.value or None, "in", accepted, rules)
+
+
+def _risk(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    asked = rules.optional("risk_not_high", Asked)
+    if asked is None:
+        return None
+    is_sokal = facts.risk_score == "sokal"
+    answer = facts.risk_group != "high" if is_sokal and facts.risk_group else None
+    other = rules.reason("risk_not_high", "eligibility.other_score") if facts.risk_score and not is_sokal else None
+    value = (facts.risk_group or None) if is_sokal else None
+    return _fact("risk_not_high", "E16", asked.level, answer, value, "!=", "high", rules, reason=other)
+
+
+# --- durations ----------------------------------------------------------------------------------------------------
+
+
+def whole_months(length: Duration) -> int:
+    """The whole calendar months of a length."""
+    start, end = length.start, length.end
+    months = (end.year - start.year) * 12 + end.month - start.month
+    return months if add_months(start, months) <= end else months - 1
+
+
+def passes(length: Duration, operator: str, months: int) -> bool | None:
+    """Whether a length is more than (``>``) or at least (``>=``) so many calendar months."""
+    return length.exceeds(months) if operator == ">" else length.reaches(months)
+
+
+def passed_on(start: date, operator: str, months: int) -> date:
+    """The first day on which a length from ``start`` passes the limit."""
+    return add_months(start, months) + dt.timedelta(days=1 if operator == ">" else 0)
+
+
+def _tki(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """Time on TKIs; the shorter limit of second-generation drugs only where no other TKI was ever taken."""
+    drugs = {c.drug for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on}
+    only_second = bool(drugs) and drugs <= set(SECOND_GENERATION)
+    name, row = ("tki_duration_second_generation", "E12") if only_second else ("tki_duration", "E11")
+    return _tki_months(facts, name, row, rules)
+
+
+def _tki_months(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criterion | None:
+    limit = rules.optional(name, MonthsLimit)
+    if limit is None:
+        return None
+    tkis = [c for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on]
+    until = min(facts.stop_on, max((c.stopped_on or facts.stop_on for c in tkis), default=facts.stop_on))
+    length = tki_duration(facts.courses, until)
+    if length is None:
+        return _months(name, row, limit.level, None, 0, limit.operator, limit.months, None,
+                       rules.reason(name, "eligibility.duration.none"))  # fmt: skip
+    answer = passes(length, limit.operator, limit.months)
+    earliest = passed_on((length.shortest or length).start, limit.operator, limit.months)
+    months = whole_months(length)
+    code = "eligibility.duration.not_exact" if answer is None else "eligibility.duration"
+    said = rules.reason(name, code, months=months, stop_on=until)
+    return _months(name, row, limit.level, answer, months, limit.operator, limit.months,
+                   earliest if until == facts.stop_on or answer else None, said)  # fmt: skip
+
+
+def _months(
+    name: str, row: str, level: str, answer: bool | None, value: int, operator: str, threshold: int,
+    earliest: date | None, reason: Reason,
+) -> Criterion:  # fmt: skip
+    return Criterion(name, row, level, state_of(answer), value, operator, threshold, "months", earliest, reason)
+
+
+def _dmr(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criterion | None:
+    """Time in deep response up to the stop; of alternatives, one that is met, else the one that is met first."""
+    limit = rules.optional(name, DmrLimit)
+    if limit is None:
+        return None
+    if facts.last_point is None:
+        first = limit.any_of[0]
+        said = rules.reason(name, "eligibility.no_result", stop_on=facts.stop_on)
+        return _months(name, row, limit.level, None, 0, first.operator, first.months, None, said)
+    options = [_dmr_option(facts, option, name, row, limit.level, rules) for option in limit.any_of]
+    order = (State.MET, State.NOT_KNOWN, State.NOT_MET)
+    return min(options, key=lambda c: (order.index(c.state), c.earliest_on or date.max))
+
+
+def _dmr_option(
+    facts: EligibilityFacts, option: DepthFor, name: str, row: str, level: str, rules: RuleSet
+) -> Criterion:
+    tkis = tki_courses(facts.courses)
+    before = response_before_stop(
+        facts.stop_on,
+        tkis[0].started_on if tkis else None,
+        sorted(facts.points, key=lambda p: p.on),
+        facts.first_dmr_on if option.response_class is ResponseClass.MR4 else None,
+        DmrRule(level=option.response_class, max_dips=rules.value("max_dips", int)),
+    )
+    shown = option.response_class.value
+    if before.dmr is None:
+        said = rules.reason(name, "eligibility.duration.none", response_class=shown)
+        return _months(name, row, level, False, 0, option.operator, option.months, None, said)
+    answer, code = passes(before.dmr, option.operator, option.months), "eligibility.duration"
+    since_first = before.first_dmr_on == before.dmr.start
+    if answer is False and before.left_censored and since_first:
+        answer, code = None, "eligibility.duration.left_censored"
+    months = whole_months(before.dmr)
+    last_on = facts.last_point.on if facts.last_point else None
+    said = rules.reason(name, code, months=months, stop_on=facts.stop_on, response_class=shown, last_on=last_on)
+    earliest = passed_on(before.dmr.start, option.operator, option.months)
+    return _months(name, row, level, answer, months, option.operator, option.months, earliest, said)
+
+
+def _depth(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    limit, last = rules.optional("depth_at_stop", DepthLimit), facts.last_point
+    if limit is None:
+        return None
+    threshold = limit.response_class.value
+    if last is None:
+        said = rules.reason("depth_at_stop", "eligibility.no_result", stop_on=facts.stop_on)
+        return _fact("depth_at_stop", "E13", limit.level, None, None, ">=", threshold, rules, reason=said)
+    said = rules.reason("depth_at_stop", "eligibility.depth", on=last.on)
+    answer, value = last.response_class.at_least(limit.response_class), last.response_class.value
+    return _fact("depth_at_stop", "E13", limit.level, answer, value, ">=", threshold, rules, reason=said)
+
+
+def _density(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
+    """Tests in uninterrupted deep response up to the stop, each so many months after the one counted before it."""
+    name, limit = "test_density", rules.optional("test_density", TestsLimit)
+    if limit is None:
+        return None
+    counted: list[date] = []
+    for point in (p for p in sorted(facts.points, key=lambda p: p.on) if p.on <= facts.stop_on):
+        if not point.response_class.is_dmr:
+            counted = []
+        elif not counted or add_months(counted[-1], limit.months_apart) <= point.on:
+            counted.append(point.on)
+    missing = limit.tests - len(counted)
+    earliest = counted[limit.tests - 1] if missing <= 0 else None
+    if counted and missing > 0:
+        earliest = add_months(counted[-1], limit.months_apart * missing)
+    answer = None if facts.last_point is None else missing <= 0
+    said = rules.reason(name, "eligibility.tests", tests=len(counted))
+    return Criterion(
+        name, "E17", limit.level, state_of(answer), len(counted), ">=", limit.tests, "tests", earliest, said
+    )
