@@ -42,6 +42,9 @@ class Reason:
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        # --- event of a protocol
+        "loss.mmr": "Loss of MMR, dated %(on)s.",
+        "loss.confirmed": "Confirmed loss of %(response_class)s, dated %(on)s.",
         # --- next sample
         "schedule.off_treatment.regular": "Off treatment since %(since)s: next sample counted from %(anchor)s.",
         "schedule.off_treatment.loss_of_mr4": "MR4 was lost on %(shown_on)s off treatment: shorter interval.",

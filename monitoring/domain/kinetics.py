@@ -122,6 +122,12 @@ def change_between(one: Value, other: Value, rules: RuleSet) -> Change:
     return _timed(first, second, start, second.is_percent, facts, rules)
 
 
+def latest_change(values: Sequence[Value], rules: RuleSet) -> Change | None:
+    """The last value of a series against the one before it; None with fewer than two."""
+    ordered = sorted(values, key=lambda v: (v.on, v.key))
+    return change_between(ordered[-2], ordered[-1], rules) if len(ordered) > 1 else None
+
+
 def reference_change_log10(one_percent: Decimal, other_percent: Decimal, rules: RuleSet) -> Decimal:
     """The difference in log10 units beyond which two values differ by more than noise: 1.96 x root 2 x SD.
 

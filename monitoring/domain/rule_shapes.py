@@ -1,4 +1,7 @@
-"""Which parameters a rule set of each kind has, and how each is read. Nothing may be missing and nothing extra."""
+"""Which parameters a rule set of each kind has, and how each is read. Nothing may be missing and nothing extra.
+
+A choice accepts only what is implemented: a rule set cannot say what the service does not do.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,13 @@ def one_or_two(raw: Any) -> int:
     return int(raw)
 
 
+def never(raw: Any) -> bool:
+    """A choice of which only one side is implemented."""
+    if raw is not False:
+        raise ValueError(f"write false instead of {raw!r}; the other reading is not implemented")
+    return False
+
+
 def a_probability(raw: Any) -> Any:
     """A number between 0 and 1."""
     number = a_decimal(raw)
@@ -62,10 +72,10 @@ SHAPES: Mapping[str, Mapping[str, Reader]] = {
         "minimum_control_copies_abl1": COUNT,
         "minimum_control_copies_gusb": COUNT,
         "mismatch_fraction": a_probability,
-        "low_control_above_mmr": one_of("provisional", "event"),
-        "classify_on": one_of("unrounded", "as_reported"),
+        "low_control_above_mmr": one_of("provisional"),
+        "classify_on": one_of("unrounded"),
         "old_sample_hours": COUNT,
-        "digital_pcr_series": one_of("separate", "equal"),
+        "digital_pcr_series": one_of("separate"),
     },
     "loss": {
         "threshold_percent": a_decimal,
@@ -73,8 +83,8 @@ SHAPES: Mapping[str, Mapping[str, Reader]] = {
         "date_of_event": one_of("first", "confirming"),
         "max_gap_days": or_null(COUNT),
         "restart_confirms": a_truth,
-        "inevaluable_breaks_chain": a_truth,
-        "low_control_above_mmr": one_of("provisional", "event"),
+        "inevaluable_breaks_chain": never,
+        "low_control_above_mmr": one_of("provisional"),
         "alert_on": one_of("first"),
         "confirmed_loss_of": or_null(a_class),
     },
@@ -148,6 +158,6 @@ SHAPES: Mapping[str, Mapping[str, Reader]] = {
         "death_in_remission": a_text,
         "restart_without_loss": a_text,
         "drop_out": a_text,
-        "time_zero": one_of("stop_date", "deescalation_date"),
+        "time_zero": one_of("stop_date"),
     },
 }

@@ -15,8 +15,10 @@ from datetime import date
 from enum import StrEnum
 
 from monitoring.domain.explain import Reason
+from monitoring.domain.protocol_loss import merely_unproven
 from monitoring.domain.rule_values import Every, Phase, Span
 from monitoring.domain.rules import RuleSet
+from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint, assess, time_points
 from monitoring.domain.treatment import Phase as TreatmentPhase
 from monitoring.domain.treatment import Treatment, known_on, treatment_on
@@ -123,7 +125,7 @@ def _plan(
     limit = rules.value("result_overdue_days", int)
     late = tuple(on for on in awaited if (as_of - on).days > limit)
     state = _state(as_of, slot, interval, [on for on in awaited if on > anchor], late)
-    notes = tuple(_notes(items, awaited, late, anchor, as_of, limit, rules))
+    notes = tuple(_notes(items, awaited, late, anchor, as_of, line, rules))
     last_on = _last_record(series, items, as_of)
     if (as_of - last_on).days > rules.value("followed_within_days", int):
         late = ()
@@ -174,7 +176,7 @@ def _lost(points: Sequence[TimePoint], treatment: Treatment) -> str:
         return "loss_of_mmr"
     baseline = [p for p in points if p.on <= treatment.since][-1:]
     since = [*baseline, *(p for p in points if p.on > treatment.since)]
-    had_mr4 = any(p.response_class.is_dmr for p in since)
+    had_mr4 = any(p.response_class.is_dmr for p in since) and not merely_unproven(points[-1], ResponseClass.MR4)
     return "loss_of_mr4" if had_mr4 and not points[-1].response_class.is_dmr else ""
 
 
@@ -240,19 +242,20 @@ def _notes(
     late: Sequence[date],
     anchor: date,
     as_of: date,
-    limit: int,
+    line: str,
     rules: RuleSet,
 ) -> Iterator[Reason]:
     """Samples since the last that counts which do not count, and results that are awaited."""
+    limit = rules.value("result_overdue_days", int)
     for item in items:
         on = item.result.collected_on
         if on <= anchor or item.result.is_preliminary or item.counts:
             continue
         if item.result.is_bone_marrow:
-            yield rules.reason("off_treatment", "schedule.slot_not_filled.bone_marrow", on=on)
+            yield rules.reason(line, "schedule.slot_not_filled.bone_marrow", on=on)
         else:
             found = item.score.response_class.value
-            yield rules.reason("off_treatment", "schedule.slot_not_filled.inevaluable", on=on, response_class=found)
+            yield rules.reason(line, "schedule.slot_not_filled.inevaluable", on=on, response_class=found)
     for on in awaited:
         if on in late:
             days = (as_of - on).days

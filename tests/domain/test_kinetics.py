@@ -16,6 +16,7 @@ from monitoring.domain.kinetics import (
     Value,
     change_between,
     early_halving_time,
+    latest_change,
     month_two,
     project_crossing,
     reference_change_log10,
@@ -176,6 +177,14 @@ def test_refused(more: dict[str, object], code: str) -> None:
 )
 def test_refused_after_an_undetected_value(bound: str | None, second: str, code: str) -> None:
     assert change(28, None, second, bound=bound).reason.text_code == f"kinetics.refused.{code}"
+
+
+def test_the_latest_change_is_that_of_the_last_two_values() -> None:
+    rows = [value(56, "0.2"), value(0, "0.01"), value(28, "0.05")]
+    found = latest_change(rows, RULES)
+    assert found is not None
+    assert (found.first.on, found.second.on, rounded(found.days)) == (day(28), day(56), "14.00")
+    assert latest_change(rows[:1], RULES) is None
 
 
 # --- from classed results ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from monitoring.domain.explain import TEXTS
 from monitoring.domain.rules import rule_set, rule_sets_of
 from monitoring.domain.schedule import PlanState, SamplePlan, next_sample_due, planned_slots
 from monitoring.domain.series import Course, Fact, FactKind, ResultFact, Series, assess
-from tests.builders import STOP, course, day, result
+from tests.builders import STOP, copies, course, day, result
 
 ELN = rule_set("schedule-eln-2020.1")
 
@@ -138,6 +138,13 @@ def test_loss_of_mr4_or_mmr_shortens_the_interval(
 def test_who_stopped_in_mmr_only_has_no_mr4_to_lose() -> None:
     found = plan([at(1, "2020-01-20", "0.05"), at(2, "2020-02-29", "0.06")], "2020-02-29")
     assert found.reason.line == "off_treatment"
+
+
+def test_a_deep_value_from_a_poor_sample_is_no_loss_of_mr4() -> None:
+    # 3 copies in 9,000 with factor 0.3 are 0.01 %: too few control copies to prove MR4, and no loss of it either
+    for factor, line in (("0.3", "off_treatment"), ("0.303", "after_loss_of_mr4")):
+        poor = ResultFact(2, "L/2/v1", on("2020-02-29"), "L", copies("3/9000", factor=factor))
+        assert plan([at(1, "2020-01-20", None), poor], "2020-02-29").reason.line == line
 
 
 def test_who_stopped_above_mmr_is_sampled_at_the_short_interval_from_the_stop() -> None:

@@ -1,0 +1,49 @@
+"""One course of values, the event of each protocol (days after the stop)."""
+
+import pytest
+
+from monitoring.domain.protocol_loss import find_protocol_loss
+from monitoring.domain.rules import rule_set
+from tests.builders import STOP, day, deep, point
+
+SINGLE, TWO, ENESTOP = "loss-mmr-single.1", "loss-mmr-two-consecutive.1", "loss-enestop.1"
+EVENTS = [
+    # values (day, % IS; None is not detected), restart, rule set, day of the event, class that was lost
+    ([(30, "0.1")], None, SINGLE, None, ""),
+    ([(30, "0.1001")], None, SINGLE, 30, "MMR"),
+    ([(30, "0.1001")], None, TWO, None, ""),
+    ([(30, "0.1001"), (60, "0.1")], None, TWO, None, ""),
+    ([(30, "0.1001"), (60, "0.1001")], None, TWO, 30, "MMR"),
+    ([(30, "0.1001")], 40, TWO, 30, "MMR"),
+    ([(30, "0.1001")], None, ENESTOP, 30, "MMR"),
+    ([(30, "0.05")], None, ENESTOP, None, ""),
+    ([(30, "0.05"), (60, None)], None, ENESTOP, None, ""),
+    ([(30, "0.05"), (60, "0.01")], None, ENESTOP, None, ""),
+    ([(30, "0.05"), (60, "0.0101")], None, ENESTOP, 30, "MR4"),
+    ([(30, "0.05"), (60, None), (90, "0.05"), (120, "0.05")], None, ENESTOP, 90, "MR4"),
+    ([(30, "0.05"), (60, "0.5")], None, ENESTOP, 30, "MR4"),  # the second value confirms it and is a loss of MMR too
+    ([(30, "0.05"), (60, None), (90, "0.5")], None, ENESTOP, 90, "MMR"),
+    ([(30, "0.05"), (60, "0.05")], 45, ENESTOP, None, ""),  # the second value is after the restart
+    ([(30, "0.05"), (60, "0.05")], None, SINGLE, None, ""),
+]
+
+
+@pytest.mark.parametrize(("values", "restart", "rules", "event", "lost"), EVENTS)
+def test_event_of_a_protocol(
+    values: list[tuple[int, str | None]], restart: int | None, rules: str, event: int | None, lost: str
+) -> None:
+    points = [deep(d) if v is None else point(d, v) for d, v in values]
+    found = find_protocol_loss(points, STOP, day(restart) if restart else None, rule_set(rules))
+    assert (found.event_on if found else None) == (day(event) if event else None)
+    assert (found.lost.value if found else "") == lost
+    if found:
+        assert found.reason.in_english()
+
+
+def test_a_poor_sample_neither_loses_nor_keeps_mr4() -> None:
+    poor = point(60, "0.005", low_control=True)
+    rules = rule_set(ENESTOP)
+    assert find_protocol_loss([point(30, "0.05"), poor], STOP, None, rules) is None
+    found = find_protocol_loss([point(30, "0.05"), poor, point(90, "0.05")], STOP, None, rules)
+    assert found is not None
+    assert (found.event_on, found.confirmed_on) == (day(30), day(90))
