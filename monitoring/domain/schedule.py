@@ -170,7 +170,7 @@ def _interval_off(
 
 def _lost(points: Sequence[TimePoint], treatment: Treatment) -> str:
     """What the last value shows lost off treatment: MMR, or MR4 that was there at the stop or since; or nothing."""
-    if not points or (points[-1].on <= treatment.since and points[-1].in_mmr):
+    if not points:
         return ""
     if not points[-1].in_mmr:
         return "loss_of_mmr"

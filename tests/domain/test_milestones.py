@@ -228,6 +228,11 @@ def test_any_time(rows: list[tuple[str, str]], status: str, code: str) -> None:
     assert (milestone.status, milestone.reasons[0].text_code) == (status, f"milestones.{code}")
 
 
+def test_the_line_for_any_time_waits_for_the_day_after_12_months() -> None:
+    assert found([], as_of=on("2021-01-31"))[None].status == "not_yet_due"
+    assert found([], as_of=on("2021-02-01"))[None].status == "no_sample"
+
+
 def test_a_mutation_is_read_at_any_time_since_the_start() -> None:
     for date, status in (("2020-01-30", "optimal"), ("2020-01-31", "failure"), ("2023-01-02", "optimal")):
         facts = [Fact(FactKind.MUTATION, on(date))]

@@ -29,25 +29,26 @@ from monitoring.domain.scale import CONTROL_LIMITS, MMR_LIMIT_PERCENT, ControlGe
 from monitoring.domain.series import OLD_SAMPLE_HOURS
 
 SHIPPED = [
-    # id, population, evidence. A shipped file is never edited: a change is a new file with the next number.
-    ("eligibility-eln-2020.1", "adult", "S2"),
-    ("eligibility-esmo-2017.1", "adult", "S2"),
-    ("eligibility-nccn-2020.1", "adult", "S2"),
-    ("eligibility-stki-14.1", "paediatric", "S"),
-    ("kinetics-ln-ratio.1", "any", "S"),
-    ("loss-enestop.1", "any", "S2"),
-    ("loss-mmr-single.1", "any", "S2"),
-    ("loss-mmr-two-consecutive.1", "any", "S2"),
-    ("milestones-eln-2020.1", "adult", "S2"),
-    ("milestones-esmo-2017.1", "adult", "S2"),
-    ("milestones-nccn.1", "adult", "S2"),
-    ("response-eutos-2015.1", "any", "S2"),
-    ("schedule-eln-2020.1", "adult", "S2"),
-    ("schedule-enestfreedom.1", "adult", "S2"),
-    ("schedule-esmo-2017.1", "adult", "S2"),
-    ("schedule-nccn-2021.1", "adult", "S2"),
-    ("schedule-quarterly.1", "paediatric", "S"),
-    ("statistics-defaults.1", "any", "design"),
+    # id, population, evidence, start of the file's digest.
+    # A shipped file is never edited: where this table disagrees, put the change into a new file with the next number.
+    ("eligibility-eln-2020.1", "adult", "S2", "9ca8563616152f09"),
+    ("eligibility-esmo-2017.1", "adult", "S2", "41889e655655a750"),
+    ("eligibility-nccn-2020.1", "adult", "S2", "149f8dc04190775a"),
+    ("eligibility-stki-14.1", "paediatric", "S", "717192638478f57f"),
+    ("kinetics-ln-ratio.1", "any", "S", "ea804672eb959485"),
+    ("loss-enestop.1", "any", "S2", "fe64c756546b00b7"),
+    ("loss-mmr-single.1", "any", "S2", "7e7a90df11b7808f"),
+    ("loss-mmr-two-consecutive.1", "any", "S2", "b70c1dfbc86b593f"),
+    ("milestones-eln-2020.1", "adult", "S2", "8c97ac8bbbce1e36"),
+    ("milestones-esmo-2017.1", "adult", "S2", "8523460d228fb4e7"),
+    ("milestones-nccn.1", "adult", "S2", "625041432cf6416d"),
+    ("response-eutos-2015.1", "any", "S2", "040f65df00d25e8f"),
+    ("schedule-eln-2020.1", "adult", "S2", "e500de1c16bfc7a7"),
+    ("schedule-enestfreedom.1", "adult", "S2", "ec8cb757a729cac3"),
+    ("schedule-esmo-2017.1", "adult", "S2", "eef901fe1ccc5a07"),
+    ("schedule-nccn-2021.1", "adult", "S2", "3d903fad4a63e9b6"),
+    ("schedule-quarterly.1", "paediatric", "S", "b724836b488150ca"),
+    ("statistics-defaults.1", "any", "design", "c8a20b0f09a36643"),
 ]
 
 REGISTER_DEFAULTS = [
@@ -81,7 +82,7 @@ REGISTER_DEFAULTS = [
 
 
 def test_what_is_shipped() -> None:
-    assert [(r.id, r.population, r.evidence) for r in load_rule_sets().values()] == SHIPPED
+    assert [(r.id, r.population, r.evidence, r.digest[:16]) for r in load_rule_sets().values()] == SHIPPED
 
 
 def test_rule_sets_are_read_once_and_cannot_be_changed() -> None:
@@ -280,3 +281,20 @@ def test_a_folder_with_one_wrong_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "schedule-mine.1.json").write_text(GOOD)
     with pytest.raises(RuleSetProblem, match=r"schedule-mine\.1\.json"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "name", "value"),
+    [
+        ("loss-mmr-single.1", "inevaluable_breaks_chain", True),
+        ("loss-mmr-single.1", "low_control_above_mmr", "event"),
+        ("response-eutos-2015.1", "classify_on", "as_reported"),
+        ("response-eutos-2015.1", "digital_pcr_series", "equal"),
+        ("kinetics-ln-ratio.1", "formula", "fold_per_day"),
+    ],
+)
+def test_what_is_not_implemented_cannot_be_chosen(rule_id: str, name: str, value: object) -> None:
+    raw = json.loads((FOLDER / f"{rule_id}.json").read_text(encoding="utf-8"))
+    raw["parameters"][name]["value"] = value
+    with pytest.raises(RuleSetProblem, match=name):
+        parse_rule_set(json.dumps(raw), f"{rule_id}.json")

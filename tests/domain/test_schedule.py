@@ -152,6 +152,11 @@ def test_who_stopped_above_mmr_is_sampled_at_the_short_interval_from_the_stop() 
     assert (slot(found)[1], found.reason.line) == ("2020-02-14", "after_loss_of_mmr")
 
 
+def test_mr4_of_the_stop_day_is_there_to_lose() -> None:
+    found = plan([at(1, "2020-01-31", "0.01"), at(2, "2020-02-29", "0.05")], "2020-02-29")
+    assert found.reason.line == "after_loss_of_mr4"
+
+
 # --- state on a day (deep response on 20 January; window of month 1: 22 February to 7 March) ----------------------
 
 STATES = [
@@ -247,6 +252,8 @@ ON_TREATMENT = [
      "2020-07-16", "2020-07-30", "2020-08-13", "restart.in_mmr"),
     (RESTARTED, [("2020-03-10", "0.5"), ("2020-03-25", "0.05")], "2020-04-01",  # MMR must come back after the restart
      "2020-04-23", "2020-04-30", "2020-05-07", "restart.until_mmr"),
+    (RESTARTED, [("2020-03-10", "0.5"), ("2020-03-31", "0.05")], "2020-04-01",  # the day of the restart is not after it
+     "2020-04-23", "2020-04-30", "2020-05-07", "restart.until_mmr"),
     (RESTARTED, [("2020-03-20", "0.005")], "2020-04-01", "2020-06-16", "2020-06-30", "2020-07-14", "restart.in_mmr"),
     (RESTARTED, [("2020-03-20", "0.5"), ("2020-04-30", "0.1"), ("2020-07-30", "0.3")], "2020-07-30",
      "2020-08-23", "2020-08-30", "2020-09-06", "restart.until_mmr"),
@@ -307,6 +314,16 @@ def test_what_ends_the_plan(kind: FactKind, later: FactKind | None, as_of: str, 
     found = plan([at(1, "2020-01-20", None)], as_of, facts=facts)
     assert (found.state is PlanState.ENDED) == ended
     assert (found.slot is None) == ended
+
+
+def test_a_transfer_on_the_day_of_the_last_sample_ends_the_plan() -> None:
+    found = plan([at(1, "2020-01-20", None)], "2020-02-29", facts=[(FactKind.TRANSFER, "2020-01-20")])
+    assert found.state is PlanState.ENDED
+
+
+def test_a_final_result_of_the_same_day_answers_a_preliminary_one() -> None:
+    found = plan([at(1, "2020-02-20", None, is_preliminary=True), at(2, "2020-02-20", None)], "2020-02-29")
+    assert (found.awaited, found.counted_from) == ((), on("2020-02-20"))
 
 
 # --- properties --------------------------------------------------------------------------------------------------
