@@ -300,6 +300,25 @@ def test_what_a_rule_set_asks_for(rules: str, names: str) -> None:
     assert [c.id for c in said(rules).criteria] == names.split()
 
 
+ON_THE_DAY = [
+    # criterion, what happens on the day of the stop or the day after, rule set, state on 15 March 2020
+    ("chronic_phase", {"facts": fact(FactKind.PROGRESSION, "2020-03-15")}, ELN, "not_met"),
+    ("no_prior_failure", {"courses": (taken("2010-01-10", "2020-03-15", reason=StopReason.RESISTANCE),)}, ELN, "not_met"),
+    ("no_prior_failure", {"courses": (taken("2010-01-10", "2020-03-16", reason=StopReason.RESISTANCE),)}, ELN, "met"),
+    ("line", {"courses": (*INTOLERANT, taken("2020-03-15", drug="nilotinib"))}, ELN, "not_met"),
+    ("line", {"courses": (*INTOLERANT, taken("2020-03-16", drug="nilotinib"))}, ELN, "met"),
+    ("depth_at_stop", {"points": points("2018-01-01 MR4_5; 2020-03-15 MR4")}, ESMO, "not_met"),
+    ("depth_at_stop", {"points": points("2018-01-01 MR4_5; 2020-03-16 MR4")}, ESMO, "met"),
+    ("test_density", {"points": points("2019-01-01 MR4; 2019-05-01 MR4; 2019-09-01 MR4; 2020-03-15 MR4")}, NCCN, "met"),
+    ("test_density", {"points": points("2019-01-01 MR4; 2019-05-01 MR4; 2019-09-01 MR4; 2020-03-16 MR4")}, NCCN, "not_met"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changed", "rules", "state"), ON_THE_DAY)
+def test_the_day_of_the_stop_counts(name: str, changed: dict[str, object], rules: str, state: str) -> None:
+    assert criterion(rules, name, **changed).state == state
+
+
 # --- all together ------------------------------------------------------------------------------------------------
 
 OVERALL = [

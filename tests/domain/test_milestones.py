@@ -257,6 +257,27 @@ def test_off_treatment_there_are_no_milestones() -> None:
     assert found([sample("2020-07-31", "0.5")], courses=stopped)[6].status == "optimal"
 
 
+EDGES_OF_TREATMENT = [
+    # the only sample (stop on 15 December 2020, restart on 15 February 2021), whether month 12 reads it
+    ("2020-12-15", False),  # on treatment, before the window
+    ("2021-01-15", False),
+    ("2021-02-15", False),  # the day of the restart still counts as off treatment
+    ("2021-02-16", True),
+]
+
+
+@pytest.mark.parametrize(("date", "counts"), EDGES_OF_TREATMENT)
+def test_samples_off_treatment_are_not_read(date: str, counts: bool) -> None:
+    drugs = [course("2020-01-31", "2020-12-15"), course("2021-02-15")]
+    assert (found([sample(date, "0.05")], courses=drugs)[12].sample_on is not None) == counts
+
+
+def test_the_stop_day_is_a_day_on_treatment() -> None:
+    stopped = [course("2020-01-31", "2020-07-31")]
+    assert found([sample("2020-07-31", "0.5")], courses=stopped)[6].status == "optimal"
+    assert found([sample("2020-08-01", "0.5")], courses=stopped)[6].status == "no_sample"
+
+
 def test_a_loss_off_treatment_is_no_loss_on_treatment() -> None:
     drugs = [course("2018-01-01", "2020-12-15"), course("2021-03-01", drug=Drug.DASATINIB)]
     samples = [sample("2020-12-01", "0.05"), sample("2021-02-15", "0.5"), sample("2021-04-01", "0.4")]

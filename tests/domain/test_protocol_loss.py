@@ -1,9 +1,12 @@
 """One course of values, the event of each protocol (days after the stop)."""
 
+import dataclasses
+
 import pytest
 
 from monitoring.domain.protocol_loss import find_protocol_loss
 from monitoring.domain.rules import rule_set
+from monitoring.domain.scale import ResponseClass
 from tests.builders import STOP, day, deep, point
 
 SINGLE, TWO, ENESTOP = "loss-mmr-single.1", "loss-mmr-two-consecutive.1", "loss-enestop.1"
@@ -41,7 +44,7 @@ def test_event_of_a_protocol(
 
 
 def test_a_poor_sample_neither_loses_nor_keeps_mr4() -> None:
-    poor = point(60, "0.005", low_control=True)
+    poor = dataclasses.replace(point(60, "0.01", low_control=True), response_class=ResponseClass.MMR)  # as it is capped
     rules = rule_set(ENESTOP)
     assert find_protocol_loss([point(30, "0.05"), poor], STOP, None, rules) is None
     found = find_protocol_loss([point(30, "0.05"), poor, point(90, "0.05")], STOP, None, rules)
