@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.db.models.functions import Now, TruncDate
 from django.http import HttpRequest, HttpResponseBase
 
@@ -35,12 +36,12 @@ def has_role_in(user: AbstractBaseUser | AnonymousUser, centre_id: int, roles: I
     return mine.filter(role__in=list(roles)).exists()
 
 
-def centres_with_role(user: AbstractBaseUser | AnonymousUser, roles: Iterable[Role]) -> set[int]:
-    """The centres in which a person has one of these roles today."""
+def centres_with_role(user: AbstractBaseUser | AnonymousUser, roles: Iterable[Role]) -> QuerySet[Membership, int]:
+    """The ids of the centres in which a person has one of these roles today."""
+    mine = Membership.objects.filter(user_id=user.pk or 0, role__in=[r.value for r in roles])
     if not user.is_authenticated or not user.is_active:
-        return set()
-    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk, role__in=[r.value for r in roles])
-    return set(mine.values_list("centre_id", flat=True))
+        mine = mine.none()
+    return mine.valid_on(TruncDate(Now())).values_list("centre_id", flat=True)
 
 
 def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import django_filters
+from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -22,6 +24,7 @@ from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant
 from monitoring.api.parsing import cell_text, cells_of
 from monitoring.api.refusals import ApiProblem, public_id_of, refused, refused_field
 from monitoring.api.resources import Resource, etag, find_patient, idempotently, require_match
+from monitoring.domain.report import LaboratoryReport
 from monitoring.domain.scale import ResponseClass
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.reports import parse_report
@@ -32,12 +35,14 @@ from monitoring.models import (
     Laboratory,
     Patient,
     PcrResult,
+    Replicate,
     ResponseAssessment,
     ResultStatus,
     Role,
 )
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.permissions import has_role_in
+from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.amendments import (
     StandingResult,
     amend_result,
@@ -45,7 +50,7 @@ from monitoring.services.amendments import (
     standing_result,
     verify_result,
 )
-from monitoring.services.results import record_result
+from monitoring.services.results import is_reported, record_result
 from monitoring.services.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
@@ -347,15 +352,18 @@ class ResultList(Resource):
         def zone_of(centre: str, patient_id: str) -> ZoneInfo:
             return ZoneInfo(patient_of(centre, patient_id).centre.time_zone)
 
-        zero = Laboratory.objects.filter(code=cells.get("laboratory", ""), zero_means_not_detected=True).exists()
+        laboratory = Laboratory.objects.filter(code=cells.get("laboratory", "")).first()
+        zero = laboratory is not None and laboratory.zero_means_not_detected
         report = parse_report(rows_of(request.data, cells), zone_of=zone_of, zero_means_not_detected=zero).report
         patient = patient_of(report.centre, report.patient_id)
-        verdict = record_result(report, patient=patient, by=self.person, now=now)
+        verdict = record_result(report, patient=patient, by=self.person, now=now, laboratory=laboratory)
         if verdict.action is Action.REFUSED:
             raise self._refusal(verdict)
         assert verdict.public_id is not None
-        status = HTTPStatus.CREATED if verdict.action is Action.CREATED else HTTPStatus.OK
-        return answered(verdict.public_id, status)
+        if verdict.action is not Action.CREATED:
+            return answered(verdict.public_id)
+        fresh = fresh_result(verdict.public_id, report, patient, self.person, now)
+        return Response(ResultOut(fresh).data, status=HTTPStatus.CREATED, headers=etag(fresh.version))
 
     def _refusal(self, verdict: Verdict) -> ApiProblem:
         """Another content for a known key is a conflict; its id is told to those who may see it."""
@@ -366,6 +374,27 @@ class ResultList(Resource):
         if not seen:
             return ApiProblem(HTTPStatus.CONFLICT, "This accession number is in use at this laboratory.")
         return ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(verdict.public_id)})
+
+
+def fresh_result(
+    public_id: uuid.UUID, report: LaboratoryReport, patient: Patient, by: User, now: dt.datetime
+) -> PcrResult:
+    """A result that was stored this moment, made of what was stored instead of being read again; it has no class yet."""
+    own = {"collected_on": report.collected.on, "collected_precision": report.collected.precision.value, "version": 1}
+    result = PcrResult(
+        id=0, public_id=public_id, laboratory=Laboratory(code=report.laboratory), patient=patient, recorded_by=by,
+        recorded_at=now, accession_number=report.accession_number,
+        **{name: own[name] if name in own else getattr(report, name) for name in REPORT_COLUMNS},
+    )  # fmt: skip
+    tubes = report.replicates if is_reported(report.replicates) else ()
+    result._prefetched_objects_cache = {  # type: ignore[attr-defined]  # where Django keeps what it has read already
+        "replicates": [
+            Replicate(number=t.number, bcr_abl1_copies=t.bcr_abl1_copies, control_gene_copies=t.control_gene_copies, run_valid=t.run_valid)
+            for t in tubes
+        ]
+    }  # fmt: skip
+    result.standing_assessments, result.is_owed = [], True  # type: ignore[attr-defined]
+    return result
 
 
 def answered(public_id: uuid.UUID, status: HTTPStatus = HTTPStatus.OK) -> Response:

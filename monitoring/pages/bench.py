@@ -203,7 +203,7 @@ def read_entry(
     """What the form says, or None with each refusal beside its field."""
     if not form.is_valid():
         return None
-    allowed = {centre.pk for centre in centres}
+    allowed = [centre.pk for centre in centres]
 
     def patient_of(centre: str, patient_id: str) -> Patient:
         found = Patient.objects.filter(patient_id=patient_id, centre__in=allowed).select_related("centre")

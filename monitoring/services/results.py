@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ def record_results(
     amend_reason: str = "",
     bulk: bool = False,
     dry_run: bool = False,
+    known_laboratories: Mapping[str, Laboratory] | None = None,
 ) -> list[Verdict]:
     """Store these reports, one verdict each, in order. ``patients`` names the patient of each report.
 
@@ -71,7 +72,7 @@ def record_results(
     # A sample known to the month or year was taken before today, wherever its imputed day falls.
     reports = [_not_after(r, now.date()) for r in reports]
     with transaction.atomic():
-        laboratories = laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
+        laboratories = known_laboratories or laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
         stored = stored_versions(reports, laboratories)
         verdicts: list[Verdict] = []
         insertions: list[Insertion] = []
@@ -104,12 +105,21 @@ def _not_after(report: LaboratoryReport, today: dt.date) -> LaboratoryReport:
 
 
 def record_result(
-    report: LaboratoryReport, *, patient: Patient, by: User, now: dt.datetime, amend_reason: str = ""
+    report: LaboratoryReport,
+    *,
+    patient: Patient,
+    by: User,
+    now: dt.datetime,
+    amend_reason: str = "",
+    laboratory: Laboratory | None = None,
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
     for _ in range(2):  # who loses a race is judged again against what the winner stored: the same content is no error
         try:
-            (verdict,) = record_results([report], patients=[patient], by=by, now=now, amend_reason=amend_reason)
+            (verdict,) = record_results(
+                [report], patients=[patient], by=by, now=now, amend_reason=amend_reason,
+                known_laboratories={laboratory.code: laboratory} if laboratory else None,
+            )  # fmt: skip
         except IntegrityError as problem:
             if "result_key" not in str(problem) and "supersedes" not in str(problem):
                 raise
@@ -130,7 +140,7 @@ def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laborato
 
 
 def stored_versions(
-    reports: Sequence[LaboratoryReport], laboratories: dict[str, Laboratory]
+    reports: Sequence[LaboratoryReport], laboratories: Mapping[str, Laboratory]
 ) -> dict[tuple[int, str], list[StoredResult]]:
     """All versions of the named accessions, oldest first."""
     rows = list(
