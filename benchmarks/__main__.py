@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -36,31 +36,24 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from benchmarks.figures import Figure
+from benchmarks.serving import serving
 from monitoring.domain.response import score
 from monitoring.services.sessions import own_session
 from tests.builders import copies
 
-PATIENTS = int(os.environ.get("BENCH_PATIENTS", "2000"))
-RESULTS_EACH = 50
-
-
-@dataclass
-class Figure:
-    """One measured figure."""
-
-    name: str
-    value: float
-    unit: str
-    beside: str = ""
+PATIENTS = int(os.environ.get("BENCH_PATIENTS", "10000"))
+RESULTS_EACH = int(os.environ.get("BENCH_RESULTS_EACH", "10"))
 
 
 def main() -> None:
     """Run all benchmarks at two sizes and print them."""
     figures: list[Figure] = [scoring()]
-    for patients in (PATIENTS // 4, PATIENTS):
+    for patients in (PATIENTS // 4, PATIENTS // 2, PATIENTS):
         figures += loading(patients)
-    for figure in figures:
-        print(f"{figure.name:58} {figure.value:14,.2f} {figure.unit:12} {figure.beside}")  # noqa: T201  # the table is the product
+        show(figures)
+    figures += serving()
+    show(figures)
     report = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "measured_on": date.today().isoformat(),  # noqa: DTZ011  # a label
@@ -69,6 +62,13 @@ def main() -> None:
     target = Path(settings.VAR_DIR).with_name("var") / "bench" / "latest.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def show(figures: list[Figure]) -> None:
+    """The table so far."""
+    for figure in figures:
+        print(f"{figure.name:78} {figure.value:12,.1f} {figure.unit:10} {figure.beside}")  # noqa: T201  # the table is the product
+    print(flush=True)  # noqa: T201
 
 
 def seconds(deed: Callable[[], object]) -> float:
@@ -106,7 +106,12 @@ def loading(patients: int) -> list[Figure]:
         Figure(f"import_results, {label}", rows / took, "rows/s", f"{took / bare:.0f} x COPY of the same rows"),
         Figure(f"import_results again, {label}", rows / again, "rows/s", f"{again / bare:.0f} x COPY"),
         Figure(f"classification, {label}", rows / classified, "results/s"),
-        Figure(f"recompute_cohorts, {label}", night, "s", f"{patients / night:,.0f} episodes/s, start included"),
+        Figure(
+            f"recompute_cohorts, {label}",
+            night,
+            "s",
+            f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results",
+        ),
         Figure(f"largest process so far, {label}", memory, "MiB"),
     ]
 
