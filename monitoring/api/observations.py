@@ -16,7 +16,7 @@ from monitoring import clock
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, find_patient, idempotently
-from monitoring.api.rows import RowItem, answer_row, recorded
+from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import OBSERVATION_COLUMNS
 from monitoring.intake.facts import observation_facts
 from monitoring.intake.values import Cells
@@ -100,7 +100,7 @@ class ObservationList(Resource):
     def get_queryset(self) -> QuerySet[Observation]:
         return visible_observations(self.request.user).order_by("-id")
 
-    @extend_schema(operation_id="observations_list")
+    @extend_schema(operation_id="observations_list", responses=ObservationOut(many=True))
     def get(self, request: Request) -> Response:
         """List observations, latest recorded first."""
         return self.listed(request)
@@ -119,7 +119,7 @@ class ObservationList(Resource):
         cells = Cells(cells_of(request.data, (*OBSERVATION_COLUMNS, "reason")))
         facts = observation_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING))
         reason = cells.text("reason", longest=500)
-        (verdict,) = record_observations([facts], by=self.person, now=now, amend_reason=reason)
+        verdict = judged(lambda: record_observations([facts], by=self.person, now=now, amend_reason=reason))
         rows = visible_observations(request.user).filter(patient=facts.patient, kind=facts.kind)
         row = next((r for r in rows if partly(r.observed_on, r.observed_precision) == str(facts.observed_on)), None)
         return recorded(verdict, row, ObservationOut)

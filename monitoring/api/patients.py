@@ -16,7 +16,7 @@ from monitoring import clock
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, find_centre, idempotently
-from monitoring.api.rows import RowItem, answer_row, recorded
+from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
 from monitoring.intake.facts import patient_facts
 from monitoring.intake.values import Cells
@@ -116,7 +116,7 @@ class PatientList(Resource):
     def get_queryset(self) -> QuerySet[Patient]:
         return Patient.objects.visible_to(self.request.user).select_related("centre").order_by("-id")
 
-    @extend_schema(operation_id="patients_list")
+    @extend_schema(operation_id="patients_list", responses=PatientOut(many=True))
     def get(self, request: Request) -> Response:
         """List patients, latest recorded first."""
         return self.listed(request)
@@ -131,7 +131,8 @@ class PatientList(Resource):
         cells = Cells(cells_of(request.data, (*PATIENT_COLUMNS, "reason")))
         facts = patient_facts(cells)
         find_centre(self.person, facts.centre, RECORDING)
-        (verdict,) = record_patients([facts], by=self.person, now=now, amend_reason=cells.text("reason", longest=500))
+        reason = cells.text("reason", longest=500)
+        verdict = judged(lambda: record_patients([facts], by=self.person, now=now, amend_reason=reason))
         row = Patient.objects.filter(centre__code=facts.centre, patient_id=facts.patient_id).select_related("centre")
         return recorded(verdict, row.first(), PatientOut)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from psycopg.errors import UniqueViolation
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
@@ -39,6 +41,19 @@ def recorded(verdict: Verdict, row: Any, serializer: type[serializers.BaseSerial
         words = "This is stored with other facts; change it with PATCH and If-Match, giving a reason."
         raise ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(row.public_id)})
     return answer_row(row, serializer, HTTPStatus.CREATED if verdict.action is Action.CREATED else HTTPStatus.OK)
+
+
+def judged(record: Callable[[], list[Verdict]]) -> Verdict:
+    """The verdict on one new row. Who loses a race for its key is judged again, by what the winner stored."""
+    try:
+        with transaction.atomic():
+            (verdict,) = record()
+    except IntegrityError as problem:
+        if not isinstance(problem.__cause__, UniqueViolation):
+            raise
+        with transaction.atomic():
+            (verdict,) = record()
+    return verdict
 
 
 class RowItem(Resource, Generic[Row]):

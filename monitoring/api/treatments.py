@@ -16,7 +16,7 @@ from monitoring import clock
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, find_patient, idempotently
-from monitoring.api.rows import RowItem, answer_row, recorded
+from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.domain.series import Drug, StopReason
 from monitoring.intake.columns import TREATMENT_COLUMNS
 from monitoring.intake.facts import course_facts
@@ -115,7 +115,7 @@ class TreatmentList(Resource):
     def get_queryset(self) -> QuerySet[TkiCourse]:
         return visible_courses(self.request.user).order_by("-id")
 
-    @extend_schema(operation_id="treatments_list")
+    @extend_schema(operation_id="treatments_list", responses=TreatmentOut(many=True))
     def get(self, request: Request) -> Response:
         """List courses, latest recorded first."""
         return self.listed(request)
@@ -131,7 +131,8 @@ class TreatmentList(Resource):
         now = clock.now()
         cells = Cells(cells_of(request.data, (*TREATMENT_COLUMNS, "reason")))
         facts = course_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING))
-        (verdict,) = record_courses([facts], by=self.person, now=now, amend_reason=cells.text("reason", longest=500))
+        reason = cells.text("reason", longest=500)
+        verdict = judged(lambda: record_courses([facts], by=self.person, now=now, amend_reason=reason))
         rows = visible_courses(request.user).filter(patient=facts.patient, drug=facts.drug)
         row = next((r for r in rows if partly(r.started_on, r.started_precision) == str(facts.started_on)), None)
         return recorded(verdict, row, TreatmentOut)

@@ -1,0 +1,1 @@
+"""The REST API as its OpenAPI file describes it."""
