@@ -82,7 +82,7 @@ class CohortList(Resource):
             .order_by("slug")
         )
 
-    @extend_schema(operation_id="cohorts_list")
+    @extend_schema(operation_id="cohorts_list", responses=CohortOut(many=True))
     def get(self, request: Request) -> Response:
         """List cohorts."""
         return self.listed(request)

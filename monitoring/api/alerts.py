@@ -137,7 +137,7 @@ class AlertList(Resource):
     def get_queryset(self) -> QuerySet[Alert]:
         return visible_alerts(self.request.user).order_by("-opened_at", "-pk")
 
-    @extend_schema(operation_id="alerts_list")
+    @extend_schema(operation_id="alerts_list", responses=AlertOut(many=True))
     def get(self, request: Request) -> Response:
         """List alerts, newest first."""
         return self.listed(request)

@@ -94,7 +94,7 @@ class EpisodeList(Resource):
     def get_queryset(self) -> QuerySet[TfrEpisode]:
         return standing_episodes(Patient.objects.visible_to(self.request.user)).order_by("-id")
 
-    @extend_schema(operation_id="episodes_list")
+    @extend_schema(operation_id="episodes_list", responses=EpisodeOut(many=True))
     def get(self, request: Request) -> Response:
         """List episodes."""
         return self.listed(request)

@@ -32,6 +32,7 @@ class Resource(GenericAPIView[Any]):
 
     permission_classes = (RolesAllow,)
     pagination_class = Pages
+    http_method_names = ["get", "head", "post", "patch"]  # OPTIONS would describe the address in words of its own
     filterset_class: ClassVar[Any] = None
     read_roles: ClassVar[tuple[Role, ...]] = ANY_ROLE
     write_roles: ClassVar[tuple[Role, ...]] = ()

@@ -331,7 +331,7 @@ class ResultList(Resource):
     def get_queryset(self) -> QuerySet[PcrResult]:
         return as_answered(visible_results(self.request.user)).order_by("-id")
 
-    @extend_schema(operation_id="results_list")
+    @extend_schema(operation_id="results_list", responses=ResultOut(many=True))
     def get(self, request: Request) -> Response:
         """List current versions, newest first."""
         return self.listed(request)
