@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from monitoring import clock
 from monitoring.api.fields import NumberOut, instant, number
+from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import public_id_of, refused_field
 from monitoring.api.resources import Resource, etag, idempotently, require_match
@@ -115,8 +116,8 @@ class AlertFilter(django_filters.FilterSet):
     centre = django_filters.CharFilter("centre__code")
     patient = django_filters.UUIDFilter("patient__public_id")
     patient_id = django_filters.CharFilter("patient__patient_id")
-    opened_from = django_filters.IsoDateTimeFilter("opened_at", "gte")
-    opened_to = django_filters.IsoDateTimeFilter("opened_at", "lte")
+    opened_from = InstantFilter("opened_at", "gte")
+    opened_to = InstantFilter("opened_at", "lte")
     ordering = django_filters.OrderingFilter(
         fields=(("opened_at", "opened_at"), ("next_action_at", "next_action_at"), ("evidence_on", "evidence_on"))
     )

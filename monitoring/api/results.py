@@ -21,6 +21,7 @@ from rest_framework.response import Response
 
 from monitoring import clock
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
+from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cell_text, cells_of
 from monitoring.api.refusals import ApiProblem, public_id_of, refused, refused_field
 from monitoring.api.resources import Resource, etag, find_patient, idempotently, require_match
@@ -310,7 +311,7 @@ class ResultFilter(django_filters.FilterSet):
     response_class = django_filters.ChoiceFilter(choices=RESPONSE_CLASS, method="of_class")
     collected_from = django_filters.DateFilter("collected_on", "gte")
     collected_to = django_filters.DateFilter("collected_on", "lte")
-    recorded_from = django_filters.IsoDateTimeFilter("recorded_at", "gte")
+    recorded_from = InstantFilter("recorded_at", "gte")
     ordering = django_filters.OrderingFilter(fields=(("id", "recorded_at"), ("collected_on", "collected_on")))
 
     def of_class(self, results: QuerySet[PcrResult], name: str, value: str) -> QuerySet[PcrResult]:

@@ -362,6 +362,7 @@ def test_lists_are_pages_with_filters_and_flat_queries(
         {"ordering": "secret"},
         {"patient": "7"},
         {"patient_id": "a\x00"},
+        {"recorded_from": "0001-01-01T00:00:00+14:00"},
     ):
         answer = technician.get("results/", **wrong)
         assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json"), wrong
@@ -466,3 +467,8 @@ def test_a_zero_of_a_laboratory_that_means_not_detected_is_understood(technician
     Laboratory.objects.create(code="LAB", zero_means_not_detected=True)
     tubes = [{"bcr_abl1_copies": 0, "control_gene_copies": 40000}]
     assert technician.post("results/", body(replicates=tubes)).status_code == 201
+
+
+def test_offsets_that_no_database_knows_are_brought_to_utc(technician: Api) -> None:
+    assert technician.get("results/", recorded_from="2024-01-01T00:00:00+23:59").status_code == 200
+    assert technician.get("alerts/", opened_to="2024-01-01T00:00:00-23:59").status_code == 200
