@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client as TestClient
 
@@ -36,6 +37,7 @@ WORKER = [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "worker", 
 
 def serving() -> list[Figure]:
     """All figures of the running service, on the data that stands in the database."""
+    call_command("collectstatic", verbosity=0, interactive=False)
     token, patients, laboratory = prepare()
     figures = []
     with web("benchmarks.bare") as port:

@@ -93,6 +93,43 @@ def kill(service: str) -> None:
     os.kill(int(inspected.stdout), signal.SIGKILL)
 
 
+_RECORD_AGAIN = """
+import dataclasses
+from monitoring import clock
+from monitoring.models import PcrResult
+from monitoring.services.actors import system_actor
+from monitoring.services.amendments import amend_result, standing_result
+for public_id in PcrResult.objects.filter(superseded_by=None).values_list("public_id", flat=True)[:60]:
+    one = standing_result(public_id)
+    report = dataclasses.replace(one.report, kit_lot=f"{one.report.kit_lot}+", reason="compose check")
+    amend_result(one, report, patient=one.row.patient, by=system_actor("check"), version=one.row.version, now=clock.now())
+"""
+
+
+def check_added_worker() -> None:
+    """A worker that is added while the stack runs takes work from the one that was there."""
+    compose("up", "-d", "--no-recreate", "--scale", "worker-classify=2")
+    wait("a second classifying worker is there", lambda: len(classified_by_worker()) == 2)
+    manage("shell", "-v0", "-c", _RECORD_AGAIN)
+    wait("both classifying workers took work", lambda: all(classified_by_worker().values()))
+    wait("nothing is owed", lambda: owed() == 0)
+
+
+def classified_by_worker() -> dict[str, int]:
+    """How many patients each classifying worker has classified."""
+    said = compose(
+        "exec", "-T", "web", "celery", "-q", "-A", "tasks.celery", "inspect", "stats", "--json", "--timeout", "3",
+        check=False,
+    )  # fmt: skip
+    start = said.find("{")
+    found = json.loads(said[start:]) if start >= 0 else {}
+    return {
+        name: stats.get("total", {}).get("tasks.classify_patient", 0)
+        for name, stats in found.items()
+        if name.startswith("classify")
+    }
+
+
 def main() -> None:
     """The whole check."""
     compose("build")
@@ -109,6 +146,7 @@ def main() -> None:
     if (figures["counts"]["events"], at[6], at[36]) != (15, 74.054, 56.044):
         raise SystemExit(f"FAIL the study's figures: {figures['counts']}, {at}")
     sys.stdout.write("ok   the study's figures\n")
+    check_added_worker()
     for service in SERVICES:
         kill(service)
         wait(f"{service} was killed and the service answers", web_answers)
