@@ -11,7 +11,7 @@ from django.views.i18n import set_language
 from cohorts.pages import cohorts
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, imports, operations, patients, results
+from monitoring.pages import alerts, bench, due, imports, operations, patients, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("results/<uuid:public_id>/verify/", results.verify, name="verify-result"),
     path("results/<uuid:public_id>/amend/", results.amend, name="amend-result"),
     path("results/<uuid:public_id>/retract/", results.retract, name="retract-result"),
+    path("due/", due.due, name="due"),
     path("patients/", patients.search, name="patients"),
     path("patients/<uuid:public_id>/", patients.timeline, name="patient"),
     path("cohorts/", cohorts.index, name="cohorts"),

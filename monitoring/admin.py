@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from monitoring.models import Assay, Centre, ConversionFactor, EscalationPolicy, Laboratory, Membership
+from monitoring.models import Assay, Centre, ConversionFactor, EscalationPolicy, Laboratory, Membership, Protocol
 from monitoring.services.laboratories import save_setting
 
 
@@ -63,3 +63,8 @@ class ConversionFactorAdmin(SettingAdmin):
 class EscalationPolicyAdmin(KeptAdmin):
     list_display = ("centre", "signed_by", "acknowledged_comes_back_days")
     list_select_related = ("centre",)
+
+
+@admin.register(Protocol)
+class ProtocolAdmin(KeptAdmin):
+    list_display = ("code", "title", "schedule", "milestones", "loss")

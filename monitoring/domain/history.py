@@ -53,6 +53,10 @@ class AlertKind(StrEnum):
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
     UNVERIFIED = "unverified"
+    OVERDUE_SAMPLE = "overdue_sample"
+    OVERDUE_RESULT = "overdue_result"
+    NO_RESTART = "no_restart"
+    LOSS_IN_PREGNANCY = "loss_in_pregnancy"
     HAND_OVER = "hand_over"
     NO_CLINICIAN = "no_clinician"
 

@@ -126,7 +126,7 @@ def _plan(
     late = tuple(on for on in awaited if (as_of - on).days > limit)
     state = _state(as_of, slot, interval, [on for on in awaited if on > anchor], late)
     notes = tuple(_notes(items, awaited, late, anchor, as_of, line, rules))
-    last_on = _last_record(series, items, as_of)
+    last_on = last_record(series, items, as_of)
     if (as_of - last_on).days > rules.value("followed_within_days", int):
         late = ()
         if state in (PlanState.OVERDUE_SAMPLE, PlanState.OVERDUE_RESULT):
@@ -229,7 +229,7 @@ def _ended(series: Series) -> Fact | None:
     return min(ends, key=lambda f: (f.observed_on, f.kind), default=None)
 
 
-def _last_record(series: Series, items: Sequence[Assessed], as_of: date) -> date:
+def last_record(series: Series, items: Sequence[Assessed], as_of: date) -> date:
     """The last day up to ``as_of`` on which anything was recorded of the patient."""
     courses = (on for c in series.courses for on in (c.started_on, c.stopped_on) if on is not None and on <= as_of)
     days = (*(i.result.collected_on for i in items), *(f.observed_on for f in series.facts), *courses)

@@ -15,6 +15,8 @@ from monitoring.models.operations import (
     JobRun,
 )
 from monitoring.models.patients import Patient, PatientIdentity
+from monitoring.models.plans import MonitoringPlan
+from monitoring.models.protocols import Protocol
 from monitoring.models.results import PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.treatments import Observation, TkiCourse
 
@@ -34,10 +36,12 @@ __all__ = [
     "JobRun",
     "Laboratory",
     "Membership",
+    "MonitoringPlan",
     "Observation",
     "Patient",
     "PatientIdentity",
     "PcrResult",
+    "Protocol",
     "Replicate",
     "ResponseAssessment",
     "ResponseEvent",

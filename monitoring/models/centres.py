@@ -28,6 +28,10 @@ class Centre(models.Model):
     code = models.CharField(_("code"), max_length=60, unique=True)
     name = models.CharField(_("name"), max_length=200, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    protocol = models.ForeignKey(
+        "monitoring.Protocol", models.PROTECT, null=True, blank=True, related_name="centres", verbose_name=_("protocol"),
+        help_text=_("Which rule sets are followed here; without one the defaults."),
+    )  # fmt: skip
     is_synthetic = models.BooleanField(_("synthetic data"), default=False)
 
     class Meta:

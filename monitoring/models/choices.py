@@ -60,6 +60,10 @@ ALERT_KIND: type_choices = [
     (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
     (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
     (AlertKind.UNVERIFIED, _("result waits for verification")),
+    (AlertKind.OVERDUE_SAMPLE, _("sample is overdue")),
+    (AlertKind.OVERDUE_RESULT, _("result of a sample is overdue")),
+    (AlertKind.NO_RESTART, _("no restart on record 28 days after loss of MMR")),
+    (AlertKind.LOSS_IN_PREGNANCY, _("loss of MMR in pregnancy: specialist review")),
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
     (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
 ]

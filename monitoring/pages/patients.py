@@ -18,6 +18,7 @@ from monitoring.domain.scale import CLASS_LIMITS_PERCENT
 from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
+from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.patients import found_patients, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
@@ -54,7 +55,9 @@ def search(request: HttpRequest) -> HttpResponse:
 def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One patient over time. For everybody with a role in the centre; each look is recorded."""
     assert isinstance(request.user, User)
-    patient = get_object_or_404(Patient.objects.visible_to(request.user).select_related("centre"), public_id=public_id)
+    patient = get_object_or_404(
+        Patient.objects.visible_to(request.user).select_related("centre__protocol"), public_id=public_id
+    )
     record = patient_record(patient)
     rows = timeline_rows(patient, record.episodes)
     alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
@@ -75,6 +78,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             )[:PAGE_SIZE],
             "chart": chart_of(rows, record, clock.now().date()) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
+            "clinical": clinical_view(patient, clock.now().date()),
         },
     )
 

@@ -115,7 +115,7 @@ class LoadedSeries:
 
 def load_series(patient_ids: Collection[int]) -> dict[int, LoadedSeries]:
     """The whole series of each patient as it is known now, in eight queries however many patients there are."""
-    patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre")}
+    patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre__protocol")}
     results, factors = _load_results(patients)
     courses: dict[int, list[Course]] = defaultdict(list)
     for course in TkiCourse.objects.filter(patient_id__in=patient_ids):

@@ -17,6 +17,8 @@ from monitoring.services import deliveries, escalation
 from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
 
 HISTORY_AFTER_DAYS = 90
+# Raised by the clock and closed by the plan (services.plans), not by the replay.
+BY_THE_PLAN = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT, AlertKind.NO_RESTART, AlertKind.LOSS_IN_PREGNANCY)
 CERTAINTIES = list(Certainty)  # from the least to the most certain
 
 
@@ -48,7 +50,7 @@ class _Changes:
 def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
     """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction."""
     standing = list(Alert.objects.filter(patient_id__in=list(said)))
-    live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES}
+    live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES and a.kind not in BY_THE_PLAN}
     past = {a.public_id: a for a in standing if a.state not in LIVE_STATES}
     changes = _Changes(now)
     for patient, replay in said.values():

@@ -24,7 +24,7 @@ from monitoring.domain.series import Assessed
 from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import LoadedSeries, load_series
-from monitoring.services import alerts
+from monitoring.services import alerts, plans
 from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
 from monitoring.services.bulk import copy_rows
 
@@ -61,6 +61,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime) -> int:
         _store_events(replays, now)
         _store_episodes(replays)
         alerts.settle({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
+        plans.store_plans(loaded, replays, now=now)
         ClassificationRequest.objects.filter(pk__in=paid).delete()
     return len(locked)
 

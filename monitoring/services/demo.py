@@ -27,7 +27,16 @@ DEMO_USERS = {
     Role.ANALYST: "anna",
     Role.ADMINISTRATOR: "adam",
 }
-CONFIGURED_MODELS = ("centre", "membership", "laboratory", "assay", "conversionfactor", "cohort", "escalationpolicy")
+CONFIGURED_MODELS = (
+    "centre",
+    "membership",
+    "laboratory",
+    "assay",
+    "conversionfactor",
+    "cohort",
+    "escalationpolicy",
+    "protocol",
+)
 
 
 def demo_logins_path() -> Path:

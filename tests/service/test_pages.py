@@ -289,7 +289,7 @@ def test_a_timeline_shows_shapes_and_records_who_looked(
         record_result(report(accession, recent(days), tubes), patient=patient, by=ada, now=clock.now())
     classify_owed(now=clock.now())
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(32):
         text = grace.get(f"/patients/{patient.public_id}/").content.decode()
     for words in ("Meier", "not detected", "not evaluable", "0.2 % IS", "off treatment, MMR lost", "timeline-data", "loss of MMR off treatment"):  # fmt: skip
         assert words in text, words

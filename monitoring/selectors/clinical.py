@@ -1,0 +1,116 @@
+"""What the rules of a patient's protocol say about the patient on a day: plan, kinetics, milestones, eligibility."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from dataclasses import dataclass
+
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.eligibility import Eligibility, eligibility, facts_of_series
+from monitoring.domain.episodes import find_episodes
+from monitoring.domain.kinetics import (
+    Change,
+    MonthTwo,
+    Projection,
+    latest_change,
+    month_two,
+    project_crossing,
+    values_of,
+)
+from monitoring.domain.measurement import Transcript
+from monitoring.domain.milestones import Milestone, milestones
+from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
+from monitoring.domain.rules import RuleSet, rule_set
+from monitoring.domain.schedule import SamplePlan, next_sample_due
+from monitoring.domain.series import Assessed, Series, assess, time_points
+from monitoring.domain.treatment import treatment_on
+from monitoring.models import Patient, Protocol
+from monitoring.models.protocols import DEFAULTS, KIND_OF
+from monitoring.selectors.series import load_series
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rule sets that a patient's centre follows."""
+
+    title: str
+    schedule: RuleSet
+    milestones: RuleSet
+    eligibility_adult: RuleSet
+    eligibility_paediatric: RuleSet
+    loss: RuleSet
+    kinetics: RuleSet
+
+
+def rules_of(protocol: Protocol | None) -> Rules:
+    """The rule sets of a protocol; the defaults without one."""
+    named = {field: getattr(protocol, field) if protocol else DEFAULTS[field] for field in KIND_OF}
+    return Rules(protocol.title if protocol else "", **{field: rule_set(rule_id) for field, rule_id in named.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicalView:
+    """Everything the rules of a protocol say about one patient on one day. Nothing of it is a treatment instruction."""
+
+    rules: Rules
+    as_of: dt.date
+    is_off_treatment: bool
+    plan: SamplePlan
+    change: Change | None
+    projection: Projection | None
+    month_two: MonthTwo | None
+    losses: tuple[ProtocolLoss, ...]
+    milestones: tuple[Milestone, ...]
+    eligibility: tuple[Eligibility, ...]
+
+
+def clinical_view(patient: Patient, as_of: dt.date) -> ClinicalView:
+    """The view of a patient, from the whole series as it is known now."""
+    series = load_series([patient.pk])[patient.pk].series
+    return view_of(series, patient, rules_of(patient.centre.protocol), as_of)
+
+
+def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> ClinicalView:
+    """The same for a series at hand."""
+    assessed = assess(series)
+    points = time_points(assessed)
+    episodes = find_episodes(series.courses, series.facts, points)
+    treatment = treatment_on(series, points, as_of)
+    is_off = treatment is not None and treatment.phase == "off"
+    values = values_of(assessed)
+    change = latest_change(values, rules.kinetics) if len(values) > 1 else None
+    latest = episodes[-1] if episodes else None
+    losses = (find_protocol_loss(points, episode.stopped_on, episode.restarted_on, rules.loss) for episode in episodes)
+    return ClinicalView(
+        rules=rules,
+        as_of=as_of,
+        is_off_treatment=is_off,
+        plan=next_sample_due(series, as_of, rules.schedule, assessed),
+        change=change,
+        projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
+        month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,
+        losses=tuple(loss for loss in losses if loss is not None),
+        milestones=milestones(series, as_of, rules.milestones, assessed),
+        eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
+    )
+
+
+def _eligibility(
+    series: Series, assessed: tuple[Assessed, ...], patient: Patient, rules: Rules, as_of: dt.date
+) -> tuple[Eligibility, ...]:
+    """Both populations answer: one of them says that it does not speak of this person, and why."""
+    facts = dataclasses.replace(
+        facts_of_series(series, as_of, assessed),
+        born=_partial(patient.born_on, patient.born_precision),
+        diagnosed=_partial(patient.diagnosed_on, patient.diagnosed_precision),
+        phase=patient.phase,
+        transcript=Transcript(patient.transcript),
+        risk_score=patient.risk_score,
+        risk_group=patient.risk_group,
+    )
+    return (eligibility(facts, rules.eligibility_adult), eligibility(facts, rules.eligibility_paediatric))
+
+
+def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
+    return PartialDate(on, Precision(precision)) if on else None

@@ -1,0 +1,181 @@
+"""The next sample of each patient: planned with every replay, and told when it is overdue.
+
+What depends on the day (an overdue sample or result, no restart after a loss) is raised by the clock, looked at once a
+day for each patient; what a replay answers is closed in the classifying transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+
+from monitoring.domain.history import AlertKind, Replay
+from monitoring.domain.relapse import Certainty
+from monitoring.domain.rules import RuleSet
+from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
+from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode
+from monitoring.models.alerts import AlertState
+from monitoring.selectors.clinical import rules_of
+from monitoring.selectors.series import LoadedSeries, load_series
+from monitoring.services import escalation
+from monitoring.services.alert_identity import alert_public_id
+
+CHECKED_AT_ONCE = 200
+OVERDUE = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT)
+NO_RESTART_AFTER_DAYS = 28
+HISTORY_AFTER_DAYS = 90
+_FIELDS = ("state", "earliest_on", "due_on", "latest_on", "result_late_on", "followed_until", "rule_id", "text_code")
+
+
+def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay], *, now: dt.datetime) -> None:
+    """Plan the next sample of these patients. Must run inside the classifying transaction."""
+    today = now.date()
+    standing = {plan.patient_id: plan for plan in MonitoringPlan.objects.filter(patient__in=list(loaded))}
+    fresh: list[MonitoringPlan] = []
+    changed: list[MonitoringPlan] = []
+    plans: dict[int, SamplePlan] = {}
+    for pk, one in loaded.items():
+        rules = rules_of(one.patient.centre.protocol).schedule
+        plans[pk] = next_sample_due(one.series, today, rules, replays[pk].assessed)
+        wanted = _values(one, replays[pk], plans[pk], rules, today)
+        row = standing.get(pk)
+        if row is None:
+            fresh.append(MonitoringPlan(patient_id=pk, slot_known_on=today, **wanted))
+        elif any(getattr(row, name) != value for name, value in wanted.items()):
+            if row.due_on != wanted["due_on"]:
+                row.slot_known_on, row.checked_on = today, None
+            for name, value in wanted.items():
+                setattr(row, name, value)
+            changed.append(row)
+    MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
+    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
+    _close_answered(plans, replays, now)
+
+
+def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date) -> dict[str, object]:
+    limit = dt.timedelta(days=rules.value("result_overdue_days", int) + 1)
+    last = last_record(one.series, said.assessed, today)
+    followed = dt.timedelta(days=rules.value("followed_within_days", int))
+    return {
+        "state": plan.state.value,
+        "earliest_on": plan.slot.earliest if plan.slot else None,
+        "due_on": plan.slot.due if plan.slot else None,
+        "latest_on": plan.slot.latest if plan.slot else None,
+        "result_late_on": plan.awaited[0] + limit if plan.awaited else None,
+        "followed_until": last + followed if last != dt.date.min else None,
+        "rule_id": rules.id,
+        "text_code": plan.reason.text_code,
+    }
+
+
+def _close_answered(plans: Mapping[int, SamplePlan], replays: Mapping[int, Replay], now: dt.datetime) -> None:
+    """Close what was overdue and has been answered: by a sample, a result, a restart, or an end of the plan."""
+    kinds = [*OVERDUE, AlertKind.NO_RESTART, AlertKind.LOSS_IN_PREGNANCY]
+    for alert in Alert.objects.live().filter(patient__in=list(plans), kind__in=kinds):
+        assert alert.patient_id is not None
+        plan, said = plans[alert.patient_id], replays[alert.patient_id]
+        if alert.kind == AlertKind.OVERDUE_SAMPLE:
+            still = (
+                plan.state is PlanState.OVERDUE_SAMPLE and plan.slot is not None and plan.slot.due == alert.evidence_on
+            )
+        elif alert.kind == AlertKind.OVERDUE_RESULT:
+            still = alert.evidence_on in plan.results_overdue
+        else:
+            still = any(e.subject_key == alert.subject_key and e.episode.state == "loss_of_mmr" for e in said.episodes)
+        if not still:
+            alert.state, alert.closed_at, alert.next_action_at = AlertState.CLOSED, now, None
+            alert.closing_reason = "answered by what was recorded since"
+            alert.save(update_fields=["state", "closed_at", "next_action_at", "closing_reason"])
+
+
+# --- by the clock ------------------------------------------------------------------------------------------------
+
+
+def late_plans(today: dt.date) -> QuerySet[MonitoringPlan]:
+    """Plans of followed patients whose sample or result may be late today."""
+    late = Q(latest_on__lt=today) | Q(result_late_on__lte=today)
+    return MonitoringPlan.objects.filter(late, followed_until__gte=today, due_on__isnull=False)
+
+
+def raise_overdue(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
+    """Open alerts for samples and results that have become overdue while we watched; each plan is looked at once a day."""
+    today = now.date()
+    watched = Q(latest_on__gte=F("slot_known_on")) | Q(result_late_on__gte=F("slot_known_on"))
+    unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=today)
+    rows = list(late_plans(today).filter(watched, unchecked).order_by("pk")[:limit])
+    opened = 0
+    loaded = load_series([row.patient_id for row in rows])
+    for row in rows:
+        one = loaded[row.patient_id]
+        plan = next_sample_due(one.series, today, rules_of(one.patient.centre.protocol).schedule)
+        for kind, on in _overdue(plan):
+            if on >= row.slot_known_on - dt.timedelta(days=HISTORY_AFTER_DAYS):
+                opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now)
+    MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=today)
+    return opened
+
+
+def _overdue(plan: SamplePlan) -> Iterable[tuple[AlertKind, dt.date]]:
+    if plan.state is PlanState.OVERDUE_SAMPLE and plan.slot is not None:
+        yield AlertKind.OVERDUE_SAMPLE, plan.slot.due
+    if plan.results_overdue:
+        yield AlertKind.OVERDUE_RESULT, plan.results_overdue[0]
+
+
+def raise_no_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
+    """Open an alert where no restart is on record 28 days after loss of MMR (ELN 2020: restart within 4 weeks).
+
+    In pregnancy it asks for a specialist's review instead. Losses that were history when first known stay in their
+    hand-over.
+    """
+    latest = now.date() - dt.timedelta(days=NO_RESTART_AFTER_DAYS)
+    earliest = latest - dt.timedelta(days=HISTORY_AFTER_DAYS)
+    kinds = [AlertKind.NO_RESTART, AlertKind.LOSS_IN_PREGNANCY]
+    known = Alert.objects.filter(kind__in=kinds).values("subject_key")
+    episodes = (
+        TfrEpisode.objects.filter(state="loss_of_mmr", loss_on__gte=earliest, loss_on__lte=latest)
+        .exclude(subject_key__in=known)
+        .select_related("patient__centre")
+        .order_by("pk")[:limit]
+    )
+    opened = 0
+    for episode in episodes:
+        assert episode.loss_on is not None
+        kind = AlertKind.LOSS_IN_PREGNANCY if is_pregnant(episode.patient, now.date()) else AlertKind.NO_RESTART
+        opened += _open(kind, episode.patient, episode.subject_key, episode.loss_on, episode.rule_version, now)
+    return opened
+
+
+def is_pregnant(patient: Patient, on: dt.date) -> bool:
+    """Whether a pregnancy is on record that has not ended."""
+    facts = Observation.objects.filter(patient=patient, kind__in=["pregnancy", "pregnancy_end"], observed_on__lte=on)
+    latest = facts.order_by("-observed_on", "-pk").first()
+    return latest is not None and latest.kind == "pregnancy"
+
+
+def _open(
+    kind: AlertKind, patient: Patient, subject_key: str, on: dt.date, rule_version: str, now: dt.datetime
+) -> bool:
+    key = f"{subject_key}/{on.isoformat()}"
+    alert = Alert(
+        public_id=alert_public_id(kind, subject_key, key),
+        kind=kind.value,
+        subject_key=subject_key,
+        centre_id=patient.centre_id,
+        patient=patient,
+        certainty=Certainty.CONFIRMED.value,
+        evidence_key=key[:150],
+        evidence_on=on,
+        rule_version=rule_version[:40],
+        opened_at=now,
+    )
+    try:
+        with transaction.atomic():
+            alert.save(force_insert=True)
+            escalation.begin([alert], now=now)
+    except IntegrityError:  # it is open already, or was dealt with
+        return False
+    return True

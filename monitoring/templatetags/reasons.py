@@ -1,0 +1,122 @@
+"""Statements of the rules in the reader's language, each with its rule, line and citation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from django import template
+from django.utils.translation import gettext as _
+
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.intake.reports import plain_number
+from monitoring.models.choices import FACT_KIND, RESPONSE_CLASS
+
+register = template.Library()
+_CODES = {**dict(RESPONSE_CLASS), **dict(FACT_KIND)}
+
+
+@register.filter
+def reason_words(reason: Reason) -> str:
+    """The sentence of a reason with its facts."""
+    return _(reason.template) % {name: fact_words(value) for name, value in reason.facts}
+
+
+@register.filter
+def fact_words(value: FactValue) -> str:
+    """A fact as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, Decimal):
+        return plain_number(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return str(_CODES.get(str(value), value))
+
+
+@register.filter
+def plan_word(state: str) -> str:
+    """Where the next sample stands."""
+    words = {
+        "planned": _("planned"),
+        "due": _("due now"),
+        "overdue_sample": _("sample overdue"),
+        "awaiting_result": _("result awaited"),
+        "overdue_result": _("result overdue"),
+        "not_followed": _("not followed at present"),
+        "ended": _("no samples planned any more"),
+        "no_plan": _("no plan"),
+    }
+    return words.get(state, state)
+
+
+@register.filter
+def milestone_word(status: str) -> str:
+    """The status of a milestone, in the words of its rule set."""
+    words = {
+        "optimal": _("optimal"),
+        "warning": _("warning"),
+        "failure": _("failure"),
+        "sensitive": _("sensitive"),
+        "sensitive_goal_dependent": _("sensitive, depends on the goal"),
+        "possible_resistance": _("possible resistance"),
+        "resistant": _("resistant"),
+        "no_sample": _("no sample in the window"),
+        "not_yet_due": _("not yet due"),
+        "unassigned": _("no line for this value"),
+        "undecided": _("undecided"),
+        "off_treatment": _("off treatment"),
+    }
+    return words.get(status, status)
+
+
+@register.filter
+def criterion_word(name: str) -> str:
+    """The name of a criterion."""
+    words = {
+        "phase": _("first chronic phase only"),
+        "patient_agreement": _("motivation and agreement"),
+        "international_scale": _("PCR on the International Scale, of quality"),
+        "assay_sensitivity": _("sensitivity of the assay"),
+        "turnaround": _("turnaround of results"),
+        "turnaround_days": _("turnaround of results"),
+        "rapid_turnaround": _("rapid turnaround of results"),
+        "accepts_schedule": _("accepts the schedule after the stop"),
+        "line": _("line of treatment"),
+        "prior_failure": _("no treatment failure before"),
+        "transcript": _("transcript on the International Scale"),
+        "tki_duration": _("length of TKI treatment"),
+        "tki_duration_optimal": _("length of TKI treatment, optimal"),
+        "dmr_duration": _("length of deep response"),
+        "dmr_duration_optimal": _("length of deep response, optimal"),
+        "depth": _("depth of response"),
+        "depth_at_stop": _("depth of response"),
+        "risk": _("risk group"),
+        "density": _("density of tests"),
+    }
+    return words.get(name, name.replace("_", " "))
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """Whether a criterion, or all together, is met."""
+    words = {
+        "met": _("met"),
+        "not_met": _("not met"),
+        "not_known": _("not known"),
+        "not_applicable": _("does not apply"),
+    }
+    return words.get(state, state)
+
+
+@register.filter
+def month_two_word(group: str) -> str:
+    """The group of month 2."""
+    words = {
+        "fast": _("doubling fast"),
+        "slow": _("rising slowly"),
+        "not_rising": _("not rising"),
+        "not_known": _("not known"),
+        "undecided": _("undecided"),
+    }
+    return words.get(group, group)
