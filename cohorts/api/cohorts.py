@@ -7,6 +7,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -98,7 +99,7 @@ def _cohort(slug: str) -> Cohort:
 def _published(slug: str) -> CohortPublication:
     found = published(_cohort(slug))
     if found is None:
-        raise NotFound("No figures of this cohort are published yet.")
+        raise NotFound(_("No figures of this cohort are published yet."))
     return found
 
 

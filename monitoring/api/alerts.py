@@ -8,6 +8,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
@@ -222,7 +223,7 @@ class ActOnAlert(AlertVerb):
         drug = cells.choice("drug", [d for d in Drug if d.is_tki and d is not Drug.OTHER], required=True)
         started_on = cells.exact_day("started_on")
         if started_on is None:
-            raise refused_field("started_on", "", "is needed: the first day of the drug")
+            raise refused_field("started_on", "", _("is needed: the first day of the drug"))
         record_restart(
             alert, by=self.person, drug=drug, started_on=started_on, note=note, now=now, version=alert.version_tag
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -18,7 +19,7 @@ class TokenAuthentication(BaseAuthentication):
     """``Authorization: Token …``; a revoked token or a closed account opens nothing."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
+        scheme, _space, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "token":
             return None
         found = (
@@ -27,7 +28,7 @@ class TokenAuthentication(BaseAuthentication):
             .first()
         )
         if found is None:
-            raise AuthenticationFailed("The token is not valid.")
+            raise AuthenticationFailed(_("The token is not valid."))
         assert isinstance(found.user, User)
         return found.user, found
 

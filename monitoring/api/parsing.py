@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import IO, Any
 
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
@@ -27,18 +28,19 @@ class ExactJSONParser(BaseParser):
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
         raw = stream.read(LONGEST_BODY_BYTES + 1)
         if len(raw) > LONGEST_BODY_BYTES:
-            raise ApiProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body has at most {LONGEST_BODY_BYTES} bytes.")
+            words = _("A body has at most %(most)s bytes.") % {"most": LONGEST_BODY_BYTES}
+            raise ApiProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
         parser_context["request"].raw_body = raw
         try:
             found = json.loads(
                 codecs.decode(raw, "utf-8"), parse_float=_plain, parse_int=_plain, parse_constant=_no_number
             )
         except UnicodeDecodeError:
-            raise ParseError("The body is not UTF-8 text.") from None
+            raise ParseError(_("The body is not UTF-8 text.")) from None
         except (ValueError, RecursionError) as problem:
-            raise ParseError(f"The body is not JSON: {problem}") from None
+            raise ParseError(_("The body is not JSON: %(problem)s") % {"problem": problem}) from None
         if not isinstance(found, dict):
-            raise ParseError("The body must be an object: {…}.")
+            raise ParseError(_("The body must be an object: {…}."))
         return found
 
 
@@ -55,7 +57,7 @@ def _plain(text: str) -> str:
 
 
 def _no_number(text: str) -> str:
-    raise ValueError(f"{text} is not a number")
+    raise ValueError(_("%(text)s is not a number") % {"text": text})
 
 
 def cells_of(body: Mapping[str, Any], columns: Iterable[str], *, lists: Iterable[str] = ()) -> dict[str, str]:
@@ -68,8 +70,11 @@ def cells_of(body: Mapping[str, Any], columns: Iterable[str], *, lists: Iterable
     for name, value in body.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise refused_field(name[:60], "", f"is not a field; {hint}")
+            if near:
+                reason = _("is not a field; did you mean %(near)s?") % {"near": near[0]}
+            else:
+                reason = _("is not a field; known are %(known)s") % {"known": ", ".join(known)}
+            raise refused_field(name[:60], "", reason)
         if name in lists:
             continue
         cells[name] = cell_text(name, value)
@@ -83,11 +88,11 @@ def cell_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise refused_field(name, "", "write a text, a number, true, false or null")
+        raise refused_field(name, "", _("write a text, a number, true, false or null"))
     if "\x00" in value:
-        raise refused_field(name, "", "holds a NUL character, which no text has")
+        raise refused_field(name, "", _("holds a NUL character, which no text has"))
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise refused_field(name, "", "holds half a character (a lone surrogate)") from None
+        raise refused_field(name, "", _("holds half a character (a lone surrogate)")) from None
     return value.strip()

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -70,14 +71,14 @@ def _translated(exc: Exception) -> exceptions.APIException | None:
         return ApiProblem(HTTPStatus.CONFLICT, str(exc))
     if isinstance(exc, OperationalError):
         return ApiProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; nothing was stored. Try again."
+            HTTPStatus.SERVICE_UNAVAILABLE, _("The database does not answer; nothing was stored. Try again.")
         )
     return None
 
 
 def _words(exc: exceptions.APIException) -> str:
     if isinstance(exc, exceptions.ValidationError):
-        return "Some fields cannot be used; nothing was stored."
+        return _("Some fields cannot be used; nothing was stored.")
     return str(exc.detail)
 
 
@@ -91,5 +92,5 @@ def _errors(exc: exceptions.APIException) -> Sequence[Problem]:
 
 def not_found(request: HttpRequest, path: str = "") -> JsonResponse:
     """The answer of every address under /api/ that does not exist."""
-    body = problem_body(404, "There is nothing at this address.")
+    body = problem_body(404, _("There is nothing at this address."))
     return JsonResponse(body, status=404, content_type=PROBLEM_TYPE)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 
 from monitoring.services.verdicts import Problem
@@ -26,7 +27,7 @@ class ApiProblem(exceptions.APIException):
 
 def refused(errors: Sequence[Problem]) -> ApiProblem:
     """The refusal of a body for these reasons."""
-    return ApiProblem(HTTPStatus.BAD_REQUEST, "Some fields cannot be used; nothing was stored.", errors)
+    return ApiProblem(HTTPStatus.BAD_REQUEST, _("Some fields cannot be used; nothing was stored."), errors)
 
 
 def refused_field(field: str, value: object, reason: str) -> ApiProblem:

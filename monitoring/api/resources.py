@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext as _
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,8 +56,11 @@ class Resource(GenericAPIView[Any]):
         for name in request.query_params:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                raise refused_field(name[:60], "", f"is not a filter; {hint}")
+                if near:
+                    reason = _("is not a filter; did you mean %(near)s?") % {"near": near[0]}
+                else:
+                    reason = _("is not a filter; known are %(known)s") % {"known": ", ".join(sorted(known))}
+                raise refused_field(name[:60], "", reason)
 
 
 # --- preconditions -----------------------------------------------------------------------------------------------
@@ -78,11 +82,11 @@ def require_match(request: Request, version: object) -> None:
     if given is None:
         raise ApiProblem(
             HTTPStatus.PRECONDITION_REQUIRED,
-            "Send If-Match with the ETag that you have read, so that nobody's change is overwritten.",
+            _("Send If-Match with the ETag that you have read, so that nobody's change is overwritten."),
         )
     tags = [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]
     if "*" not in tags and str(version) not in tags:
-        raise StaleVersionError("It has changed since you read it; read it again and decide anew.")
+        raise StaleVersionError(_("It has changed since you read it; read it again and decide anew."))
 
 
 # --- repeated requests -------------------------------------------------------------------------------------------
@@ -98,14 +102,16 @@ def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
         if key is None:
             return deed()
         if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
-            raise refused_field("Idempotency-Key", key, f"write 1 to {LONGEST_KEY} printable ASCII characters")
+            reason = _("write 1 to %(most)s printable ASCII characters") % {"most": LONGEST_KEY}
+            raise refused_field("Idempotency-Key", key, reason)
         fingerprint = _fingerprint(request)
         mine = IdempotentRequest(user=request.user, key=key, fingerprint=fingerprint)  # type: ignore[misc]
         # Of two at once the second waits here until the first has committed or failed.
         IdempotentRequest.objects.bulk_create([mine], ignore_conflicts=True)
         row = IdempotentRequest.objects.select_for_update().get(user=request.user, key=key)  # type: ignore[misc]
         if bytes(row.fingerprint) != fingerprint:
-            raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request.")
+            words = _("This Idempotency-Key was used for another request.")
+            raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, words)
         if row.status is not None:
             headers = {"Idempotency-Replayed": "true"} | ({"ETag": row.etag} if row.etag else {})
             return Response(row.body, status=row.status, headers=headers)
@@ -117,7 +123,7 @@ def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
 
 
 def _fingerprint(request: Request) -> bytes:
-    _ = request.data  # the parser keeps the raw body
+    _data = request.data  # the parser keeps the raw body
     said = [request.method or "", request.path, request.headers.get("If-Match", "")]
     return hashlib.sha256("\n".join(said).encode() + b"\n" + getattr(request, "raw_body", b"")).digest()
 
@@ -135,11 +141,14 @@ def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role]
     if centre:
         found = [patient for patient in found if patient.centre.code == centre]
     if not found:
-        where = f" in centre {centre}" if centre else ""
-        raise refused_field("patient_id", patient_id, f"is not known{where} among the patients you may write about")
+        if centre:
+            reason = _("is not known in centre %(centre)s among the patients you may write about") % {"centre": centre}
+        else:
+            reason = _("is not known among the patients you may write about")
+        raise refused_field("patient_id", patient_id, reason)
     if len(found) > 1:
-        codes = ", ".join(sorted(patient.centre.code for patient in found))
-        raise refused_field("centre", "", f"is needed: patient {patient_id} is known in {codes}")
+        said = {"patient": patient_id, "centres": ", ".join(sorted(patient.centre.code for patient in found))}
+        raise refused_field("centre", "", _("is needed: patient %(patient)s is known in %(centres)s") % said)
     return found[0]
 
 
@@ -147,5 +156,5 @@ def find_centre(user: User, code: str, roles: Sequence[Role]) -> Centre:
     """The centre a body names, among those in which this person may write."""
     found = Centre.objects.filter(code=code, pk__in=centres_with_role(user, roles)).first()
     if found is None:
-        raise refused_field("centre", code, "is not one of your centres")
+        raise refused_field("centre", code, _("is not one of your centres"))
     return found

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import django_filters
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
@@ -281,15 +282,15 @@ def rows_of(body: Mapping[str, Any], cells: Mapping[str, str]) -> list[TableRow]
         return [TableRow(1, dict(cells))]
     doubled = next((name for name in REPLICATE_FIELDS if cells.get(name)), None)
     if doubled:
-        raise refused_field(doubled, cells[doubled], "is given beside replicates; write it inside them")
+        raise refused_field(doubled, cells[doubled], _("is given beside replicates; write it inside them"))
     if not isinstance(tubes, list) or not 1 <= len(tubes) <= 100:
-        raise refused_field("replicates", "", "write a list of 1 to 100 replicates")
+        raise refused_field("replicates", "", _("write a list of 1 to 100 replicates"))
     return [TableRow(1, {**cells, **_tube_cells(number, tube)}) for number, tube in enumerate(tubes, start=1)]
 
 
 def _tube_cells(position: int, tube: object) -> dict[str, str]:
     if not isinstance(tube, dict):
-        raise refused_field("replicates", "", f"replicate {position} must be an object")
+        raise refused_field("replicates", "", _("replicate %(position)s must be an object") % {"position": position})
     own = {"replicate": str(position), **cells_of(tube, REPLICATE_FIELDS)}
     if "bcr_abl1_copies" in tube and cell_text("bcr_abl1_copies", tube["bcr_abl1_copies"]) == "":
         own["bcr_abl1_copies"] = "nd"  # null says not detected; a member that is left out says nothing
@@ -371,9 +372,9 @@ class ResultList(Resource):
         if verdict.public_id is None:
             return refused(verdict.problems)
         seen = visible_results(self.request.user).filter(public_id=verdict.public_id).exists()
-        words = "This accession is stored with other content; amend it, giving a reason."
+        words = _("This accession is stored with other content; amend it, giving a reason.")
         if not seen:
-            return ApiProblem(HTTPStatus.CONFLICT, "This accession number is in use at this laboratory.")
+            return ApiProblem(HTTPStatus.CONFLICT, _("This accession number is in use at this laboratory."))
         return ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(verdict.public_id)})
 
 
@@ -481,7 +482,7 @@ class AmendResult(ResultVerb):
                 self.person, given.get("centre", ""), given.get("patient_id", patient.patient_id), ENTERING
             )
         zone = ZoneInfo(patient.centre.time_zone)
-        parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_: zone)
+        parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_names: zone)
         return amend_result(
             standing, parsed.report, patient=patient, by=self.person, version=standing.row.version, now=now
         )

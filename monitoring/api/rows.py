@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
@@ -35,10 +36,10 @@ def answer_row(row: Any, serializer: type[serializers.BaseSerializer[Any]], stat
 def recorded(verdict: Verdict, row: Any, serializer: type[serializers.BaseSerializer[Any]]) -> Response:
     """The answer to a new row: 201, or 200 where it was known; a contradiction is a conflict with the known id."""
     if verdict.action is Action.REFUSED:
-        stored = any("is stored" in problem.reason for problem in verdict.problems)
+        stored = any(problem.contradicts for problem in verdict.problems)
         if row is None or not stored:
             raise refused(verdict.problems)
-        words = "This is stored with other facts; change it with PATCH and If-Match, giving a reason."
+        words = _("This is stored with other facts; change it with PATCH and If-Match, giving a reason.")
         raise ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(row.public_id)})
     return answer_row(row, serializer, HTTPStatus.CREATED if verdict.action is Action.CREATED else HTTPStatus.OK)
 
@@ -96,7 +97,8 @@ class RowItem(Resource, Generic[Row]):
             with transaction.atomic():
                 problem = change(row, values, by=self.person, reason=reason, now=clock.now())
         except IntegrityError:
-            raise ApiProblem(HTTPStatus.CONFLICT, "Another row of this patient has the same key already.") from None
+            words = _("Another row of this patient has the same key already.")
+            raise ApiProblem(HTTPStatus.CONFLICT, words) from None
         if problem is not None:
             raise refused([problem])
         return answer_row(self.found(id), serializer, HTTPStatus.OK)

@@ -64,28 +64,37 @@ class PartialDate:
         return PartialDate(on, self.precision)
 
 
+class DateProblem(ValueError):
+    """A text that is no date: ``code`` and ``values`` say why, for readers of other languages."""
+
+    def __init__(self, code: str, words: str, **values: object) -> None:
+        super().__init__(words % values)
+        self.code = code
+        self.values = values
+
+
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
 
 def parse_date(text: str) -> PartialDate:
-    """An ISO date, month or year. Raises ``ValueError`` with the fix in words."""
+    """An ISO date, month or year. Raises ``DateProblem`` with the fix in words."""
     match = _DATE.fullmatch(text)
     if match is None:
-        raise ValueError("write the date as 2025-03-10 (or 2025-03, 2025 where no more is known)")
+        raise DateProblem("form", "write the date as 2025-03-10 (or 2025-03, 2025 where no more is known)")
     year, month, day = (int(part) if part else None for part in match.groups())
     assert year is not None
     if not 1900 <= year <= 2200:
-        raise ValueError(f"the year {year} cannot be right")
+        raise DateProblem("year", "the year %(year)s cannot be right", year=year)
     if month is None:
         return PartialDate(date(year, 7, 1), Precision.YEAR)
     if not 1 <= month <= 12:
-        raise ValueError(f"there is no month {month}")
+        raise DateProblem("month", "there is no month %(month)s", month=month)
     if day is None:
         return PartialDate(date(year, month, 15), Precision.MONTH)
     try:
         return PartialDate(date(year, month, day))
     except ValueError:
-        raise ValueError(f"there is no day {day} in {year}-{month:02d}") from None
+        raise DateProblem("day", "there is no day %(day)s in %(month)s", day=day, month=f"{year}-{month:02d}") from None
 
 
 def add_months(start: date, months: int) -> date:

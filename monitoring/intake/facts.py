@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.utils.translation import gettext as _
+
 from monitoring.domain.series import Drug, FactKind, StopReason
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Patient
@@ -20,9 +22,9 @@ def patient_facts(cells: Cells) -> PatientFacts:
     born = cells.day("birth_date")
     year = cells.whole_number("birth_year", limit=2201)
     if year is not None and year < EARLIEST_YEAR:
-        raise CellProblem("birth_year", str(year), "cannot be right")
+        raise CellProblem("birth_year", str(year), _("cannot be right"))
     if born is not None and year is not None and born.on.year != year:
-        raise CellProblem("birth_year", str(year), f"contradicts birth_date {born.on}")
+        raise CellProblem("birth_year", str(year), _("contradicts birth_date %(born)s") % {"born": born.on})
     if born is None and year is not None:
         born = Cells({"birth_year": str(year)}).day("birth_year")
     return PatientFacts(
@@ -32,7 +34,7 @@ def patient_facts(cells: Cells) -> PatientFacts:
             "sex": cells.choice("sex", ("F", "M", "X")),
             "born_on": born,
             "diagnosed_on": cells.day("diagnosed_on"),
-            "transcript": cells.choice("transcript", [value for value, _ in TRANSCRIPT]),
+            "transcript": cells.choice("transcript", [value for value, _word in TRANSCRIPT]),
             "risk_score": cells.choice("risk_score", ("sokal", "elts")),
             "risk_group": cells.choice("risk_group", ("low", "intermediate", "high")),
             "phase": cells.choice("phase", ("CP", "AP", "BP")),

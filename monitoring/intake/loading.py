@@ -52,7 +52,7 @@ class Outcome:
     refused_rows: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str, str, str]] = field(default_factory=list)
-    named: set[str] = field(default_factory=set)
+    named: set[tuple[str, str]] = field(default_factory=set)
     created_names: list[str] = field(default_factory=list)
 
 
@@ -98,7 +98,8 @@ def load_file(
     plain = plain_row_pattern(table.names) if kind == "results" and upload is None else None
     outcome = Outcome()
     if not ends_with_a_line_end(path):
-        outcome.notes["the last line has no line end: if the file was cut off there, its last value is wrong"] += 1
+        note = _("the last line has no line end: if the file was cut off there, its last value is wrong")
+        outcome.notes[note] += 1
     with Staging() as staging:
         outcome.rows = staging.fill(table, KEY_COLUMNS[kind], plain)
         run = None if dry_run or upload else _begin(kind, path, outcome.rows, by)
@@ -118,7 +119,7 @@ def load_file(
                 staging.refuse(refusals)
                 done += sum(len(record) for record in chunk)
                 progress(done, outcome.rows)
-        outcome.created_names = sorted(outcome.named - known)
+        outcome.created_names = [_new(*name) for name in sorted(outcome.named - known)]
         outcome.examples = list(itertools.islice(staging.refusals(), 20))
         if run is not None:
             _end(run, outcome)
@@ -145,10 +146,16 @@ def _end(run: ImportRun, outcome: Outcome) -> None:
     run.save(update_fields=["finished_at", "counts"])
 
 
-def _names() -> set[str]:
-    return {f"centre {c}" for c in Centre.objects.values_list("code", flat=True)} | {
-        f"laboratory {c}" for c in Laboratory.objects.values_list("code", flat=True)
+def _names() -> set[tuple[str, str]]:
+    return {("centre", c) for c in Centre.objects.values_list("code", flat=True)} | {
+        ("laboratory", c) for c in Laboratory.objects.values_list("code", flat=True)
     }
+
+
+def _new(kind: str, code: str) -> str:
+    if kind == "centre":
+        return _("centre %(code)s") % {"code": code}
+    return _("laboratory %(code)s") % {"code": code}
 
 
 def _chunks(records: Iterable[list[TableRow]], size: int) -> Iterator[list[list[TableRow]]]:
@@ -173,7 +180,7 @@ def _load_plain(
         return 0, ()
     loaded = _judged_again(lambda: record_plain_results(rows, columns, by=by, now=clock.now(), dry_run=dry_run))
     outcome.actions += Counter({Action.CREATED: loaded.created, Action.UNCHANGED: loaded.unchanged})  # drops zeros
-    outcome.named |= {f"laboratory {code}" for code in loaded.laboratories}
+    outcome.named |= {("laboratory", code) for code in loaded.laboratories}
     return loaded.rows, loaded.left
 
 
@@ -227,11 +234,11 @@ def _load_chunk(
     return refusals
 
 
-def _named(kind: str, facts: Any) -> set[str]:
+def _named(kind: str, facts: Any) -> set[tuple[str, str]]:
     """The centre or laboratory that a stored record names."""
     if kind == "patients":
-        return {f"centre {facts.centre}"}
-    return {f"laboratory {facts.report.laboratory}"} if kind == "results" else set()
+        return {("centre", facts.centre)}
+    return {("laboratory", facts.report.laboratory)} if kind == "results" else set()
 
 
 def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -> list[tuple[int, str, str, str]]:
@@ -241,9 +248,9 @@ def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -
     refusals = [(problem.line, cell.column, cell.value, cell.reason)]
     for row in rows:
         if row.line != problem.line:
-            reason = (
-                f"line {problem.line} of the same accession was refused, and a result is stored whole or not at all"
-            )
+            reason = _(
+                "line %(line)s of the same accession was refused, and a result is stored whole or not at all"
+            ) % {"line": problem.line}
             refusals.append((row.line, "accession_number", row.cells.get("accession_number", ""), reason))
     return refusals
 
@@ -283,11 +290,14 @@ class Lookup:
         if centre:
             found = [p for p in found if p.centre.code == centre]
         if not found:
-            where = f" in centre {centre}" if centre else ""
-            raise CellProblem("patient_id", patient_id, f"is not known{where}; import the patient first")
+            if centre:
+                reason = _("is not known in centre %(centre)s; import the patient first") % {"centre": centre}
+            else:
+                reason = _("is not known; import the patient first")
+            raise CellProblem("patient_id", patient_id, reason)
         if len(found) > 1:
-            codes = ", ".join(sorted(p.centre.code for p in found))
-            raise CellProblem("centre", centre, f"is needed: patient {patient_id} is known in {codes}")
+            said = {"patient": patient_id, "centres": ", ".join(sorted(p.centre.code for p in found))}
+            raise CellProblem("centre", centre, _("is needed: patient %(patient)s is known in %(centres)s") % said)
         return found[0]
 
     def check_centre(self, code: str) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext as _
+
 from monitoring.domain.dates import PartialDate
 from monitoring.domain.measurement import Method, Transcript
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
@@ -101,7 +103,8 @@ def _must_agree(rows: Sequence[TableRow]) -> None:
     for row in rows[1:]:
         for column, value in row.cells.items():
             if column not in REPLICATE_COLUMNS and value != first[column]:
-                reason = f"line {rows[0].line} of the same accession says {first[column]!r}; the rows must agree"
+                said = {"line": rows[0].line, "value": repr(first[column])}
+                reason = _("line %(line)s of the same accession says %(value)s; the rows must agree") % said
                 raise LineProblem(row.line, CellProblem(column, value, reason))
 
 
@@ -114,14 +117,14 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
     received_at = cells.instant("received_at", zone)
     received_on = cells.exact_day("received_on") or (received_at.astimezone(zone).date() if received_at else None)
     if received_on is not None and collected.precision == "day" and received_on < collected.on:
-        raise CellProblem("received_on", str(received_on), f"lies before the collection on {collected.on}")
+        raise CellProblem("received_on", str(received_on), _before(collected.on))
     tested_on, issued_at = cells.exact_day("tested_on"), cells.instant("issued_at", zone)
     for column, on in (
         ("tested_on", tested_on),
         ("issued_at", issued_at.astimezone(zone).date() if issued_at else None),
     ):
         if on is not None and on < collected.earliest:
-            raise CellProblem(column, str(on), f"lies before the collection on {collected}")
+            raise CellProblem(column, str(on), _before(collected))
     is_percent, comparator = cells.percentage("is_percent", limit=PERCENT_LIMIT)
     status = cells.choice("status", _STATUSES, default=ResultStatus.FINAL)
     return LaboratoryReport(
@@ -154,16 +157,21 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
     )
 
 
+def _before(collected: object) -> str:
+    return _("lies before the collection on %(day)s") % {"day": collected}
+
+
 def _collected(cells: Cells, collected_at: dt.datetime | None, zone: ZoneInfo, needed: bool) -> PartialDate:
     collected = cells.day("collected_on")
     if collected_at is not None:
         on = PartialDate(collected_at.astimezone(zone).date())
         if collected is not None and not collected.earliest <= on.on <= collected.latest:
-            raise CellProblem("collected_at", str(collected_at), f"is another day than collected_on {collected.on}")
+            reason = _("is another day than collected_on %(day)s") % {"day": collected.on}
+            raise CellProblem("collected_at", str(collected_at), reason)
         return on
     if collected is None:
         if needed:
-            raise CellProblem("collected_on", "", "is needed: every interval is counted from the collection")
+            raise CellProblem("collected_on", "", _("is needed: every interval is counted from the collection"))
         return PartialDate(dt.date(2000, 1, 1))
     return collected
 
@@ -173,7 +181,7 @@ def _replicate(cells: Cells, position: int) -> ReplicateReport:
     run_valid = cells.boolean("run_valid")
     control = cells.copy_number("control_gene_copies", limit=MOST_COPIES)
     if control is not None and 0 < control < 1:
-        raise CellProblem("control_gene_copies", str(control), "is less than one copy; write 0 for no signal")
+        raise CellProblem("control_gene_copies", str(control), _("is less than one copy; write 0 for no signal"))
     return ReplicateReport(
         number=cells.whole_number("replicate", limit=MOST_REPLICATES) or position,
         bcr_abl1_copies=copies,
@@ -190,30 +198,32 @@ def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]
     numbers = [r.number for r in replicates]
     if len(set(numbers)) < len(numbers):
         twice = next(n for n in numbers if numbers.count(n) > 1)
-        raise CellProblem("replicate", str(twice), "stands twice in this accession; is a row doubled?")
+        raise CellProblem("replicate", str(twice), _("stands twice in this accession; is a row doubled?"))
     ordered = tuple(sorted(replicates, key=lambda r: r.number))
     whole = dataclasses.replace(report, replicates=ordered)
     said = [r for r in ordered if r.reported]
     has_value = report.is_percent is not None or report.mr_value is not None
     if said and len(said) < len(ordered):
-        raise CellProblem("bcr_abl1_copies", "", "is empty in one replicate and given in another; write a number or nd")
+        reason = _("is empty in one replicate and given in another; write a number or nd")
+        raise CellProblem("bcr_abl1_copies", "", reason)
     detected = any(r.bcr_abl1_copies is not None for r in said)
     if said and not detected:
         if report.detected is True:
-            raise CellProblem("detected", "yes", "contradicts the replicates, which are all not detected")
+            raise CellProblem("detected", "yes", _("contradicts the replicates, which are all not detected"))
         if report.mr_value is not None or (report.is_percent is not None and report.is_comparator != "<"):
-            raise CellProblem("is_percent", str(report.is_percent or ""), "contradicts nd in every replicate")
+            raise CellProblem("is_percent", str(report.is_percent or ""), _("contradicts nd in every replicate"))
     if detected and report.detected is False:
-        raise CellProblem("detected", "no", "contradicts the copies of a replicate")
+        raise CellProblem("detected", "no", _("contradicts the copies of a replicate"))
     if report.detected is False and not said and has_value and report.is_comparator != "<":
-        raise CellProblem("is_percent", str(report.is_percent), "contradicts detected = no; leave it empty")
+        raise CellProblem("is_percent", str(report.is_percent), _("contradicts detected = no; leave it empty"))
     no_depth = detected or report.limit_of_detection is None
     if said and not has_value and no_depth and any(r.control_gene_copies is None for r in said):
-        raise CellProblem("control_gene_copies", "", "is needed to make a ratio of the copies")
+        raise CellProblem("control_gene_copies", "", _("is needed to make a ratio of the copies"))
     if not said and not has_value and report.detected is None:
-        raise CellProblem("bcr_abl1_copies", "", "is empty; write a number, or nd for not detected")
+        raise CellProblem("bcr_abl1_copies", "", _("is empty; write a number, or nd for not detected"))
     if not said and not has_value and report.detected is True:
-        raise CellProblem("is_percent", "", "is needed where a result is detected: copies, is_percent or mr_value")
+        reason = _("is needed where a result is detected: copies, is_percent or mr_value")
+        raise CellProblem("is_percent", "", reason)
     return whole
 
 

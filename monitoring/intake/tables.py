@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 import openpyxl
+from django.utils.translation import gettext as _
 from openpyxl.utils.exceptions import InvalidFileException
 
 LONGEST_CELL = 2000
@@ -30,6 +31,10 @@ _DAMAGED = (
 
 class FileProblem(Exception):
     """The file as a whole cannot be used; nothing of it was stored. The message says why and what to do."""
+
+
+def _unusable(path: Path, reason: str) -> FileProblem:
+    return FileProblem(f"{path}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +71,25 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> T
     """
     try:
         if path.is_dir():
-            raise FileProblem(f"{path}: this is a folder, not a file")
+            raise _unusable(path, _("this is a folder, not a file"))
         if path.exists() and not path.is_file():
-            raise FileProblem(f"{path}: this is not a regular file; save it to disk first")
+            raise _unusable(path, _("this is not a regular file; save it to disk first"))
         with path.open("rb") as handle:
             start = handle.read(8)
     except FileNotFoundError:
-        raise FileProblem(f"{path}: there is no such file") from None
+        raise _unusable(path, _("there is no such file")) from None
     except PermissionError:
-        raise FileProblem(f"{path}: permission to read it is denied") from None
+        raise _unusable(path, _("permission to read it is denied")) from None
     except OSError as problem:
-        raise FileProblem(f"{path}: cannot be read ({problem.strerror})") from None
+        raise _unusable(path, _("cannot be read (%(problem)s)") % {"problem": problem.strerror}) from None
     if not start:
-        raise FileProblem(f"{path}: the file is empty")
+        raise _unusable(path, _("the file is empty"))
     lines = _xlsx_lines(path) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start)
     header = next(lines, None)
     while header is not None and not any(header[1]):
         header = next(lines, None)
     if header is None:
-        raise FileProblem(f"{path}: the file has no header line")
+        raise _unusable(path, _("the file has no header line"))
     names = [name.strip().lower() for name in header[1]]
     _check_header(path, names, columns, required)
     return Table(tuple(names), _rows(len(names), lines))
@@ -102,22 +107,28 @@ def ends_with_a_line_end(path: Path) -> bool:
 def _check_header(path: Path, names: list[str], columns: Sequence[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in names]
     if missing:
-        found = ", ".join(n for n in names if n) or "nothing"
+        found = ", ".join(n for n in names if n) or _("nothing")
         hint = ""
-        if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
-            hint = f" Is the separator a {'semicolon' if ';' in names[0] else 'tab'}? Use commas."
+        if len(names) == 1 and ";" in names[0]:
+            hint = _(" Is the separator a semicolon? Use commas.")
+        elif len(names) == 1 and "\t" in names[0]:
+            hint = _(" Is the separator a tab? Use commas.")
         elif near := difflib.get_close_matches(missing[0], names, n=1):
-            hint = f" Is it {near[0]}?"
-        raise FileProblem(f"{path}: the header needs the column {missing[0]}; it has {found[:300]}.{hint}")
+            hint = _(" Is it %(near)s?") % {"near": near[0]}
+        said = {"column": missing[0], "found": found[:300]}
+        raise _unusable(path, _("the header needs the column %(column)s; it has %(found)s.") % said + hint)
     for position, name in enumerate(names, start=1):
         if not name:
-            raise FileProblem(f"{path}: column {position} of the header has no name; delete it or name it")
+            reason = _("column %(position)s of the header has no name; delete it or name it") % {"position": position}
+            raise _unusable(path, reason)
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(columns)}"
-            raise FileProblem(f"{path}: the column {name!r} is not known{hint}")
+            said = {"name": repr(name), "near": near[0] if near else "", "known": ", ".join(columns)}
+            if near:
+                raise _unusable(path, _("the column %(name)s is not known; did you mean %(near)s?") % said)
+            raise _unusable(path, _("the column %(name)s is not known; known are %(known)s") % said)
         if names.count(name) > 1:
-            raise FileProblem(f"{path}: the column {name} stands twice in the header")
+            raise _unusable(path, _("the column %(name)s stands twice in the header") % {"name": name})
 
 
 def _rows(width: int, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str], str]]:
@@ -127,23 +138,25 @@ def _rows(width: int, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[
             continue
         problem = ""
         if len(cells) < width:
-            problem = f"the row ends after {len(cells)} of {width} cells; was the file cut off?"
+            said = {"cells": len(cells), "width": width}
+            problem = _("the row ends after %(cells)s of %(width)s cells; was the file cut off?") % said
         elif any(cells[width:]):
-            problem = f"the row has {len(cells)} cells, the header {width}; is a decimal comma outside quotes?"
+            said = {"cells": len(cells), "width": width}
+            problem = _("the row has %(cells)s cells, the header %(width)s; is a decimal comma outside quotes?") % said
         if len(text) > LONGEST_CELL and (longest := max(len(cell) for cell in cells)) > LONGEST_CELL:
-            problem = f"a cell has {longest} characters; is a quotation mark missing?"
+            problem = _("a cell has %(length)s characters; is a quotation mark missing?") % {"length": longest}
             cells = [cell[:80] for cell in cells]
         if not text.isascii():
             cells = [unicodedata.normalize("NFC", cell) for cell in cells]
         if "\x00" in text and any("\x00" in cell for cell in cells):
-            problem = "the row holds a NUL character, which no text has; export the file again"
+            problem = _("the row holds a NUL character, which no text has; export the file again")
             cells = [cell.replace("\x00", "") for cell in cells]
         yield line, cells[:width] if len(cells) > width else cells, problem
 
 
 def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in start:
-        raise FileProblem(f"{path}: the file looks like UTF-16; save it as CSV UTF-8")
+        raise _unusable(path, _("the file looks like UTF-16; save it as CSV UTF-8"))
     with path.open("rb") as handle:
         reader = csv.reader(_decoded(path, handle), strict=True)
         while True:
@@ -152,30 +165,41 @@ def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:
             except StopIteration:
                 return
             except csv.Error as problem:
-                reason = "a quotation mark is not closed" if "unexpected end" in str(problem) else str(problem)
-                raise FileProblem(f"{path}: line {reader.line_num} cannot be read as CSV: {reason}") from None
+                raise _no_csv(path, reader.line_num, _csv_words(str(problem))) from None
             yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _no_csv(path: Path, line: int, reason: str) -> FileProblem:
+    return _unusable(path, _("line %(line)s cannot be read as CSV: %(reason)s") % {"line": line, "reason": reason})
+
+
+def _csv_words(problem: str) -> str:
+    """What Python's reader says is wrong, in the reader's language."""
+    if "unexpected end" in problem:
+        return _("a quotation mark is not closed")
+    if problem == "',' expected after '\"'":
+        return _("',' expected after '\"'")
+    return problem
 
 
 def _decoded(path: Path, handle: IO[bytes]) -> Iterator[str]:
     """Lines of UTF-8 text, one by one, so that a wrong byte is told with its line."""
     for line, raw in enumerate(handle, start=1):
         if len(raw) > LONGEST_LINE:
-            raise FileProblem(f"{path}: line {line} cannot be read as CSV: it has more than {LONGEST_LINE} bytes")
+            raise _no_csv(path, line, _("it has more than %(most)s bytes") % {"most": LONGEST_LINE})
         try:
             yield raw.decode("utf-8-sig" if line == 1 else "utf-8")
         except UnicodeDecodeError as problem:
-            byte = problem.object[problem.start]
-            raise FileProblem(
-                f"{path}: line {line} is not UTF-8 text (byte {byte:#x}); save the file as CSV UTF-8"
-            ) from None
+            said = {"line": line, "byte": f"{problem.object[problem.start]:#x}"}
+            reason = _("line %(line)s is not UTF-8 text (byte %(byte)s); save the file as CSV UTF-8") % said
+            raise _unusable(path, reason) from None
 
 
 def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except _DAMAGED:
-        raise FileProblem(f"{path}: looks like XLSX but cannot be opened as a workbook; save it again") from None
+        raise _unusable(path, _("looks like XLSX but cannot be opened as a workbook; save it again")) from None
     try:
         sheet = book.worksheets[0]
         numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
@@ -186,7 +210,7 @@ def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             except StopIteration:
                 return
             except _DAMAGED:
-                raise FileProblem(f"{path}: the first sheet is damaged or is no table; save it again") from None
+                raise _unusable(path, _("the first sheet is damaged or is no table; save it again")) from None
             cells = [_cell_text(value) for value in values]
             if not width:
                 cells = list(itertools.dropwhile(lambda cell: not cell, reversed(cells)))[::-1]

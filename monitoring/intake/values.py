@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
-from monitoring.domain.dates import PartialDate, parse_date
+from django.utils.translation import gettext as _
+
+from monitoring.domain.dates import DateProblem, PartialDate, parse_date
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
@@ -18,6 +20,17 @@ _SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 NOT_DETECTED = ("nd", "not detected")
+
+
+def _date_words(problem: DateProblem) -> str:
+    """What is wrong with a date, in the reader's language."""
+    words = {
+        "form": _("write the date as 2025-03-10 (or 2025-03, 2025 where no more is known)"),
+        "year": _("the year %(year)s cannot be right"),
+        "month": _("there is no month %(month)s"),
+        "day": _("there is no day %(day)s in %(month)s"),
+    }
+    return words[problem.code] % problem.values
 
 
 class CellProblem(Exception):
@@ -43,24 +56,30 @@ class Cells:
         if not value and not required:  # most columns of most files
             return ""
         if "\n" in value or "\r" in value:
-            raise CellProblem(column, value[:60], "holds a line break; is a quotation mark missing?")
+            raise CellProblem(column, value[:60], _("holds a line break; is a quotation mark missing?"))
         if _SHEET_ERROR.fullmatch(value):
-            raise CellProblem(column, value, "is an error of the spreadsheet, not a value")
+            raise CellProblem(column, value, _("is an error of the spreadsheet, not a value"))
         if required and not value:
-            raise CellProblem(column, "", "is needed")
+            raise CellProblem(column, "", _("is needed"))
         if len(value) > longest:
-            raise CellProblem(column, value[:60] + "…", f"has {len(value)} characters; at most {longest} are kept")
+            reason = _("has %(length)s characters; at most %(longest)s are kept") % {
+                "length": len(value),
+                "longest": longest,
+            }
+            raise CellProblem(column, value[:60] + "…", reason)
         return value
 
     def identifier(self, column: str, *, required: bool = True) -> str:
         """An identifier is text; one that a spreadsheet has turned into a number is refused."""
         value = self.text(column, required=required, longest=60)
         if _MANGLED.fullmatch(value):
-            reason = "this is how a spreadsheet writes a long number and the digits are lost; export the column as text"
+            reason = _(
+                "this is how a spreadsheet writes a long number and the digits are lost; export the column as text"
+            )
             raise CellProblem(column, value, reason)
         plain = value.isascii() and value.isprintable()
         if not plain and any(unicodedata.category(c).startswith("C") for c in value):
-            raise CellProblem(column, value, "holds an invisible control character")
+            raise CellProblem(column, value, _("holds an invisible control character"))
         return value
 
     def choice(self, column: str, known: Iterable[str], *, default: str = "", required: bool = False) -> str:
@@ -72,8 +91,11 @@ class Cells:
         if value.lower() in by_lower:
             return by_lower[value.lower()]
         near = difflib.get_close_matches(value.lower(), by_lower, n=1)
-        hint = f"did you mean {by_lower[near[0]]}?" if near else f"known are {', '.join(by_lower.values())}"
-        raise CellProblem(column, value, f"is not known; {hint}")
+        if near:
+            reason = _("is not known; did you mean %(near)s?") % {"near": by_lower[near[0]]}
+        else:
+            reason = _("is not known; known are %(known)s") % {"known": ", ".join(by_lower.values())}
+        raise CellProblem(column, value, reason)
 
     def boolean(self, column: str) -> bool | None:
         """``true``/``false`` or ``yes``/``no``; None where nothing is given."""
@@ -87,14 +109,14 @@ class Cells:
             return None
         try:
             return parse_date(value)
-        except ValueError as problem:
-            raise CellProblem(column, value, str(problem)) from None
+        except DateProblem as problem:
+            raise CellProblem(column, value, _date_words(problem)) from None
 
     def exact_day(self, column: str) -> dt.date | None:
         """A date that must be known to the day."""
         found = self.day(column)
         if found is not None and found.precision != "day":
-            raise CellProblem(column, self.text(column), "the day is needed here")
+            raise CellProblem(column, self.text(column), _("the day is needed here"))
         return found.on if found else None
 
     def instant(self, column: str, zone: ZoneInfo) -> dt.datetime | None:
@@ -105,12 +127,12 @@ class Cells:
         try:
             found = dt.datetime.fromisoformat(value)
         except ValueError:
-            raise CellProblem(column, value, "write date and time as 2025-03-10T08:30") from None
+            raise CellProblem(column, value, _("write date and time as 2025-03-10T08:30")) from None
         if not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
-            raise CellProblem(column, value, f"the year {found.year} cannot be right")
+            raise CellProblem(column, value, _("the year %(year)s cannot be right") % {"year": found.year})
         if len(value) <= 10:
             raise CellProblem(
-                column, value, "the time is missing; write it as 2025-03-10T08:30, or use the date column"
+                column, value, _("the time is missing; write it as 2025-03-10T08:30, or use the date column")
             )
         return found.replace(tzinfo=zone) if found.tzinfo is None else found
 
@@ -123,7 +145,7 @@ class Cells:
             return None
         number = self._number(column, value, value, limit, positive, negative=least is not None)
         if least is not None and number < least:
-            raise CellProblem(column, value, f"is too small; {least} or more is expected")
+            raise CellProblem(column, value, _("is too small; %(least)s or more is expected") % {"least": least})
         return number
 
     def whole_number(self, column: str, *, limit: int) -> int | None:
@@ -132,7 +154,7 @@ class Cells:
         if not value:
             return None
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) < limit:
-            raise CellProblem(column, value, f"write a whole number from 1 to {limit - 1}")
+            raise CellProblem(column, value, _("write a whole number from 1 to %(most)s") % {"most": limit - 1})
         return int(value)
 
     def percentage(self, column: str, *, limit: int) -> tuple[Decimal | None, str]:
@@ -146,10 +168,12 @@ class Cells:
             rest = rest[1:].strip()
         if rest.endswith("%"):
             rest = rest[:-1].strip()
-            self.notes.append(f"{column}: {value!r} read as {rest} %")
+            read = {"column": column, "value": repr(value), "number": rest}
+            self.notes.append(_("%(column)s: %(value)s read as %(number)s %%") % read)
         number = self._number(column, value, rest, limit, positive=False, negative=False)
         if number == 0:
-            raise CellProblem(column, value, "not detected is not zero; leave it empty and write nd in bcr_abl1_copies")
+            reason = _("not detected is not zero; leave it empty and write nd in bcr_abl1_copies")
+            raise CellProblem(column, value, reason)
         return number, comparator
 
     def copies(self, column: str, *, limit: int) -> tuple[Decimal | None, bool]:
@@ -161,15 +185,16 @@ class Cells:
             return None, True
         number = self.copy_number(column, limit=limit)
         if number == 0:
-            raise CellProblem(column, value, "not detected is not zero; write nd")
+            raise CellProblem(column, value, _("not detected is not zero; write nd"))
         return number, True
 
     def copy_number(self, column: str, *, limit: int) -> Decimal | None:
         """A number of copies, 0 included; a comma before exactly three digits could be a thousands mark."""
         value = self.text(column, longest=60)
         if _THOUSANDS.fullmatch(value):
-            plain = value.replace(",", "")
-            raise CellProblem(column, value, f"is it {plain} or {value.replace(',', '.')}? Write it without the comma")
+            said = {"whole": value.replace(",", ""), "decimal": value.replace(",", ".")}
+            reason = _("is it %(whole)s or %(decimal)s? Write it without the comma") % said
+            raise CellProblem(column, value, reason)
         return self.number(column, limit=limit, positive=False)
 
     def _number(
@@ -178,20 +203,21 @@ class Cells:
         plain = text.replace("\u00a0", "").replace(" ", "")
         if plain.count(",") == 1 and "." not in plain:
             plain = plain.replace(",", ".")
-            self.notes.append(f"{column}: {value!r} read as {plain}")
+            read = {"column": column, "value": repr(value), "number": plain}
+            self.notes.append(_("%(column)s: %(value)s read as %(number)s") % read)
         sign = ""
         if negative and plain.startswith("-"):
             sign, plain = "-", plain[1:]
         if not _NUMBER.fullmatch(plain):
-            raise CellProblem(column, value, "is not a plain number; write it as 0.25")
+            raise CellProblem(column, value, _("is not a plain number; write it as 0.25"))
         try:
             number = Decimal(sign + plain)
         except InvalidOperation:
-            raise CellProblem(column, value, "is not a number") from None
+            raise CellProblem(column, value, _("is not a number")) from None
         if abs(number) >= limit:
-            raise CellProblem(column, value, f"is too large; less than {limit} is expected")
+            raise CellProblem(column, value, _("is too large; less than %(limit)s is expected") % {"limit": limit})
         if len(plain) > 30:
-            raise CellProblem(column, value, "has more digits than any laboratory prints")
+            raise CellProblem(column, value, _("has more digits than any laboratory prints"))
         if positive and number == 0:
-            raise CellProblem(column, value, "cannot be 0; leave it empty where it is not known")
+            raise CellProblem(column, value, _("cannot be 0; leave it empty where it is not known"))
         return number

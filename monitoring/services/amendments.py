@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport
 from monitoring.models import Patient, PcrResult, ResultStatus
@@ -69,7 +70,7 @@ def amend_result(
 ) -> Verdict:
     """Store a corrected version: the report is complete and says why. A preliminary result stays preliminary."""
     if not report.reason.strip():
-        return refused("reason", "", "say why the result is changed")
+        return refused("reason", "", _("say why the result is changed"))
     kept = standing.row.status == ResultStatus.PRELIMINARY
     status = ResultStatus.PRELIMINARY if kept else ResultStatus.CORRECTED
     whole = dataclasses.replace(report, status=status.value)
@@ -85,7 +86,7 @@ def amend_result(
 def retract_result(standing: StandingResult, *, by: User, reason: str, version: int, now: dt.datetime) -> Verdict:
     """Mark a result as entered in error: it stays readable and counts for nothing."""
     if not reason.strip():
-        return refused("reason", "", "say why the result is marked as entered in error")
+        return refused("reason", "", _("say why the result is marked as entered in error"))
     if standing.row.status == ResultStatus.ENTERED_IN_ERROR:
         return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
     error = dataclasses.replace(
@@ -99,7 +100,9 @@ def _supersede(
 ) -> Verdict:
     row = standing.row
     if version != row.version:
-        raise StaleVersionError(f"version {row.version} stands by now, you have read version {version}; load it again")
+        said = {"stands": row.version, "read": version}
+        words = _("version %(stands)s stands by now, you have read version %(read)s; load it again")
+        raise StaleVersionError(words % said)
     insertion = Insertion(row.public_id, report, patient.pk, row.laboratory_id, row.version + 1, standing.stored)
     try:
         with transaction.atomic():
@@ -108,5 +111,5 @@ def _supersede(
     except IntegrityError as problem:
         if "result_key" not in str(problem) and "supersedes" not in str(problem):
             raise
-        raise StaleVersionError("somebody else has just changed this result; load it again") from None
+        raise StaleVersionError(_("somebody else has just changed this result; load it again")) from None
     return Verdict(Action.AMENDED, id=row.pk, public_id=row.public_id)

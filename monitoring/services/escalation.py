@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.relapse import Certainty
@@ -162,6 +163,10 @@ class AlertConflictError(Exception):
     """The alert is in a state that does not allow this; the message says so in the reader's words."""
 
 
+def _already(alert: Alert) -> AlertConflictError:
+    return AlertConflictError(_("the alert is %(state)s already") % {"state": alert.get_state_display()})
+
+
 def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime, version: str | None = None) -> Alert:
     """A named person has seen the alert. Repeats pause; without an action it comes back.
 
@@ -170,7 +175,7 @@ def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime, version:
     with transaction.atomic():
         standing = _locked(alert, version)
         if standing.state != AlertState.OPEN:
-            raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
+            raise _already(standing)
         standing.state, standing.acknowledged_at, standing.acknowledged_by = AlertState.ACKNOWLEDGED, now, by
         standing.note = note.strip()[:500]
         standing.next_action_at = now + Ladders([standing.centre_id]).of(standing).comes_back
@@ -205,13 +210,13 @@ def act(
     course (``record_restart``), which settles the alert by the replay.
     """
     if action in (Action.REPEAT, Action.WATCH) and (until is None or until <= now.date()):
-        raise AlertConflictError("a day after today is needed on which this comes back")
+        raise AlertConflictError(_("a day after today is needed on which this comes back"))
     if action is Action.OTHER and not note.strip():
-        raise AlertConflictError("say in a few words what was done")
+        raise AlertConflictError(_("say in a few words what was done"))
     with transaction.atomic():
         standing = _locked(alert, version)
         if standing.closed_at is not None:
-            raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
+            raise _already(standing)
         standing.action, standing.note = action.value, note.strip()[:500] or standing.note
         standing.acknowledged_at = standing.acknowledged_at or now
         standing.acknowledged_by = standing.acknowledged_by or by
@@ -228,11 +233,11 @@ def act(
 def withdraw(alert: Alert, *, by: User, reason: str, now: dt.datetime, version: str | None = None) -> Alert:
     """A person takes an alert back, with a reason; whoever was told of it is told of this."""
     if not reason.strip():
-        raise AlertConflictError("say why the alert is taken back")
+        raise AlertConflictError(_("say why the alert is taken back"))
     with transaction.atomic():
         standing = _locked(alert, version)
         if standing.closed_at is not None:
-            raise AlertConflictError(f"the alert is {standing.get_state_display()} already")
+            raise _already(standing)
         ended = _end(
             standing, AlertState.WITHDRAWN, f"{BY_A_PERSON}: withdrawn: {reason.strip()} ({by.get_username()})", now
         )
@@ -252,5 +257,5 @@ def _end(alert: Alert, state: AlertState, reason: str, now: dt.datetime) -> list
 def _locked(alert: Alert, version: str | None) -> Alert:
     standing = Alert.objects.select_for_update().get(pk=alert.pk)
     if version is not None and version != standing.version_tag:
-        raise StaleVersionError("the alert has changed since you read it; load it again")
+        raise StaleVersionError(_("the alert has changed since you read it; load it again"))
     return standing

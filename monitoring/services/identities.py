@@ -16,9 +16,10 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from monitoring.models import Patient, PatientIdentity
-from monitoring.services.verdicts import HOW_TO_AMEND, Problem
+from monitoring.services.verdicts import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,15 @@ class Identities:
         number = facts.identity.hospital_number
         holder = self._holder.setdefault((facts.centre, number), facts.patient_id) if number else facts.patient_id
         if holder != facts.patient_id:
-            reason = f"belongs to patient {holder} of this centre already; is it the same person?"
+            reason = _("belongs to patient %(patient)s of this centre already; is it the same person?")
+            reason %= {"patient": holder}
             return Problem("hospital_number", number, reason)
         known = self._known.get((facts.centre, facts.patient_id), IdentityFacts())
         for name in known.__slots__:
             old, new = getattr(known, name), getattr(facts.identity, name)
             if old and new and old != new and not self._amend:
-                return Problem(name, new, f"another {name} is stored; {HOW_TO_AMEND}")
+                reason = _("another %(name)s is stored; to change it, give a reason (--amend REASON)") % {"name": name}
+                return Problem(name, new, reason, contradicts=True)
         return None
 
     def take(self, facts: Named, row: Patient) -> bool:

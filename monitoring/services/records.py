@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.contrib.auth.models import User
 from django.db import models, transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.series import FactKind
@@ -186,8 +187,8 @@ def change(row: Row, values: dict[str, Any], *, by: User, reason: str, now: dt.d
         return None
     overwritten = next((name for name in changed if not is_empty(before[name])), None)
     if overwritten is not None and not reason:
-        shown = COLUMN_OF.get(overwritten, overwritten)
-        return Problem("reason", "", f"{shown} is {before[overwritten]} by now; say why it changes")
+        said = {"column": COLUMN_OF.get(overwritten, overwritten), "value": before[overwritten]}
+        return Problem("reason", "", _("%(column)s is %(value)s by now; say why it changes") % said)
     for name in changed:
         _set(row, name, values[name])
     problem = _CHECKS[type(row)](row, now)
@@ -276,7 +277,7 @@ def _reconcile(
             outcome.rows.append(None)
             continue
         before = {name: _get(row, name) for name in given}
-        for name, value in {**found.filled, **{n: new for n, (_, new) in found.contradicted.items()}}.items():
+        for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
             _set(row, name, value)
         problem = check(one, row) if check else None
         if problem is not None:
@@ -335,7 +336,7 @@ def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Probl
             continue
         if value.earliest > tomorrow:
             return Problem(
-                COLUMN_OF.get(name, name), str(value), "this day has not come yet; check day, month and year"
+                COLUMN_OF.get(name, name), str(value), _("this day has not come yet; check day, month and year")
             )
         _set(row, name, value.within(latest=now.date()))  # a partly known day lies before today
     return None
@@ -344,7 +345,8 @@ def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Probl
 def _before_birth(row: models.Model, patient: Patient, name: str) -> Problem | None:
     born, value = _get(patient, "born_on"), _get(row, name)
     if born is not None and value.latest < born.earliest:
-        return Problem(name, str(value), f"lies before the birth of the patient ({born}); check the date or the id")
+        reason = _("lies before the birth of the patient (%(born)s); check the date or the id") % {"born": born}
+        return Problem(name, str(value), reason)
     return None
 
 
@@ -354,14 +356,15 @@ def _second_death(row: Observation, deaths: dict[int, Observation]) -> Problem |
         return None
     known = deaths.setdefault(row.patient_id, row)
     if known is not row:
-        return Problem("observed_on", str(row.observed_on), f"the death on {known.observed_on} is on record already")
+        reason = _("the death on %(day)s is on record already") % {"day": known.observed_on}
+        return Problem("observed_on", str(row.observed_on), reason)
     return None
 
 
 def _patient_in_order(row: Patient) -> Problem | None:
     born, diagnosed = _get(row, "born_on"), _get(row, "diagnosed_on")
     if born is not None and diagnosed is not None and diagnosed.latest < born.earliest:
-        return Problem("diagnosed_on", str(diagnosed), f"lies before the birth ({born})")
+        return Problem("diagnosed_on", str(diagnosed), _("lies before the birth (%(born)s)") % {"born": born})
     return None
 
 
@@ -369,10 +372,12 @@ def _course_in_order(row: TkiCourse) -> Problem | None:
     """Bring partly known dates into the known order, then refuse what still contradicts it."""
     started, stopped = _get(row, "started_on"), _get(row, "stopped_on")
     if stopped is None:
-        return Problem("stop_reason", row.stop_reason, "a reason needs the day of the stop in stopped_on") if row.stop_reason else None  # fmt: skip
+        if not row.stop_reason:
+            return None
+        return Problem("stop_reason", row.stop_reason, _("a reason needs the day of the stop in stopped_on"))
     stopped = stopped.within(earliest=started.on)
     _set(row, "stopped_on", stopped)
     _set(row, "started_on", started.within(latest=stopped.on))
     if row.stopped_on is not None and row.stopped_on < row.started_on:
-        return Problem("stopped_on", str(stopped), f"lies before the start on {started}")
+        return Problem("stopped_on", str(stopped), _("lies before the start on %(day)s") % {"day": started})
     return None

@@ -6,6 +6,7 @@ import datetime as dt
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.dates import PartialDate
 from monitoring.models import Alert
@@ -27,7 +28,7 @@ def record_restart(
 ) -> None:
     """Record that the drug was started again, and let the replay settle the alert, in one transaction."""
     if alert.patient is None:
-        raise AlertConflictError("this alert is of a centre, not of a patient")
+        raise AlertConflictError(_("this alert is of a centre, not of a patient"))
     with transaction.atomic():
         act(alert, by=by, action=Action.RESTART, note=note, now=now, version=version)
         facts = CourseFacts(alert.patient, drug, PartialDate(started_on), {})

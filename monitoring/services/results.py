@@ -16,6 +16,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
 from monitoring.models import Laboratory, Patient, PcrResult, Replicate, ResultStatus
@@ -114,7 +115,9 @@ def record_result(
     laboratory: Laboratory | None = None,
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
-    for _ in range(2):  # who loses a race is judged again against what the winner stored: the same content is no error
+    for _attempt in range(
+        2
+    ):  # who loses a race is judged again against what the winner stored: the same content is no error
         try:
             (verdict,) = record_results(
                 [report], patients=[patient], by=by, now=now, amend_reason=amend_reason,
@@ -125,7 +128,7 @@ def record_result(
                 raise
         else:
             return verdict
-    return refused("version", report.version, "somebody else has just changed this result; load it again")
+    return refused("version", report.version, _("somebody else has just changed this result; load it again"))
 
 
 def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laboratory]:
@@ -194,20 +197,21 @@ def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -
     """A sample cannot be from tomorrow (a day is left for time zones) or from before the birth."""
     collected = report.collected
     if collected.earliest > now.date() + dt.timedelta(days=1):
-        return refused("collected_on", collected.on, "this day has not come yet; check day, month and year")
+        return refused("collected_on", collected.on, _("this day has not come yet; check day, month and year"))
     if patient.born_on is not None and patient.born_precision == "day" and collected.latest < patient.born_on:
-        return refused(
-            "collected_on", collected.on, f"the patient was born on {patient.born_on}; check the date or the id"
-        )
+        reason = _("the patient was born on %(born)s; check the date or the id") % {"born": patient.born_on}
+        return refused("collected_on", collected.on, reason)
     return None
 
 
 def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[StoredResult], amend_reason: str) -> Verdict:
     if report.version is not None and report.version > len(versions) + 1:
-        return refused("version", report.version, f"version {len(versions) + 1} of this accession is not known yet")
+        reason = _("version %(version)s of this accession is not known yet") % {"version": len(versions) + 1}
+        return refused("version", report.version, reason)
     if not versions:
         if report.status == ResultStatus.ENTERED_IN_ERROR:
-            return refused("status", report.status, "this accession is not known, so it cannot be marked as an error")
+            reason = _("this accession is not known, so it cannot be marked as an error")
+            return refused("status", report.status, reason)
         return Verdict(Action.CREATED)
     newest = versions[-1]
     found = _difference(report, patient.pk, newest)
@@ -229,7 +233,8 @@ def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[Stored
         refusal = contradiction(found, lambda name, value: _shown(name, value, patient))
         return dataclasses.replace(refusal, public_id=newest.public_id)
     if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
-        return refused("status", report.status, "this result was marked as entered in error; correct it with a reason")
+        reason = _("this result was marked as entered in error; correct it with a reason")
+        return refused("status", report.status, reason)
     return _of(Action.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
 
 
@@ -246,7 +251,7 @@ def _sent_again(report: LaboratoryReport, patient_id: int, old: StoredResult) ->
 def _shown(name: str, value: Any, patient: Patient) -> str:
     """A stored or given value as a person at a door knows it."""
     if name == "patient_id":
-        return patient.patient_id if value == patient.pk else "another patient"
+        return patient.patient_id if value == patient.pk else _("another patient")
     if name == "replicates":
         return "; ".join(
             f"{'nd' if r.bcr_abl1_copies is None else r.bcr_abl1_copies}/{r.control_gene_copies}" for r in value
@@ -255,7 +260,7 @@ def _shown(name: str, value: Any, patient: Patient) -> str:
 
 
 def _reason_missing(report: LaboratoryReport) -> Verdict:
-    return refused("reason", report.reason, f"the status {report.status} needs a reason")
+    return refused("reason", report.reason, _("the status %(status)s needs a reason") % {"status": report.status})
 
 
 def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reason: str) -> LaboratoryReport:
@@ -285,7 +290,8 @@ def out_of_order(merged: LaboratoryReport) -> Verdict | None:
     for column in ("received_on", "tested_on"):
         on = getattr(merged, column)
         if on is not None and on < collected.earliest:
-            return refused(column, on, f"lies before the collection on {collected}; correct both dates together")
+            reason = _("lies before the collection on %(day)s; correct both dates together") % {"day": collected}
+            return refused(column, on, reason)
     return None
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from monitoring.domain.dates import PartialDate
 
 
@@ -27,11 +29,15 @@ class StaleVersionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row was refused: the column, its value, and the reason with the fix."""
+    """Why a row was refused: the column, its value, and the reason with the fix.
+
+    ``contradicts`` where another value is stored, which only a reason for the change replaces.
+    """
 
     column: str
     value: str
     reason: str
+    contradicts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,6 @@ COLUMN_OF = {
     "replicates": "bcr_abl1_copies",
     "is_comparator": "is_percent",
 }
-HOW_TO_AMEND = "to change it, give a reason (--amend REASON)"
 
 
 def _same_date(one: object, other: object) -> bool:
@@ -108,10 +113,11 @@ def _refines(new: object, old: object) -> bool:
 
 def contradiction(found: Difference, shown: Callable[[str, Any], str] = lambda name, value: str(value)) -> Verdict:
     """The refusal of facts that contradict what is stored; ``shown`` puts a value into words."""
+    words = _("%(value)s is stored; to change it, give a reason (--amend REASON)")
     return Verdict(
         Action.REFUSED,
         tuple(
-            Problem(COLUMN_OF.get(name, name), shown(name, new), f"{shown(name, old)} is stored; {HOW_TO_AMEND}")
+            Problem(COLUMN_OF.get(name, name), shown(name, new), words % {"value": shown(name, old)}, contradicts=True)
             for name, (old, new) in found.contradicted.items()
         ),
     )

@@ -6,6 +6,7 @@ import datetime as dt
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.relapse import Certainty
@@ -69,7 +70,8 @@ class VerificationRefused(Exception):
 def check_may_verify(result: PcrResult, by: User) -> None:
     """Raise ``VerificationRefused`` unless the result is preliminary and was entered by somebody else."""
     if result.status != ResultStatus.PRELIMINARY:
-        raise VerificationRefused(f"only a preliminary result is verified; this one is {result.get_status_display()}")
+        said = {"status": result.get_status_display()}
+        raise VerificationRefused(_("only a preliminary result is verified; this one is %(status)s") % said)
     authors = PcrResult.objects.filter(public_id=result.public_id).values_list("recorded_by_id", flat=True)
     if by.pk in set(authors):
-        raise VerificationRefused("a second person verifies: you have entered or changed this result yourself")
+        raise VerificationRefused(_("a second person verifies: you have entered or changed this result yourself"))

@@ -9,6 +9,8 @@ from django import template
 from django.utils.translation import gettext as _
 
 from monitoring.domain.measurement import Flag
+from monitoring.domain.series import FactKind
+from monitoring.models.alerts import AlertState
 from monitoring.models.choices import (
     ALERT_KIND,
     CERTAINTY,
@@ -20,6 +22,7 @@ from monitoring.models.choices import (
     STOP_REASON,
 )
 from monitoring.selectors.timeline import TimelineRow
+from monitoring.services.alert_identity import BY_A_PERSON
 from monitoring.templatetags.figures import significant
 
 register = template.Library()
@@ -130,3 +133,52 @@ def verdict_word(action: str) -> str:
         "refused_rows": _("refused rows"),
     }
     return words.get(action, action)
+
+
+@register.filter
+def kind_word(kind: str) -> str:
+    """What a file holds."""
+    words = {
+        "results": _("results"),
+        "patients": _("patients"),
+        "treatments": _("treatments"),
+        "observations": _("observations"),
+    }
+    return words.get(kind, kind)
+
+
+@register.filter
+def closing_words(reason: str) -> str:
+    """Why an alert has ended: stored in English, with what a person wrote left as it was written."""
+    known = {
+        "the evidence no longer holds": _("the evidence no longer holds"),
+        "the result is no longer preliminary": _("the result is no longer preliminary"),
+        "nothing in it is open any more": _("nothing in it is open any more"),
+    }
+    if reason in known:
+        return known[reason]
+    withdrawn = f"{BY_A_PERSON}: withdrawn: "
+    if reason.startswith(withdrawn):
+        return _("acted: withdrawn: %(words)s") % {"words": reason.removeprefix(withdrawn)}
+    if reason.startswith(f"{BY_A_PERSON}: "):
+        return _("acted: %(words)s") % {"words": reason.removeprefix(f"{BY_A_PERSON}: ")}
+    settled_by, on, day = reason.rpartition(" on ")
+    settled = {
+        "restart": _("restart"),
+        FactKind.DEATH.value: _("death"),
+        FactKind.ALLOGENEIC_TRANSPLANT.value: _("allogeneic transplant"),
+    }
+    if on and settled_by in settled:
+        return _("%(what)s on %(day)s") % {"what": settled[settled_by], "day": day}
+    return reason
+
+
+@register.filter
+def outcome_words(outcome: str) -> str:
+    """What became of a message: stored in English; what a mail server said is left as it was said."""
+    if outcome == "withdrawn before it was sent":
+        return _("withdrawn before it was sent")
+    not_sent, _colon, state = outcome.partition(": the alert is ")
+    if not_sent == "not sent" and state in AlertState.values:
+        return _("not sent: the alert is %(state)s") % {"state": AlertState(state).label}
+    return outcome
