@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from django import template
 from django.utils.translation import gettext as _
 
+from cohorts.selectors.disclosure import LEAST_MEMBERS, WITHHELD
+
 register = template.Library()
 ABSENT = "–"
+_APART = re.compile(r"covariate (\d+) is not estimable: a group has none of the (\d+) events, or all of them")
+_FEW = re.compile(r"(\d+) events for (\d+) factors: fewer than ten events a factor")
 
 
 @register.filter
@@ -52,3 +58,33 @@ def p_value(value: float | None) -> str:
     if value is None:
         return ABSENT
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+@register.filter
+def withheld_words(withheld: str) -> str:
+    """What is not shown, and why: the figures say it in English, as a file does."""
+    words = _("fewer than %(least)s members, some of them of centres in which you have no role")
+    return withheld.replace(WITHHELD, words % {"least": LEAST_MEMBERS})
+
+
+@register.filter
+def selection_word(method: str) -> str:
+    """How the factors of a model were chosen."""
+    words = {"given": _("given"), "backward, likelihood ratio": _("backward, likelihood ratio")}
+    return words.get(method, method)
+
+
+@register.filter
+def warning_words(warning: str) -> str:
+    """A warning about a model: frozen in English with the figures."""
+    if apart := _APART.fullmatch(warning):
+        said = {"number": apart[1], "events": apart[2]}
+        return (
+            _("covariate %(number)s is not estimable: a group has none of the %(events)s events, or all of them") % said
+        )
+    if few := _FEW.fullmatch(warning):
+        said = {"events": few[1], "factors": few[2]}
+        return _("%(events)s events for %(factors)s factors: fewer than ten events a factor") % said
+    if warning == "the model converged badly; read its figures with care":
+        return _("the model converged badly; read its figures with care")
+    return warning
