@@ -1,13 +1,14 @@
 """What all tests share: the usual cast, and no way out to the network."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.utils import translation
 
 from monitoring import clock
 from monitoring.models import Centre, Membership, Patient, Role
@@ -29,6 +30,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         _connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """The language of one test's requests does not outlive it."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -1,0 +1,374 @@
+"""The words people read: refusals, notes and whole pages in simplified Chinese, and the same words in English."""
+
+import datetime as dt
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import translation
+
+from cohorts.services.definitions import define_cohort
+from cohorts.services.recompute import recompute
+from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
+from monitoring import clock
+from monitoring.domain.dates import DateProblem, parse_date
+from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.tables import FileProblem, open_table
+from monitoring.intake.uploads import load_upload
+from monitoring.intake.values import CellProblem, Cells
+from monitoring.models import Alert, AlertDelivery, Centre, ImportRun, Patient, PcrResult, Role, TkiCourse
+from monitoring.services import escalation
+from monitoring.services.amendments import standing_result, verify_result
+from monitoring.services.classification import classify_owed
+from monitoring.services.results import record_result
+from monitoring.services.tokens import create_token
+from monitoring.services.verdicts import StaleVersionError
+from monitoring.templatetags.words import closing_words, outcome_words
+from tests.builders import report
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# Two words of Latin letters in a row are English, unless they are names.
+ENGLISH = re.compile(r"[A-Za-z][A-Za-z'’]*(?:[ \n]+[A-Za-z][A-Za-z'’]*)+")
+NAMES = {"First hospital", "CSV UTF"}
+SHOWN_ATTRIBUTES = re.compile(r"""\b(?:aria-label|placeholder|title|alt)="([^"]*)\"""")
+
+
+def english_in(text: str) -> set[str]:
+    """Runs of Latin words that are no names."""
+    return set(ENGLISH.findall(text)) - NAMES
+
+
+def english_of(page: str) -> set[str]:
+    """Runs of Latin words in what a page shows, says aloud, or draws."""
+    shown = SHOWN_ATTRIBUTES.findall(page)
+    for text in re.split(r"<[^>]*>", page):
+        shown.append(re.sub(r"\\u[0-9a-f]{4}", lambda found: chr(int(found[0][2:], 16)), text))  # data of a chart
+    return {found for text in shown for found in english_in(html.unescape(text))}
+
+
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    with translation.override("zh-hans"):
+        yield
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+REFUSED: dict[str, tuple[str, Callable[[Cells], object]]] = {
+    "a line break": ("a\nb", lambda c: c.text("x")),
+    "an error of the spreadsheet": ("#REF!", lambda c: c.text("x")),
+    "nothing": ("", lambda c: c.text("x", required=True)),
+    "a long text": ("a" * 300, lambda c: c.text("x")),
+    "a mangled number": ("1E+10", lambda c: c.identifier("x")),
+    "an invisible character": ("a\u200bb", lambda c: c.identifier("x")),
+    "a near word": ("finall", lambda c: c.choice("x", ("final",))),
+    "another word": ("zzz", lambda c: c.choice("x", ("final",))),
+    "a date of another form": ("10.03.2025", lambda c: c.day("x")),
+    "a year": ("0099", lambda c: c.day("x")),
+    "a month": ("2025-13", lambda c: c.day("x")),
+    "a day": ("2025-02-30", lambda c: c.day("x")),
+    "a month where a day is needed": ("2025-02", lambda c: c.exact_day("x")),
+    "no instant": ("today", lambda c: c.instant("x", ZoneInfo("UTC"))),
+    "an instant of another year": ("0099-01-01T10:00", lambda c: c.instant("x", ZoneInfo("UTC"))),
+    "an instant without a time": ("2025-01-01", lambda c: c.instant("x", ZoneInfo("UTC"))),
+    "a small number": ("-9", lambda c: c.number("x", limit=10, least=-3)),
+    "a large number": ("99", lambda c: c.number("x", limit=10)),
+    "a zero": ("0", lambda c: c.number("x", limit=10)),
+    "no number": ("one", lambda c: c.number("x", limit=10)),
+    "too many digits": ("0." + "1" * 40, lambda c: c.number("x", limit=10)),
+    "no whole number": ("1.5", lambda c: c.whole_number("x", limit=10)),
+    "zero percent": ("0", lambda c: c.percentage("x", limit=10)),
+    "zero copies": ("0", lambda c: c.copies("x", limit=10)),
+    "a thousands mark": ("1,000", lambda c: c.copy_number("x", limit=10**6)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_cell_is_told_in_the_readers_language(name: str, chinese: None) -> None:
+    value, read = REFUSED[name]
+    with pytest.raises(CellProblem) as refusal:
+        read(Cells({"x": value}))
+    assert CHINESE.search(refusal.value.reason)
+    assert not english_in(refusal.value.reason)
+
+
+@pytest.mark.parametrize("text", ["10.03.2025", "0099", "2025-13", "2025-02-30"])
+def test_a_date_is_refused_in_the_words_of_the_domain_where_english_is_read(text: str) -> None:
+    with pytest.raises(DateProblem) as plain:
+        parse_date(text)
+    with pytest.raises(CellProblem) as told:
+        Cells({"x": text}).day("x")
+    assert told.value.reason == str(plain.value)
+
+
+def test_what_was_normalised_is_noted_in_the_readers_language(chinese: None) -> None:
+    cells = Cells({"x": "0,25 %"})
+    cells.percentage("x", limit=100)
+    assert cells.notes == ["x：'0,25 %' 读作 0,25 %", "x：'0,25 %' 读作 0.25"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\n\n", "a;b\n", "laboratory\tx\n", "laboratori\n", "x\n", "laboratory,accession_number,patient_id,,x\n",
+     "laboratory,accession_number,patient_id,method,method\n", "laboratory,accession_number,patient_id,methd\n",
+     "laboratory,accession_number,patient_id,qqq\n", "PK\x03\x04", 'a,"b"c\n', 'a,"b\n', "\xff\xfea"],
+)  # fmt: skip
+def test_a_file_problem_is_told_in_the_readers_language(content: str, tmp_path: Path, chinese: None) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(FileProblem) as problem:
+        list(open_table(path, COLUMNS["results"], REQUIRED_COLUMNS["results"]).rows)
+    told = str(problem.value)
+    assert told.startswith(f"{path}: "), "the page leaves the path out"
+    assert CHINESE.search(told)
+    assert not english_in(told)
+
+
+def test_rows_as_a_whole_are_refused_in_the_readers_language(tmp_path: Path, chinese: None) -> None:
+    path = tmp_path / "f.csv"
+    long = "a" * 3000
+    path.write_text(f"laboratory,accession_number,patient_id\nL\nL,A,P,x\nL,{long},P\nL,A\x00,P\n", encoding="utf-8")
+    problems = [problem for *_row, problem in open_table(path, COLUMNS["results"], REQUIRED_COLUMNS["results"]).rows]
+    assert len(problems) == 4
+    for problem in problems:
+        assert CHINESE.search(problem)
+        assert not english_in(problem)
+
+
+@pytest.mark.django_db
+def test_a_stale_amendment_is_told_in_the_readers_language(patient: Patient, ada: User, chinese: None) -> None:
+    record_result(report("E1", recent(), status="preliminary"), patient=patient, by=ada, now=clock.now())
+    standing = standing_result(PcrResult.objects.get().public_id)
+    assert standing is not None
+    with pytest.raises(StaleVersionError, match="当前为第 1 版，您读取的是第 7 版；请重新载入"):
+        verify_result(standing, by=User.objects.create_user("vera"), version=7, now=clock.now())
+
+
+@pytest.mark.django_db
+def test_a_contradiction_is_a_conflict_in_every_language(
+    member: Callable[..., User], patient: Patient, centre: Centre
+) -> None:
+    grace = Client(headers={"Authorization": f"Token {create_token(member('grace', centre))}"})
+    course = {"patient_id": "P1", "drug": "imatinib", "started_on": "2020-01-01", "dose_mg_per_day": 400}
+    for language, status, words in (
+        ("en", 201, ""),
+        ("en", 409, "400 is stored; to change it"),
+        ("zh-hans", 409, "400"),
+    ):
+        answer = grace.post(
+            "/api/v1/treatments/", json.dumps(course), "application/json", headers={"Accept-Language": language}
+        )
+        assert answer.status_code == status
+        if words:
+            (error,) = answer.json()["errors"]
+            assert words in error["reason"]
+            assert bool(CHINESE.search(error["reason"] + answer.json()["detail"])) is (language == "zh-hans")
+        course["dose_mg_per_day"] = 600
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "results/", '{"patient_id": "P1", "collected_on": "10.03.2025", "laboratory": "LAB", "accession_number": "E1"}', 400),
+        ("POST", "results/", '{"patiend_id": "P1"}', 400),
+        ("POST", "results/", "{", 400),
+        ("POST", "results/", "[]", 400),
+        ("POST", "treatments/", '{"patient_id": "P9", "drug": "imatinib", "started_on": "2020"}', 400),
+        ("GET", "results/?colour=red", "", 400),
+        ("GET", "nowhere/", "", 404),
+        ("PATCH", "patients/{id}/", '{"sex": "F"}', 428),
+    ],
+)  # fmt: skip
+def test_a_refused_body_is_told_in_the_language_that_was_asked_for(
+    member: Callable[..., User], patient: Patient, method: str, path: str, body: str, status: int
+) -> None:
+    user = member("ada", patient.centre, Role.TECHNICIAN)
+    client = Client(headers={"Authorization": f"Token {create_token(user)}", "Accept-Language": "zh-hans"})
+    answer = client.generic(method, f"/api/v1/{path}".replace("{id}", str(patient.public_id)), body, "application/json")
+    assert answer.status_code == status, answer.content
+    said = answer.json()
+    for words in (said["detail"], *(error["reason"] for error in said["errors"])):
+        assert CHINESE.search(words)
+        if body != "{":  # what Python says of broken JSON stays as it is
+            assert not english_in(words)
+
+
+# --- words that are stored in English ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("show", "stored"),
+    [
+        (closing_words, "the evidence no longer holds"),
+        (closing_words, "the result is no longer preliminary"),
+        (closing_words, "nothing in it is open any more"),
+        (closing_words, "restart on 2025-03-10"),
+        (closing_words, "death on 2025-03-10"),
+        (closing_words, "acted: 已复查 (grace)"),
+        (closing_words, "acted: withdrawn: 误报 (grace)"),
+        (outcome_words, "withdrawn before it was sent"),
+        (outcome_words, "not sent: the alert is acknowledged"),
+        (selection_word, "backward, likelihood ratio"),
+        (withheld_words, "sex, table1: fewer than 5 members, some of them of centres in which you have no role"),
+        (warning_words, "covariate 1 is not estimable: a group has none of the 7 events, or all of them"),
+        (warning_words, "7 events for 2 factors: fewer than ten events a factor"),
+        (warning_words, "the model converged badly; read its figures with care"),
+    ],
+)
+def test_stored_words_are_shown_in_the_readers_language(show: Callable[[str], str], stored: str) -> None:
+    assert show(stored) == stored, "English is shown as it is stored"
+    assert show("550 mailbox unavailable") == "550 mailbox unavailable", "what others said is left alone"
+    with translation.override("zh-hans"):
+        told = show(stored)
+    assert CHINESE.search(told)
+    assert not english_in(told)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+PAGES = {
+    "/": tuple(Role),
+    "/patients/": tuple(Role),
+    "/patients/{patient}/": tuple(Role),
+    "/alerts/": tuple(Role),
+    "/cohorts/": tuple(Role),
+    "/cohorts/all/": tuple(Role),
+    "/cohorts/empty/": tuple(Role),
+    "/bench/": (Role.TECHNICIAN, Role.VERIFIER),
+    "/verify/": (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR),
+    "/imports/": (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR),
+    "/operations/": (Role.ADMINISTRATOR,),
+}
+RESULTS = (
+    "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor,is_percent\n"
+    'NEW,F1,P1,2025-01-01,60,52000,1,\nNEW,F2,P1,2025-02-01,0,60000,1,\nNEW,F3,P9,2025-03-01,nd,60000,1,\n'
+    'NEW,F4,P1,2025-04-01,,,,"0,25 %"\nNEW,F5,P1,2999-04-01,nd,60000,1,\nNEW,F6,P1,2025-04-01,nd,60000,1'
+)  # fmt: skip
+
+
+def recent(days: int = 5) -> str:
+    return (clock.now().date() - dt.timedelta(days=days)).isoformat()
+
+
+@pytest.fixture
+def furnished(patient: Patient, centre: Centre, ada: User) -> Patient:
+    """Something to show on every page: results of all shapes, alerts, a cohort with a small group of another centre."""
+    now = clock.now()
+    elsewhere = Centre.objects.create(code="H2")
+    stopped = {"drug": "imatinib", "started_on": "2010-01-01", "stop_reason": "tfr_attempt"}
+    TkiCourse.objects.create(patient=patient, stopped_on=now.date() - dt.timedelta(days=90), **stopped)
+    for accession, days, tubes in (("T1", 60, "nd/60000"), ("T2", 40, "nd/4000"), ("T3", 20, "6/60000")):
+        record_result(report(accession, recent(days), tubes), patient=patient, by=ada, now=now)
+    record_result(report("T4", recent(), "100/50000", status="preliminary"), patient=patient, by=ada, now=now)
+    for n in range(7):
+        other = Patient.objects.create(centre=centre if n else elsewhere, patient_id=f"C{n}", sex="F" if n < 2 else "M")
+        TkiCourse.objects.create(patient=other, stopped_on="2020-01-01", **stopped)
+        for accession, on, tubes in ((f"a{n}", "2019-12-01", "nd/60000"), (f"b{n}", "2021-01-01", "nd/60000")):
+            record_result(report(accession, on, tubes), patient=other, by=ada, now=now)
+    classify_owed(now=now)
+    cohort, _changed = define_cohort({"slug": "all", "title": "All", "factors": [{"name": "sex"}]}, by="test")
+    recompute(cohort)
+    define_cohort({"slug": "empty", "title": "Empty"}, by="test")
+    record_result(report("T5", recent(1), "6/60000"), patient=patient, by=ada, now=now)  # waits for its class
+    return patient
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", Role)
+def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[..., User], furnished: Patient) -> None:
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member(f"the_{role}", furnished.centre, role))
+    for address, roles in PAGES.items():
+        answer = client.get(address.replace("{patient}", str(furnished.public_id)))
+        assert answer.status_code == (200 if role in roles else 403), address
+        text = answer.content.decode()
+        assert CHINESE.search(text)
+        assert english_of(text) == set(), address
+
+
+@pytest.mark.django_db
+def test_english_would_be_found(member: Callable[..., User], furnished: Patient) -> None:
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(member("adam", furnished.centre, Role.ADMINISTRATOR))
+    for address, roles in PAGES.items():
+        if Role.ADMINISTRATOR in roles and address != "/cohorts/":
+            assert english_of(client.get(address.replace("{patient}", str(furnished.public_id))).content.decode())
+
+
+@pytest.mark.django_db
+def test_no_english_is_left_where_a_result_is_entered_and_looked_at(
+    member: Callable[..., User], furnished: Patient
+) -> None:
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("vera", furnished.centre, Role.VERIFIER))
+    entry = {
+        "patient_id": "P1", "laboratory": "LAB", "accession_number": "E1", "collected_on": recent(), "control_gene": "ABL1",
+        "conversion_factor": "1", "bcr_abl1_copies_1": "60", "control_gene_copies_1": "52000",
+    }  # fmt: skip
+    result = PcrResult.objects.get(accession_number="T4")
+    for path, body, status in (
+        ("/bench/preview/", entry, 200),
+        ("/bench/", {**entry, "bcr_abl1_copies_1": "0"}, 400),
+        ("/bench/", {**entry, "accession_number": "T3"}, 409),
+        (f"/results/{result.public_id}/verify/", {"version": 7}, 409),
+    ):
+        answer = client.post(path, body)
+        assert answer.status_code == status, path
+        assert english_of(answer.content.decode()) == set(), path
+    for path in (f"/results/{result.public_id}/", f"/results/{result.public_id}/amend/"):
+        assert english_of(client.get(path).content.decode()) == set(), path
+
+
+@pytest.mark.django_db
+def test_no_english_is_left_of_alerts_and_their_ends(member: Callable[..., User], furnished: Patient) -> None:
+    grace = member("grace", furnished.centre)
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(grace)
+    alert = Alert.objects.get(kind="loss_of_mmr", patient=furnished)
+    AlertDelivery.objects.filter(alert=alert).update(
+        settled_at=clock.now(), delivered=False, outcome="not sent: the alert is closed"
+    )
+    assert english_of(client.get(f"/alerts/{alert.public_id}/").content.decode()) == set()
+    with translation.override("zh-hans"):
+        for refused in (
+            lambda: escalation.withdraw(alert, by=grace, reason="", now=clock.now()),
+            lambda: escalation.act(alert, by=grace, action=escalation.Action.WATCH, note="", now=clock.now()),
+            lambda: escalation.act(alert, by=grace, action=escalation.Action.OTHER, note="", now=clock.now()),
+        ):
+            with pytest.raises(escalation.AlertConflictError, match=CHINESE):
+                refused()
+        escalation.withdraw(alert, by=grace, reason="误报", now=clock.now())
+        with pytest.raises(escalation.AlertConflictError, match="警报已处于“已撤回”状态"):
+            escalation.withdraw(alert, by=grace, reason="误报", now=clock.now())
+    text = client.get(f"/alerts/{alert.public_id}/").content.decode()
+    assert "已处理：撤回：误报 (grace)" in text
+    assert english_of(text) == set()
+
+
+@pytest.mark.django_db
+def test_no_english_is_left_of_a_file_given_on_the_page(member: Callable[..., User], furnished: Patient) -> None:
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("adam", furnished.centre, Role.ADMINISTRATOR))
+    for name, content in (("results.csv", RESULTS), ("broken.csv", "a;b\n")):
+        client.post("/imports/", {"kind": "results", "file": SimpleUploadedFile(name, content.encode())})
+        run = ImportRun.objects.latest("pk")
+        address = f"/imports/{run.public_id}/"
+        assert english_of(client.get(address).content.decode()) == set(), "while it waits"
+        load_upload(run.pk)
+        text = client.get(address).content.decode()
+        assert english_of(text) == set()
+        assert ("实验室 NEW" in text) is (name == "results.csv")
+        assert ("分隔符是否为分号？" in text) is (name == "broken.csv")
+    assert english_of(client.get("/operations/").content.decode()) == set()
+    too_large = SimpleUploadedFile("f.xlsx", b"PK not an archive")
+    refused = client.post("/imports/", {"kind": "results", "file": too_large})
+    assert refused.status_code == 400
+    assert english_of(refused.content.decode()) == set()
