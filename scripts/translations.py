@@ -12,6 +12,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from monitoring.domain.explain import TEXTS
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("config", "monitoring", "cohorts", "tasks")
 LANGUAGES = {"zh_Hans": "zh_Hans"}
@@ -55,7 +57,7 @@ def all_messages() -> set[Message]:
             found |= python_messages(path)
     for path in sorted((ROOT / "templates").rglob("*.html")):
         found |= template_messages(path)
-    return found - {""}
+    return (found | set(TEXTS.values())) - {""}
 
 
 def catalog_path(language: str) -> Path:

@@ -7,14 +7,18 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
+from monitoring.api.explained import monitoring_json
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
+from monitoring.api.refusals import public_id_of
 from monitoring.api.resources import RECORDING, Resource, find_centre, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
@@ -22,6 +26,7 @@ from monitoring.intake.facts import patient_facts
 from monitoring.intake.values import Cells
 from monitoring.models import Patient
 from monitoring.models.choices import SEX, TRANSCRIPT
+from monitoring.selectors.clinical import clinical_view
 from monitoring.services.records import record_patients
 
 IDENTITY = ("hospital_number", "family_name", "given_name")
@@ -163,3 +168,19 @@ class PatientItem(RowItem[Patient]):
         values = patient_facts(cells).values
         named = {("born_on" if name in ("birth_date", "birth_year") else name) for name in given}
         return {name: value for name, value in values.items() if name in named}
+
+
+class PatientMonitoring(Resource):
+    """What the rules of the patient's protocol say today: plan, kinetics, milestones, criteria before a stop."""
+
+    serializer_class = PatientOut
+    queryset = Patient.objects.none()
+
+    @extend_schema(operation_id="patients_monitoring", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, id: str) -> Response:
+        """Every statement carries its rule, line, citation and facts. Nothing of it is a treatment instruction."""
+        visible = Patient.objects.visible_to(request.user).select_related("centre__protocol")
+        patient = visible.filter(public_id=public_id_of(id)).first()
+        if patient is None:
+            raise NotFound
+        return Response(monitoring_json(clinical_view(patient, clock.now().date())), status=HTTPStatus.OK)

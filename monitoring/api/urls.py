@@ -5,13 +5,14 @@ from django.urls import path
 from monitoring.api.alerts import AcknowledgeAlert, ActOnAlert, AlertItem, AlertList, WithdrawAlert
 from monitoring.api.episodes import EpisodeItem, EpisodeList
 from monitoring.api.observations import ObservationItem, ObservationList
-from monitoring.api.patients import PatientItem, PatientList
+from monitoring.api.patients import PatientItem, PatientList, PatientMonitoring
 from monitoring.api.results import AmendResult, ResultItem, ResultList, RetractResult, VerifyResult
 from monitoring.api.treatments import TreatmentItem, TreatmentList
 
 urlpatterns = [
     path("patients/", PatientList.as_view(), name="api-patients"),
     path("patients/<str:id>/", PatientItem.as_view(), name="api-patient"),
+    path("patients/<str:id>/monitoring/", PatientMonitoring.as_view(), name="api-patient-monitoring"),
     path("treatments/", TreatmentList.as_view(), name="api-treatments"),
     path("treatments/<str:id>/", TreatmentItem.as_view(), name="api-treatment"),
     path("observations/", ObservationList.as_view(), name="api-observations"),

@@ -74,25 +74,23 @@ def milestone_word(status: str) -> str:
 def criterion_word(name: str) -> str:
     """The name of a criterion."""
     words = {
-        "phase": _("first chronic phase only"),
+        "chronic_phase": _("first chronic phase only"),
         "patient_agreement": _("motivation and agreement"),
         "international_scale": _("PCR on the International Scale, of quality"),
-        "assay_sensitivity": _("sensitivity of the assay"),
+        "sensitivity": _("sensitivity of the assay"),
         "turnaround": _("turnaround of results"),
-        "turnaround_days": _("turnaround of results"),
-        "rapid_turnaround": _("rapid turnaround of results"),
         "accepts_schedule": _("accepts the schedule after the stop"),
         "line": _("line of treatment"),
-        "prior_failure": _("no treatment failure before"),
+        "no_prior_failure": _("no treatment failure before"),
         "transcript": _("transcript on the International Scale"),
         "tki_duration": _("length of TKI treatment"),
+        "tki_duration_second_generation": _("length of TKI treatment"),
         "tki_duration_optimal": _("length of TKI treatment, optimal"),
         "dmr_duration": _("length of deep response"),
         "dmr_duration_optimal": _("length of deep response, optimal"),
-        "depth": _("depth of response"),
-        "depth_at_stop": _("depth of response"),
-        "risk": _("risk group"),
-        "density": _("density of tests"),
+        "depth_at_stop": _("depth of response at the stop"),
+        "risk_not_high": _("risk group not high"),
+        "test_density": _("density of tests"),
     }
     return words.get(name, name.replace("_", " "))
 
@@ -117,6 +115,5 @@ def month_two_word(group: str) -> str:
         "slow": _("rising slowly"),
         "not_rising": _("not rising"),
         "not_known": _("not known"),
-        "undecided": _("undecided"),
     }
     return words.get(group, group)

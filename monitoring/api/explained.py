@@ -1,0 +1,132 @@
+"""Statements of the rules as JSON: each with the rule, the line, the citation and the facts it rests on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from monitoring.domain.eligibility import Eligibility
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.kinetics import Change
+from monitoring.domain.milestones import Milestone
+from monitoring.domain.schedule import SamplePlan
+from monitoring.selectors.clinical import ClinicalView
+from monitoring.templatetags.reasons import reason_words
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """One reason; ``text`` is in the language of the request, ``code`` is stable."""
+    return {
+        "rule": reason.rule_id,
+        "line": reason.line,
+        "citation": reason.citation,
+        "code": reason.text_code,
+        "text": reason_words(reason),
+        "facts": {name: plain(value) for name, value in reason.facts},
+    }
+
+
+def plain(value: FactValue | bool) -> str | int | float | None:
+    """A fact as JSON: days as ISO dates, decimals as numbers."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return value
+
+
+def monitoring_json(view: ClinicalView) -> dict[str, Any]:
+    """Everything the rules say of one patient on one day."""
+    rules = view.rules
+    return {
+        "as_of": view.as_of.isoformat(),
+        "rules": {
+            name: getattr(rules, name).id
+            for name in ("schedule", "milestones", "eligibility_adult", "eligibility_paediatric", "loss", "kinetics")
+        },
+        "off_treatment": view.is_off_treatment,
+        "plan": _plan(view.plan),
+        "change": _change(view.change) if view.change else None,
+        "projection": {
+            "on": plain(view.projection.on),
+            "earliest": plain(view.projection.earliest),
+            "latest": plain(view.projection.latest),
+            "reason": reason_json(view.projection.reason),
+        }
+        if view.projection
+        else None,
+        "month_2": {"group": view.month_two.group.value, "reason": reason_json(view.month_two.reason)}
+        if view.month_two
+        else None,
+        "protocol_events": [
+            {"on": loss.event_on.isoformat(), "lost": loss.lost.value, "reason": reason_json(loss.reason)}
+            for loss in view.losses
+        ],
+        "milestones": [_milestone(one) for one in view.milestones],
+        "eligibility": [_eligibility(one) for one in view.eligibility],
+    }
+
+
+def _plan(plan: SamplePlan) -> dict[str, Any]:
+    return {
+        "state": plan.state.value,
+        "earliest": plain(plan.slot.earliest) if plan.slot else None,
+        "due": plain(plan.slot.due) if plan.slot else None,
+        "latest": plain(plan.slot.latest) if plan.slot else None,
+        "results_awaited": [on.isoformat() for on in plan.awaited],
+        "results_overdue": [on.isoformat() for on in plan.results_overdue],
+        "reason": reason_json(plan.reason),
+        "notes": [reason_json(note) for note in plan.notes],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "direction": change.direction.value,
+        "days": plain(change.days),
+        "shortest_days": plain(change.shortest),
+        "longest_days": plain(change.longest),
+        "at_most": change.at_most,
+        "log10": plain(change.change_log10),
+        "reference_change_log10": plain(change.reference_change_log10),
+        "is_real": change.is_real,
+        "reason": reason_json(change.reason),
+    }
+
+
+def _milestone(one: Milestone) -> dict[str, Any]:
+    return {
+        "month": one.month,
+        "status": one.status,
+        "opens_on": plain(one.opens_on),
+        "closes_on": plain(one.closes_on),
+        "window_is_open": one.is_open,
+        "sample_on": plain(one.sample_on),
+        "reasons": [reason_json(reason) for reason in one.reasons],
+    }
+
+
+def _eligibility(one: Eligibility) -> dict[str, Any]:
+    return {
+        "rule": one.rule_id,
+        "stop_on": one.stop_on.isoformat(),
+        "overall": one.overall.value,
+        "optimal": one.optimal.value if one.optimal else None,
+        "earliest_on": plain(one.earliest_on),
+        "reason": reason_json(one.reason) if one.reason else None,
+        "criteria": [
+            {
+                "id": criterion.id,
+                "level": criterion.level,
+                "state": criterion.state.value,
+                "value": plain(criterion.value),
+                "operator": criterion.operator,
+                "threshold": plain(criterion.threshold),
+                "unit": criterion.unit,
+                "earliest_on": plain(criterion.earliest_on),
+                "reason": reason_json(criterion.reason),
+            }
+            for criterion in one.criteria
+        ],
+    }

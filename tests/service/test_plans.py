@@ -1,0 +1,175 @@
+"""The next sample in the service: planned with every replay, overdue by the clock, answered by what is recorded."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from monitoring import clock
+from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patient, Protocol, TkiCourse
+from monitoring.services.classification import classify_owed, reclassify
+from monitoring.services.ledger import check_ledger
+from monitoring.services.plans import raise_no_restart, raise_overdue
+from monitoring.services.results import record_result
+from monitoring.services.tokens import create_token
+from tests.builders import report
+
+pytestmark = pytest.mark.django_db
+
+
+def ago(days: int) -> dt.date:
+    return clock.now().date() - dt.timedelta(days=days)
+
+
+def later(days: int) -> dt.datetime:
+    return clock.now() + dt.timedelta(days=days)
+
+
+@pytest.fixture
+def enter(patient: Patient, ada: User, member: Callable[..., User]) -> Callable[..., None]:
+    """Results of a patient who stopped 60 days ago, seen by Grace."""
+    member("grace", patient.centre)
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
+
+    def record(accession: str, days: int, tubes: str = "nd/60000", **more: Any) -> None:
+        record_result(report(accession, ago(days).isoformat(), tubes, **more), patient=patient, by=ada, now=clock.now())
+        classify_owed(now=clock.now())
+
+    return record
+
+
+def test_a_replay_plans_the_next_sample(enter: Callable[..., None], patient: Patient) -> None:
+    enter("A1", 5)
+    plan = MonitoringPlan.objects.get(patient=patient)
+    assert (plan.state, plan.rule_id) == ("planned", "schedule-eln-2020.1")
+    assert plan.due_on is not None
+    assert 20 <= (plan.due_on - clock.now().date()).days <= 27, "a month after the last sample in the first half-year"
+    reclassify([patient.pk], now=clock.now())
+    assert MonitoringPlan.objects.count() == 1
+
+
+def test_an_overdue_sample_alerts_once_and_the_next_sample_closes_it(
+    enter: Callable[..., None], patient: Patient, ada: User
+) -> None:
+    enter("A1", 5)
+    assert raise_overdue(now=clock.now()) == 0
+    assert raise_overdue(now=later(60)) == 1
+    assert raise_overdue(now=later(60)) == 0, "each plan is looked at once a day"
+    assert raise_overdue(now=later(61)) == 0, "and one alert is open"
+    alert = Alert.objects.get(kind="overdue_sample")
+    assert alert.deliveries.count() == 1
+    assert list(check_ledger()) == []
+    enter("A2", 1)
+    alert.refresh_from_db()
+    assert alert.state == "closed"
+
+
+def test_an_inevaluable_sample_answers_nothing(enter: Callable[..., None]) -> None:
+    enter("A1", 5)
+    raise_overdue(now=later(60))
+    enter("A2", 1, "nd/4000")
+    assert Alert.objects.get(kind="overdue_sample").evidence_on == MonitoringPlan.objects.get().due_on
+
+
+def test_history_from_a_file_does_not_make_everybody_overdue(
+    enter: Callable[..., None], centre: Centre, ada: User
+) -> None:
+    for n in range(5):
+        patient = Patient.objects.create(centre=centre, patient_id=f"H{n}")
+        TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(300 + n), stop_reason="tfr_attempt")  # fmt: skip
+        record_result(report(f"H{n}", ago(200).isoformat(), "nd/60000"), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    assert raise_overdue(now=later(1)) == 0
+    assert Alert.objects.filter(kind="overdue_sample").count() == 0
+
+
+def test_a_sample_without_a_result_is_an_overdue_result(enter: Callable[..., None], patient: Patient) -> None:
+    enter("A1", 40)
+    Observation.objects.create(patient=patient, kind="sample_taken", observed_on=ago(1))
+    reclassify([patient.pk], now=clock.now())
+    assert MonitoringPlan.objects.get().state == "awaiting_result"
+    assert raise_overdue(now=later(20)) == 1
+    assert Alert.objects.get(kind="overdue_result").evidence_on == ago(1)
+    enter("A2", 1)
+    assert Alert.objects.get(kind="overdue_result").state == "closed"
+
+
+@pytest.mark.parametrize(("pregnant", "kind"), [(False, "no_restart"), (True, "loss_in_pregnancy")])
+def test_no_restart_28_days_after_a_loss_is_told(
+    enter: Callable[..., None], patient: Patient, pregnant: bool, kind: str
+) -> None:
+    enter("A1", 10, "100/50000")
+    if pregnant:
+        Observation.objects.create(patient=patient, kind="pregnancy", observed_on=ago(20))
+    assert raise_no_restart(now=later(17)) == 0, "27 days after the loss"
+    assert raise_no_restart(now=later(18)) == 1, "28 days"
+    assert raise_no_restart(now=later(19)) == 0
+    assert Alert.objects.get(kind=kind).state == "open"
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(0))
+    reclassify([patient.pk], now=clock.now())
+    assert Alert.objects.get(kind=kind).state == "closed"
+
+
+def test_a_centre_follows_its_protocol(enter: Callable[..., None], patient: Patient) -> None:
+    patient.centre.protocol = Protocol.objects.create(code="q", title="Quarterly", schedule="schedule-quarterly.1")
+    patient.centre.save()
+    enter("A1", 5)
+    plan = MonitoringPlan.objects.get()
+    assert plan.rule_id == "schedule-quarterly.1"
+    assert plan.due_on is not None
+    assert (plan.due_on - clock.now().date()).days > 70
+
+
+def test_who_is_due_is_a_list_of_the_own_centres(
+    enter: Callable[..., None], client: Client, member: Callable[..., User], django_assert_max_num_queries: Any
+) -> None:
+    enter("A1", 29)
+    client.force_login(User.objects.get(username="grace"))
+    with django_assert_max_num_queries(12):
+        assert "P1" in client.get("/due/").content.decode()
+    assert "Nothing is overdue." in client.get("/due/?which=overdue").content.decode()
+    client.force_login(member("mallory", Centre.objects.create(code="H2")))
+    assert "Nobody is due within a week." in client.get("/due/").content.decode()
+
+
+def test_the_page_and_the_api_say_what_the_rules_say_and_why(
+    enter: Callable[..., None], patient: Patient, client: Client
+) -> None:
+    enter("A1", 40, "nd/60000")
+    enter("A2", 5, "20/60000")
+    grace = User.objects.get(username="grace")
+    token = {"Authorization": f"Token {create_token(grace)}"}
+    said = client.get(f"/api/v1/patients/{patient.public_id}/monitoring/", headers=token).json()
+    assert said["off_treatment"] is True
+    assert said["plan"]["reason"]["rule"] == "schedule-eln-2020.1"
+    assert said["plan"]["reason"]["line"] == "after_loss_of_mr4"
+    assert said["plan"]["reason"]["citation"]
+    assert said["change"]["direction"] == "rising"
+    client.force_login(grace)
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    for words in (
+        "Next sample",
+        "MR4 was lost on",
+        "schedule-eln-2020.1",
+        "doubling time",
+        "nothing here is a treatment instruction",
+    ):
+        assert words in page, words
+
+
+def test_criteria_before_a_stop_are_shown_on_treatment_and_adult_rules_refuse_children(
+    patient: Patient, ada: User, member: Callable[..., User], client: Client
+) -> None:
+    Patient.objects.filter(pk=patient.pk).update(born_on=ago(365 * 10), diagnosed_on=ago(365 * 6))
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(365 * 5))
+    record_result(report("A1", ago(30).isoformat(), "nd/60000"), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    client.force_login(member("grace", patient.centre))
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    assert "does not apply" in page
+    assert "This rule set speaks of people of 18 years or more at the stop." in page
+    assert "Criteria before a stop" in page
+    assert "Milestones on treatment" in page
