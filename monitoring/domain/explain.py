@@ -42,6 +42,22 @@ class Reason:
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        # --- questions at entry
+        "entry.fraction_for_percent": "%(reported)s %% is a hundredth of what the copies make (%(computed)s %%): a fraction in the percent field?",
+        "entry.percent_twice": "%(reported)s %% is a hundred times what the copies make (%(computed)s %%): multiplied by 100 twice?",
+        "entry.decimal_point": "%(reported)s %% is ten-fold away from what the copies make (%(computed)s %%): the decimal point?",
+        "entry.factor_twice": "%(reported)s %% fits the copies (%(computed)s %%) with the conversion factor applied twice.",
+        "entry.factor_missing": "%(reported)s %% fits the copies (%(computed)s %%) without the conversion factor.",
+        "entry.copies_disagree": "%(reported)s %% is reported, the copies make %(computed)s %%: more than five-fold apart.",
+        "entry.mr_for_percent": "%(reported)s fits the last value (%(last)s %%) as an MR value: the wrong field?",
+        "entry.fraction_like_last": "%(reported)s %% is a hundredth of the last value (%(last)s %%): a fraction in the percent field?",
+        "entry.double": "The same numbers of the same day are stored as %(other)s: one sample twice?",
+        "entry.control_implausible": "%(control)s copies of the control gene are more than any sample holds.",
+        "entry.copies_exchanged": "%(copies)s BCR::ABL1 copies over %(control)s of the control gene: exchanged?",
+        "entry.replicates_apart": "The replicates are %(apart)s log apart (more than %(limit)s): repeat, or say why.",
+        "entry.delta": "A change of %(change)s log is real: beyond %(limit)s log of the assay.",
+        "entry.too_old": "The sample took %(hours)s hours to the laboratory (more than %(limit)s): its depth may be lost.",
+        "entry.after_death": "Collected after the death recorded on %(on)s.",
         # --- event of a protocol
         "loss.mmr": "Loss of MMR, dated %(on)s.",
         "loss.confirmed": "Confirmed loss of %(response_class)s, dated %(on)s.",

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.history import Intention, Replay, replay
+from monitoring.domain.kinetics import change_between, value_of, values_of
+from monitoring.domain.plausibility import Question, questions
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.report import FactorUsed, LaboratoryProfile, LaboratoryReport
 from monitoring.domain.response import Score
-from monitoring.domain.series import Series, TimePoint
+from monitoring.domain.rules import RuleSet
+from monitoring.domain.series import Assessed, FactKind, Series, TimePoint
 from monitoring.models import Laboratory, Patient
+from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key
 
 UNSTORED = 0  # the id of a result that has none yet
@@ -42,6 +46,7 @@ class Foresight:
     opened: tuple[Intention, ...]
     louder: tuple[Intention, ...]
     ended: tuple[Intention, ...]
+    questions: tuple[Question, ...]
 
 
 def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
@@ -52,7 +57,8 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
     fact, factor = result_fact(report, patient, _profile(report.laboratory), id=UNSTORED, key=f"{prefix}new")
     before = replay(series)
     after = replay(dataclasses.replace(series, results=(*others, fact)))
-    score = next(item.score for item in after.assessed if item.result.id == UNSTORED)
+    new = next(item for item in after.assessed if item.result.id == UNSTORED)
+    score = new.score
     standing, coming = _open(before), _open(after)
     return Foresight(
         score=score,
@@ -62,7 +68,21 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
         opened=tuple(i for key, i in coming.items() if key not in standing),
         louder=tuple(i for key, i in coming.items() if key in standing and _is_louder(standing[key], i)),
         ended=tuple(i for key, i in standing.items() if key not in coming),
+        questions=tuple(_questions(new, after, series, rules_of(patient.centre.protocol).kinetics)),
     )
+
+
+def _questions(new: Assessed, after: Replay, series: Series, rules: RuleSet) -> list[Question]:
+    others = [item for item in after.assessed if item.result.id != UNSTORED]
+    values = values_of(item for item in others if item.result.collected_on < new.result.collected_on)
+    change = change_between(values[-1], value_of(_as_if_final(new)), rules) if values else None
+    died_on = min((f.observed_on for f in series.facts if f.kind is FactKind.DEATH), default=None)
+    return questions(new, others, change, died_on)
+
+
+def _as_if_final(new: Assessed) -> Assessed:
+    """Entered results are preliminary; the change is still worth a word."""
+    return dataclasses.replace(new, result=dataclasses.replace(new.result, is_preliminary=False))
 
 
 def _profile(laboratory: str) -> LaboratoryProfile:
