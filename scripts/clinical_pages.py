@@ -1,17 +1,132 @@
 """Write docs/clinical from the tables that the tests run; `check` fails where a page is not what the tables say."""
 
+import importlib
 import sys
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
 
 from monitoring.domain.response import EUTOS_2015
+from monitoring.domain.rules import RuleSet, load_rule_sets
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
 from tests.domain.test_scoring import WORKED_EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "clinical" / "scoring.md"
+FOLDER = ROOT / "docs" / "clinical"
+# Page, title, and the test module whose tables it prints.
+TABLES = {
+    "schedule": ("The next sample", "tests.domain.test_schedule"),
+    "kinetics": ("Doubling and halving times", "tests.domain.test_kinetics"),
+    "milestones": ("Milestones on treatment", "tests.domain.test_milestones"),
+    "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
+    "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
+    "entry": ("Questions at entry", "tests.domain.test_plausibility"),
+}
 
 
-def page() -> str:
+def pages() -> dict[str, str]:
+    """Every generated page by its file name."""
+    found = {"scoring.md": scoring_page(), "rules.md": rules_page()}
+    for name, (title, module) in TABLES.items():
+        found[f"{name}.md"] = tables_page(title, importlib.import_module(module))
+    return found
+
+
+# --- tables that the tests run ---------------------------------------------------------------------------------------
+
+
+def tables_page(title: str, module: ModuleType) -> str:
+    """Each parametrized test of a module as a sentence and its rows."""
+    lines = [f"# {title}", "", "Every row is a test that runs with the suite. Empty cells are not known.", ""]
+    for name, function in vars(module).items():
+        if isinstance(function, FunctionType) and name.startswith("test_"):
+            for columns, rows in _tables_of(function):
+                sentence = name.removeprefix("test_").replace("_", " ")
+                lines += [f"## {sentence[0].upper()}{sentence[1:]}", "", _row(columns), _row(["---"] * len(columns))]
+                lines += [*(_row([_cell(value) for value in row]) for row in rows), ""]
+    return "\n".join(lines)
+
+
+def _tables_of(function: FunctionType) -> Iterator[tuple[list[str], list[list[Any]]]]:
+    for mark in getattr(function, "pytestmark", []):
+        if mark.name == "parametrize":
+            names, values = mark.args[0], mark.args[1]
+            columns = [n.strip() for n in names.split(",")] if isinstance(names, str) else list(names)
+            rows = [getattr(row, "values", row) for row in values]
+            yield [c.replace("_", " ") for c in columns], [[row] if len(columns) == 1 else list(row) for row in rows]
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return " "
+    if isinstance(value, list | tuple):
+        return "; ".join(_cell(one) for one in value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(getattr(value, "value", value)).replace("|", "/").replace("\n", " ")
+
+
+# --- the rule sets ---------------------------------------------------------------------------------------------------
+
+
+def rules_page() -> str:
+    """Every shipped rule set with its parameters, sources, and what nobody has confirmed yet."""
+    lines = [
+        "# Rule sets",
+        "",
+        "Shipped as files and never edited in place: a change is a new file with the next number. *Unconfirmed* parameters are",
+        "named defaults that no source read has confirmed; a clinician checks them before they are relied on.",
+        "",
+    ]
+    for rules in load_rule_sets().values():
+        lines += _rule_set(rules)
+    return "\n".join(lines)
+
+
+def _rule_set(rules: RuleSet) -> list[str]:
+    return [
+        f"## {rules.title}",
+        "",
+        f"`{rules.id}` · {rules.kind} · population: {rules.population.value} · evidence: {rules.evidence.value} · {rules.citation}",
+        "",
+        "| parameter | value | register | confirmed | note |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            _row(
+                [
+                    p.name,
+                    _cell(_shown(p.value)),
+                    p.register or " ",
+                    "yes" if p.confirmed else "**unconfirmed**",
+                    _cell(p.note),
+                ]
+            )
+            for p in rules.parameters.values()
+        ),
+        "",
+    ]
+
+
+def _shown(value: object) -> object:
+    """A typed parameter as its fields in words."""
+    if isinstance(value, tuple | list):
+        return [_shown(one) for one in value]
+    slots = getattr(value, "__slots__", None)
+    if slots and not isinstance(value, str):
+        return ", ".join(f"{n} {_cell(_shown(getattr(value, n)))}" for n in slots if getattr(value, n) is not None)
+    return value
+
+
+# --- scoring ---------------------------------------------------------------------------------------------------------
+
+
+def scoring_page() -> str:
     """The page on scoring."""
     lines = [
         "# Scoring one measurement",
@@ -41,9 +156,16 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def check() -> int:
+    """Whether every page is what the tables say; tells those that are not."""
+    stale = [n for n, text in pages().items() if not (FOLDER / n).exists() or (FOLDER / n).read_text("utf-8") != text]
+    for name in stale:
+        sys.stderr.write(f"docs/clinical/{name} is not what the tables say; run: python -m scripts.clinical_pages\n")
+    return 1 if stale else 0
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["check"]:
-        if PAGE.read_text(encoding="utf-8") != page():
-            sys.exit(f"{PAGE.relative_to(ROOT)} is not what the tables say; run: python -m scripts.clinical_pages")
-    else:
-        PAGE.write_text(page(), encoding="utf-8")
+        sys.exit(check())
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
