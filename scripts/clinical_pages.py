@@ -21,6 +21,7 @@ TABLES = {
     "kinetics": ("Doubling and halving times", "tests.domain.test_kinetics"),
     "milestones": ("Milestones on treatment", "tests.domain.test_milestones"),
     "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
+    "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
     "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
     "entry": ("Questions at entry", "tests.domain.test_plausibility"),
 }

@@ -13,9 +13,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from monitoring.domain.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.kinetics import Value, values_of
 from monitoring.domain.measurement import Flag
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.response import EUTOS_2015, ResponseRules
+from monitoring.domain.rules import rule_set
 from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import (
     Assessed,
@@ -27,6 +29,7 @@ from monitoring.domain.series import (
     time_points,
     tki_courses,
 )
+from monitoring.domain.watch import early_signs
 
 
 class EventKind(StrEnum):
@@ -52,6 +55,10 @@ class AlertKind(StrEnum):
     TREATMENT_UNKNOWN = "treatment_unknown"
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
+    DETECTABLE_AGAIN = "detectable_again"
+    LOSS_OF_MR4 = "loss_of_mr4"
+    FAST_DOUBLING = "fast_doubling"
+    FLUCTUATION = "fluctuation"
     UNVERIFIED = "unverified"
     OVERDUE_SAMPLE = "overdue_sample"
     OVERDUE_RESULT = "overdue_result"
@@ -61,6 +68,8 @@ class AlertKind(StrEnum):
     NO_CLINICIAN = "no_clinician"
 
 
+KINETICS = "kinetics-ln-ratio.1"
+EARLY_SIGNS = (AlertKind.DETECTABLE_AGAIN, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBLING, AlertKind.FLUCTUATION)
 # A loss that goes on rising is told again when it passes these, in % IS.
 RISE_LINES_PERCENT = (1, 10)
 
@@ -192,9 +201,11 @@ def _crossings(series: Series, points: Sequence[TimePoint]) -> Iterator[Event]:
 def _intentions(
     series: Series, assessed: Sequence[Assessed], points: Sequence[TimePoint], episodes: Sequence[Episode]
 ) -> Iterator[Intention]:
+    values = values_of(assessed)
     for episode in episodes:
         subject = subject_of(series, episode.course)
         yield from _episode_intentions(subject, episode, assessed)
+        yield from _early_signs(subject, episode, values)
     yield from _on_treatment_intentions(series, points, episodes)
     missing = [item for item in assessed if Flag.CF_MISSING in item.score.flags]
     if missing:
@@ -243,6 +254,22 @@ def _highest_percent(episode: Episode, since: date, assessed: Sequence[Assessed]
         and not item.result.is_bone_marrow
     ]
     return max((value for value in values if value is not None), default=None)
+
+
+def _early_signs(subject: str, episode: Episode, values: Sequence[Value]) -> Iterator[Intention]:
+    """What is seen while MMR is still held; over when the response is back, or when the drug is."""
+    if episode.ended_by is not None:
+        return
+    for found in early_signs(episode, values, rule_set(KINETICS)):
+        settled_by, settled_on = _settled(episode)
+        if episode.loss is not None:
+            settled_by, settled_on = "loss of MMR", episode.loss.first.on
+        elif found.is_over:
+            settled_by, settled_on = "response regained", episode.points_off[-1].on
+        yield Intention(
+            AlertKind(found.sign.value), subject, Certainty.SUSPECTED, found.evidence.key, found.evidence.on,
+            found.evidence.is_percent, (found.evidence.on - episode.stopped_on).days, None, settled_by, settled_on,
+        )  # fmt: skip
 
 
 def _baseline_intentions(subject: str, episode: Episode, assessed: Sequence[Assessed]) -> Iterator[Intention]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.domain.history import AlertKind, Intention, Replay
+from monitoring.domain.history import EARLY_SIGNS, AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient
@@ -133,6 +133,8 @@ def _open(
     past: Mapping[uuid.UUID, Alert],
     changes: _Changes,
 ) -> None:
+    if is_old_sign(intention, changes.now.date()):
+        return
     public_id = alert_public_id(intention.kind, intention.subject_key, intention.evidence_key)
     earlier = past.get(public_id)
     if earlier is not None:
@@ -150,6 +152,11 @@ def _open(
     if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
         alert.hand_over = _hand_over_of(patient.centre, alert, changes)
     changes.opened.append(alert)
+
+
+def is_old_sign(intention: Intention, today: dt.date) -> bool:
+    """An early sign that was history when it was first seen calls nobody: what came of it is known by now."""
+    return intention.kind in EARLY_SIGNS and (today - intention.evidence_on).days > HISTORY_AFTER_DAYS
 
 
 def dealt_with(closed: Alert, intention: Intention) -> bool:

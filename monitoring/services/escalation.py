@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.history import AlertKind
+from monitoring.domain.history import EARLY_SIGNS, AlertKind
 from monitoring.domain.relapse import Certainty
 from monitoring.models import Alert, Centre, EscalationPolicy, Role
 from monitoring.models.alerts import AlertState
@@ -61,6 +61,11 @@ VERIFICATION_LADDER = Ladder(
 )
 
 
+# An early sign asks for a look: the clinicians once, and again in two weeks while nobody has acknowledged it.
+WATCH_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=14)),), dt.timedelta(days=90))
+PLAN_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=7)),), dt.timedelta(days=28))
+
+
 class Ladders:
     """The ladders of some centres, read once."""
 
@@ -74,6 +79,10 @@ class Ladders:
         """The ladder of an alert."""
         if alert.kind == AlertKind.UNVERIFIED:
             return VERIFICATION_LADDER
+        if alert.kind in EARLY_SIGNS:
+            return WATCH_LADDER
+        if alert.kind in (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT):
+            return PLAN_LADDER
         return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from monitoring.domain.history import AlertKind, Replay, replay
+from monitoring.domain.history import EARLY_SIGNS, AlertKind, Replay, replay
 from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
@@ -90,7 +90,7 @@ def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[
         if intention.settled_by:
             if alert is not None:
                 yield Discrepancy(name, f"alert {alert.kind} is open although {intention.settled_by} settled it")
-        elif alert is None and not known:
+        elif alert is None and not known and intention.kind not in EARLY_SIGNS:
             yield Discrepancy(name, f"alert {intention.kind} is missing")
         elif alert is not None and alert.certainty != intention.certainty.value:
             yield Discrepancy(name, f"alert {alert.kind} is {alert.certainty}, replay says {intention.certainty}")

@@ -123,7 +123,7 @@ def test_a_withdrawn_alert_tells_whoever_was_told_and_nobody_else(enter: Callabl
     enter("L1", 5, "100/50000")
     send_all()
     member("late", centre)
-    enter("L1", 5, "10/50000", status="corrected", reason="wrong tube")
+    enter("L1", 5, "nd/60000", status="corrected", reason="wrong tube")
     send_all()
     assert [(m.subject, m.to) for m in mail.outbox][1:] == [
         ("Centre H1: an alert was withdrawn", ["grace@example.org"])
@@ -132,7 +132,7 @@ def test_a_withdrawn_alert_tells_whoever_was_told_and_nobody_else(enter: Callabl
 
 def test_what_was_withdrawn_before_it_was_sent_is_not_sent(enter: Callable[..., None], grace: User) -> None:
     enter("L1", 5, "100/50000")
-    enter("L1", 5, "10/50000", status="corrected", reason="wrong tube")
+    enter("L1", 5, "nd/60000", status="corrected", reason="wrong tube")
     send_all()
     assert mail.outbox == []
     assert not AlertDelivery.objects.filter(settled_at__isnull=True).exists()

@@ -122,7 +122,7 @@ def test_a_correction_that_undoes_the_loss_withdraws_the_alert_and_retracts_the_
 ) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
     classify()
-    enter(stopped, "L1", ago(10), "10/50000", status="corrected", reason="wrong tube")
+    enter(stopped, "L1", ago(10), "nd/60000", status="corrected", reason="wrong tube")
     classify()
     assert (the_alert().state, the_alert().closing_reason) == ("withdrawn", "the evidence no longer holds")
     assert ResponseEvent.objects.filter(retracts__kind="loss_of_mmr").count() == 1

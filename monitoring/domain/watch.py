@@ -1,0 +1,81 @@
+"""Early signs off treatment, before MMR is lost: rungs of the alert ladder with their evidence.
+
+Newly detectable (A1: LAST, HR 5.86 at 3 months), MR4 lost (A2: ENESTfreedom, then a sample every 2 weeks), doubling in
+less than 12.75 days in month 2 (A3: BJH 2021, 7.7 % in remission at 12 months), fluctuation above 0.0032 % (A7:
+A-STIM, 65.4 % against 100 %). Each asks for a look, none for a treatment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from monitoring.domain.episodes import Episode
+from monitoring.domain.kinetics import MonthTwoClass, Value, month_two
+from monitoring.domain.protocol_loss import merely_unproven
+from monitoring.domain.rules import RuleSet
+from monitoring.domain.scale import ResponseClass
+from monitoring.domain.series import TimePoint
+
+
+class Sign(StrEnum):
+    """What was seen."""
+
+    DETECTABLE_AGAIN = "detectable_again"
+    LOSS_OF_MR4 = "loss_of_mr4"
+    FAST_DOUBLING = "fast_doubling"
+    FLUCTUATION = "fluctuation"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlySign:
+    """One sign of an episode; ``is_over`` when a later value answered it."""
+
+    sign: Sign
+    evidence: TimePoint
+    is_over: bool
+
+
+def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> Iterator[EarlySign]:
+    """The signs of an episode while MMR is held, from the first value that showed each in its present run."""
+    until = episode.loss.first.on if episode.loss else None
+    points = [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
+    if not points:
+        return
+    start = [episode.baseline] if episode.baseline is not None else []
+    yield from _lost(Sign.LOSS_OF_MR4, start, points, ResponseClass.MR4)
+    if _last_run(start, points, ResponseClass.MR4) is None:
+        yield from _lost(Sign.DETECTABLE_AGAIN, start, points, ResponseClass.MR4_5)
+    above = [
+        p for p in points if p.response_class in (ResponseClass.MMR, ResponseClass.MR4) and p.is_percent is not None
+    ]
+    for first, second in pairwise(points):
+        if first in above and second in above:
+            yield EarlySign(Sign.FLUCTUATION, second, is_over=False)
+            break
+    group = month_two(values, episode.stopped_on, rules, episode.restarted_on)
+    if group.group is MonthTwoClass.FAST and group.change is not None:
+        evidence = next((p for p in points if p.key == group.change.second.key), points[-1])
+        yield EarlySign(Sign.FAST_DOUBLING, evidence, is_over=False)
+
+
+def _lost(
+    sign: Sign, start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass
+) -> Iterator[EarlySign]:
+    """A level that was held at the stop or since, and the latest run of values that do not show it."""
+    run = _last_run(start, points, level)
+    if run is not None:
+        yield EarlySign(sign, run, is_over=points[-1].response_class.at_least(level))
+
+
+def _last_run(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
+    held = False
+    found: TimePoint | None = None
+    for point in (*start, *points):
+        if point.response_class.at_least(level):
+            held = True
+        elif held and not merely_unproven(point, level):
+            found, held = point, False
+    return found
