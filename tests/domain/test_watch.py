@@ -18,7 +18,7 @@ SIGNS = [
     ([(-30, None), (30, "0.005"), (60, None)], "", "detectable_again"),
     ([(-30, None), (30, "0.005"), (60, "0.006")], "detectable_again fluctuation", ""),
     ([(-30, "0.02"), (30, "0.03")], "", ""),
-    ([(-30, None), (30, "0.01"), (60, "0.2")], "", "detectable_again"),
+    ([(-30, None), (30, "0.01"), (60, "0.2")], "", "detectable_again fast_doubling"),
     ([(-30, None), (30, "0.002"), (55, "0.04")], "loss_of_mr4 fast_doubling", ""),
     ([(-30, None), (30, "0.2")], "", ""),
 ]
