@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q
 
 from cohorts.domain.members import PatientHistory
 from monitoring.domain.dates import PartialDate, Precision
@@ -15,6 +15,7 @@ from monitoring.domain.measurement import Flag
 from monitoring.domain.scale import DEPTH, ResponseClass
 from monitoring.domain.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
+from monitoring.selectors.known import as_known
 from monitoring.selectors.series import course_of, result_key
 
 BATCH_PATIENTS = 2000
@@ -26,22 +27,6 @@ def load_histories(known_at: dt.datetime | None = None) -> Iterator[PatientHisto
     ids = sorted({patient_id for patient_id, stopped_on in stops if stopped_on is not None})
     for start in range(0, len(ids), BATCH_PATIENTS):
         yield from _load_batch(ids[start : start + BATCH_PATIENTS], known_at)
-
-
-def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
-    """The rows of a model as they stood at an instant, read from its history; the present rows without one.
-
-    Rows of the history carry the same fields; their own key is ``pgh_obj_id``.
-    """
-    if known_at is None:
-        return model._default_manager.all()
-    events = model.pgh_event_model._default_manager  # type: ignore[attr-defined]  # set by pghistory
-    found: QuerySet[Any] = (
-        events.filter(pgh_created_at__lte=known_at)
-        .order_by("pgh_obj_id", "-pgh_created_at", "-pgh_id")
-        .distinct("pgh_obj_id")
-    )
-    return found
 
 
 def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[PatientHistory]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -58,8 +60,12 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     patient = get_object_or_404(
         Patient.objects.visible_to(request.user).select_related("centre__protocol"), public_id=public_id
     )
-    record = patient_record(patient)
-    rows = timeline_rows(patient, record.episodes)
+    now = clock.now()
+    known_at = _known_at(request, patient, now)
+    record = patient_record(patient, known_at)
+    rows = timeline_rows(patient, record.episodes, known_at)
+    recorded = Q(recorded_at__lte=known_at) if known_at else Q()
+    standing = Q(retracted_by__isnull=True) | (Q(retracted_by__recorded_at__gt=known_at) if known_at else Q(pk=None))
     alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
     identity = read_identity(patient) if has_role_in(request.user, patient.centre_id, NAMING) else None
     record_access(request.user, action="patient page", patient=patient, detail="with name" if identity else "")
@@ -73,14 +79,25 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "page": page,
             "identity": identity,
             "alerts": alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE],
-            "events": patient.response_events.filter(retracts__isnull=True, retracted_by__isnull=True).order_by(
+            "events": patient.response_events.filter(recorded, standing, retracts__isnull=True).order_by(
                 "-occurred_on", "-pk"
             )[:PAGE_SIZE],
-            "chart": chart_of(rows, record, clock.now().date()) if rows else None,
+            "known_at": known_at,
+            "chart": chart_of(rows, record, (known_at or now).date()) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
-            "clinical": clinical_view(patient, clock.now().date()),
+            "clinical": clinical_view(patient, (known_at or now).date(), known_at),
         },
     )
+
+
+def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.datetime | None:
+    """The end of the day that was asked for, in the centre's time; None for now, or a day that is none."""
+    try:
+        day = dt.date.fromisoformat(request.GET.get("known_at", ""))
+    except ValueError:
+        return None
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(patient.centre.time_zone))
+    return end.astimezone(dt.UTC) if end < now and day.year > 1900 else None
 
 
 # --- the chart ---------------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ class ClinicalView:
     eligibility: tuple[Eligibility, ...]
 
 
-def clinical_view(patient: Patient, as_of: dt.date) -> ClinicalView:
-    """The view of a patient, from the whole series as it is known now."""
-    series = load_series([patient.pk])[patient.pk].series
+def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None = None) -> ClinicalView:
+    """The view of a patient, from the whole series as it is known now or was known at an instant."""
+    series = load_series([patient.pk], known_at)[patient.pk].series
     return view_of(series, patient, rules_of(patient.centre.protocol), as_of)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
@@ -27,11 +28,11 @@ from monitoring.models import (
     Laboratory,
     Observation,
     Patient,
-    PcrResult,
     Replicate,
     ResultStatus,
     TkiCourse,
 )
+from monitoring.selectors.known import as_known, standing_results
 
 # The columns of a result that make a report, in the order in which they are read.
 REPORT_COLUMNS = (
@@ -113,15 +114,19 @@ class LoadedSeries:
         self.factors = factors
 
 
-def load_series(patient_ids: Collection[int]) -> dict[int, LoadedSeries]:
-    """The whole series of each patient as it is known now, in eight queries however many patients there are."""
+def load_series(patient_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LoadedSeries]:
+    """The whole series of each patient, in eight queries however many patients there are.
+
+    As it is known now, or as results, courses and observations were known at an instant; the patient's own row and the
+    laboratories' settings are those of today.
+    """
     patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre__protocol")}
-    results, factors = _load_results(patients)
+    results, factors = _load_results(patients, known_at)
     courses: dict[int, list[Course]] = defaultdict(list)
-    for course in TkiCourse.objects.filter(patient_id__in=patient_ids):
+    for course in as_known(TkiCourse, known_at).filter(patient_id__in=patient_ids):
         courses[course.patient_id].append(course_of(course))
     facts: dict[int, list[Fact]] = defaultdict(list)
-    for row in Observation.objects.filter(patient_id__in=patient_ids):
+    for row in as_known(Observation, known_at).filter(patient_id__in=patient_ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
     return {
         pk: LoadedSeries(
@@ -155,10 +160,11 @@ def course_of(row: TkiCourse) -> Course:
 
 
 def _load_results(
-    patients: dict[int, Patient],
+    patients: dict[int, Patient], known_at: dt.datetime | None
 ) -> tuple[dict[int, list[ResultFact]], dict[int, dict[int, FactorUsed]]]:
     rows = list(
-        PcrResult.objects.filter(patient_id__in=patients, superseded_by__isnull=True)
+        standing_results(known_at)
+        .filter(patient_id__in=patients)
         .exclude(status=ResultStatus.ENTERED_IN_ERROR)
         .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TfrEpisode, TkiCourse
+from monitoring.selectors.known import as_known, standing_results
 
 MOST_POINTS = 2000  # of one person: more than anybody's lifetime of samples
 LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
@@ -44,23 +45,26 @@ class TimelineRow:
         return ResponseClass(self.assessment.response_class) if self.assessment else None
 
 
-def current_results(patient: Patient) -> QuerySet[PcrResult]:
-    """The current versions of a patient's results, those entered in error left out, latest collection first."""
+def current_results(patient: Patient, known_at: dt.datetime | None = None) -> QuerySet[PcrResult]:
+    """The standing versions of a patient's results, those entered in error left out, latest collection first."""
     return (
-        PcrResult.objects.filter(patient=patient, superseded_by__isnull=True)
+        standing_results(known_at)
+        .filter(patient=patient)
         .exclude(status=ResultStatus.ENTERED_IN_ERROR)
         .select_related("laboratory")
         .order_by("-collected_on", "-pk")
     )
 
 
-def timeline_rows(patient: Patient, episodes: Sequence[TfrEpisode]) -> list[TimelineRow]:
-    """Every current result with its class, oldest first."""
-    results = list(reversed(current_results(patient)[:MOST_POINTS]))
-    classes = {
-        a.result_id: a
-        for a in ResponseAssessment.objects.filter(result__in=[r.pk for r in results], superseded_at__isnull=True)
-    }
+def timeline_rows(
+    patient: Patient, episodes: Sequence[TfrEpisode], known_at: dt.datetime | None = None
+) -> list[TimelineRow]:
+    """Every standing result with its class, oldest first; with ``known_at`` what stood and was said then."""
+    results = list(reversed(current_results(patient, known_at)[:MOST_POINTS]))
+    said = Q(superseded_at__isnull=True)
+    if known_at is not None:
+        said = Q(assessed_at__lte=known_at) & (said | Q(superseded_at__gt=known_at))
+    classes = {a.result_id: a for a in ResponseAssessment.objects.filter(said, result__in=[r.pk for r in results])}
     rows: list[TimelineRow] = []
     laboratory = None
     for result in results:
@@ -106,10 +110,12 @@ class PatientRecord:
     episodes: list[TfrEpisode]
 
 
-def patient_record(patient: Patient) -> PatientRecord:
+def patient_record(patient: Patient, known_at: dt.datetime | None = None) -> PatientRecord:
     """Courses, observations and standing episodes of a patient, in order of time."""
+    courses = as_known(TkiCourse, known_at).filter(patient_id=patient.pk)
+    observations = as_known(Observation, known_at).filter(patient_id=patient.pk)
     return PatientRecord(
-        list(TkiCourse.objects.filter(patient=patient).order_by("started_on")),
-        list(Observation.objects.filter(patient=patient).order_by("observed_on")),
+        sorted(courses, key=lambda c: c.started_on),
+        sorted(observations, key=lambda o: o.observed_on),
         list(TfrEpisode.objects.filter(patient=patient).exclude(state="void").order_by("stopped_on")),
     )

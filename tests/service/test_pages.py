@@ -475,3 +475,28 @@ def test_metrics_tell_what_is_owed_to_administrators_only(sign_in: SignIn, patie
         "patients that are owed a classification"
         in sign_in(Role.ADMINISTRATOR, "adam2").get("/operations/").content.decode()
     )
+
+
+def test_a_page_says_what_was_known_on_a_day_and_what_was_said(sign_in: SignIn, patient: Patient, ada: User) -> None:
+    off_treatment(patient)
+    old = clock.now() - dt.timedelta(days=10)
+    record_result(report("K1", recent(30), "100/50000"), patient=patient, by=ada, now=old)
+    classify_owed(now=clock.now())
+    ResponseAssessment.objects.update(assessed_at=old)
+    record_result(
+        report("K1", recent(30), "5/50000", status="corrected", reason="wrong tube"),
+        patient=patient,
+        by=ada,
+        now=clock.now(),
+    )
+    classify_owed(now=clock.now())
+    grace = sign_in(Role.CLINICIAN)
+    now = grace.get(f"/patients/{patient.public_id}/").content.decode()
+    then = grace.get(f"/patients/{patient.public_id}/?known_at={recent(5)}").content.decode()
+    before = grace.get(f"/patients/{patient.public_id}/?known_at={recent(40)}").content.decode()
+    assert "0.01 % IS" in now
+    assert "This page shows what was known" not in now
+    assert "0.2 % IS" in then
+    assert "0.01 % IS" not in then.split("Results over time")[1]
+    assert "No result yet." in before
+    assert grace.get(f"/patients/{patient.public_id}/?known_at=yesterday").status_code == 200

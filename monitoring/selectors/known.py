@@ -1,0 +1,34 @@
+"""What was known at an instant: rows as their history had them, results as they stood."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import Exists, Model, OuterRef, QuerySet
+
+from monitoring.models import PcrResult
+
+
+def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
+    """The rows of a model as they stood at an instant, read from its history; the present rows without one.
+
+    Rows of the history carry the same fields; their own key is ``pgh_obj_id``.
+    """
+    if known_at is None:
+        return model._default_manager.all()
+    events = model.pgh_event_model._default_manager  # type: ignore[attr-defined]  # set by pghistory
+    found: QuerySet[Any] = (
+        events.filter(pgh_created_at__lte=known_at)
+        .order_by("pgh_obj_id", "-pgh_created_at", "-pgh_id")
+        .distinct("pgh_obj_id")
+    )
+    return found
+
+
+def standing_results(known_at: dt.datetime | None) -> QuerySet[PcrResult]:
+    """The versions of results that stand now, or stood at an instant."""
+    if known_at is None:
+        return PcrResult.objects.filter(superseded_by__isnull=True)
+    later = PcrResult.objects.filter(supersedes=OuterRef("pk"), recorded_at__lte=known_at)
+    return PcrResult.objects.filter(~Exists(later), recorded_at__lte=known_at)
