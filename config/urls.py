@@ -11,7 +11,7 @@ from django.views.i18n import set_language
 from cohorts.pages import cohorts
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, due, imports, operations, patients, results
+from monitoring.pages import alerts, bench, due, imports, operations, patients, protocols, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -38,6 +38,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:public_id>/", imports.detail, name="import"),
     path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),
     path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
+    path("protocols/", protocols.index, name="protocols"),
+    path("protocols/<slug:code>/", protocols.detail, name="protocol"),
     path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),

@@ -68,3 +68,6 @@ class EscalationPolicyAdmin(KeptAdmin):
 @admin.register(Protocol)
 class ProtocolAdmin(KeptAdmin):
     list_display = ("code", "title", "schedule", "milestones", "loss")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return obj is None  # a change shows its consequences first, on the page of the protocol

@@ -274,3 +274,8 @@ def loss_rule(rules: RuleSet) -> LossRule:
         max_gap_days=rules.optional("max_gap_days", int),
         restart_confirms=rules.value("restart_confirms", bool),
     )
+
+
+def unconfirmed_parameters(rules: RuleSet) -> tuple[str, ...]:
+    """The parameters of a set that no source read has confirmed: a screen marks them."""
+    return tuple(p.name for p in rules.parameters.values() if not p.confirmed)

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from monitoring import clock
-from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patient, Protocol, TkiCourse
+from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patient, Protocol, Role, TkiCourse
+from monitoring.models.protocols import KIND_OF
 from monitoring.services.classification import classify_owed, reclassify
 from monitoring.services.ledger import check_ledger
 from monitoring.services.plans import raise_no_restart, raise_overdue
@@ -173,3 +174,30 @@ def test_criteria_before_a_stop_are_shown_on_treatment_and_adult_rules_refuse_ch
     assert "This rule set speaks of people of 18 years or more at the stop." in page
     assert "Criteria before a stop" in page
     assert "Milestones on treatment" in page
+
+
+def test_other_rules_are_shown_first_and_changed_with_a_reason(
+    enter: Callable[..., None], patient: Patient, client: Client, member: Callable[..., User]
+) -> None:
+    protocol = Protocol.objects.create(code="std", title="Standard")
+    patient.centre.protocol = protocol
+    patient.centre.save()
+    enter("A1", 5)
+    client.force_login(member("adam", patient.centre, Role.ADMINISTRATOR))
+    rules = {name: getattr(protocol, name) for name in KIND_OF} | {"schedule": "schedule-quarterly.1"}
+    shown = client.post("/protocols/std/", {**rules, "preview": "1"}).content.decode()
+    assert "1 patient follows this protocol." in shown
+    assert "next sample" in shown
+    before = MonitoringPlan.objects.get().due_on
+    assert client.post("/protocols/std/", {**rules, "change": "1"}).status_code == 400, "a reason"
+    assert client.post("/protocols/std/", {**rules, "change": "1", "reason": "quarterly visits"}).status_code == 302
+    classify_owed(now=clock.now())
+    plan = MonitoringPlan.objects.get()
+    assert plan.rule_id == "schedule-quarterly.1"
+    assert plan.due_on != before
+    history = Protocol.pgh_event_model.objects.order_by("pgh_id").last()  # type: ignore[attr-defined]
+    assert history.pgh_context["reason"] == "quarterly visits"
+    assert client.post("/protocols/std/", {**rules, "schedule": "loss-enestop.1", "preview": "1"}).status_code == 400
+    other = Centre.objects.create(code="H2", protocol=protocol)
+    assert client.get("/protocols/std/").status_code == 403, f"{other.code} is not adam's"
+    assert "schedule-eln-2020.1" in client.get("/protocols/").content.decode()

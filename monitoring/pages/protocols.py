@@ -1,0 +1,87 @@
+"""Protocols: which rule sets centres follow, and what would change under others."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
+
+from monitoring import clock
+from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
+from monitoring.models import Centre, Protocol, Role
+from monitoring.models.protocols import KIND_OF
+from monitoring.permissions import centres_with_role, requires_role
+from monitoring.services.protocols import Preview, change_protocol, preview, topic_words
+
+
+class ProtocolForm(forms.Form):
+    """The rule sets of a protocol, and why they change."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
+
+    def __init__(self, data: object = None, *, protocol: Protocol) -> None:
+        super().__init__(data, initial={name: getattr(protocol, name) for name in KIND_OF})  # type: ignore[arg-type]
+        for name, kind in KIND_OF.items():
+            known = [
+                (rules.id, f"{rules.title} ({rules.id})") for rules in load_rule_sets().values() if rules.kind == kind
+            ]
+            self.fields[name] = forms.ChoiceField(label=_label(name), choices=known)
+        self.order_fields([*KIND_OF, "reason"])
+
+    def named(self) -> dict[str, str]:
+        return {name: self.cleaned_data[name] for name in KIND_OF}
+
+
+def _label(name: str) -> str:
+    """The name of a field of a protocol."""
+    field = Protocol._meta.get_field(name)
+    return str(getattr(field, "verbose_name", name))
+
+
+@require_GET
+@requires_role((Role.ADMINISTRATOR,))
+def index(request: HttpRequest) -> HttpResponse:
+    """Protocols, and the shipped rule sets with what nobody has confirmed. For administrators."""
+    protocols = Protocol.objects.prefetch_related("centres")[:100]
+    rule_sets = [(rules, unconfirmed_parameters(rules)) for rules in load_rule_sets().values()]
+    return render(request, "protocols/index.html", {"protocols": protocols, "rule_sets": rule_sets})
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role((Role.ADMINISTRATOR,))
+def detail(request: HttpRequest, code: str) -> HttpResponse:
+    """Other rule sets for a protocol: shown first, changed with a reason. For administrators of every centre it serves."""
+    protocol = get_object_or_404(Protocol, code=code)
+    _check_administrator_of_all(request, protocol)
+    form = ProtocolForm(request.POST if request.method == "POST" else None, protocol=protocol)
+    found: Preview | None = None
+    if request.method == "POST" and form.is_valid():
+        if "change" in request.POST and not form.cleaned_data["reason"].strip():
+            form.add_error("reason", _("say why the rules change"))
+        elif "change" in request.POST:
+            assert isinstance(request.user, User)
+            change_protocol(protocol, form.named(), by=request.user, reason=form.cleaned_data["reason"].strip())
+            messages.success(request, _("Changed. Its patients are planned anew."))
+            return redirect("protocol", code=code)
+        found = preview(protocol, form.named(), as_of=clock.now().date())
+    words = topic_words()
+    counts = [(words[topic], number) for topic, number in found.counts.most_common()] if found else []
+    shown = [
+        (one.patient, [(words[topic], old, new) for topic, (old, new) in one.changes.items()])
+        for one in (found.shown if found else [])
+    ]
+    context = {"protocol": protocol, "form": form, "found": found, "counts": counts, "shown": shown}
+    return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
+
+
+def _check_administrator_of_all(request: HttpRequest, protocol: Protocol) -> None:
+    """A protocol of several centres is changed by somebody who administers each of them."""
+    served = set(Centre.objects.filter(protocol=protocol).values_list("pk", flat=True))
+    if not served <= set(centres_with_role(request.user, (Role.ADMINISTRATOR,))):
+        raise PermissionDenied

@@ -1,0 +1,112 @@
+"""Changing which rule sets a protocol follows: first what would change, then, with a reason, the change itself.
+
+Classes rest on results and the response rules, which no protocol changes; what follows from a protocol is planned and
+said anew by a replay, and the old protocol stays in the history.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from monitoring.models import Patient, Protocol
+from monitoring.models.protocols import KIND_OF
+from monitoring.selectors.clinical import ClinicalView, rules_of, view_of
+from monitoring.selectors.series import load_series
+from monitoring.services.actors import recorded_as
+from monitoring.services.owed import owe_classification
+
+BATCH_PATIENTS = 500
+SHOWN_PATIENTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What would change for one patient, by topic: before and after in codes and dates."""
+
+    patient: Patient
+    changes: Mapping[str, tuple[str, str]]
+
+
+@dataclass
+class Preview:
+    """Who would be touched, how often by topic, and the first of them in detail."""
+
+    patients: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    shown: list[Consequence] = field(default_factory=list)
+
+
+def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> Preview:
+    """What would change if the protocol named these rule sets. Stores nothing."""
+    wanted = _with(protocol, named)
+    wanted.full_clean(exclude=["code"])
+    old, new = rules_of(protocol), rules_of(wanted)
+    found = Preview()
+    for patients in _batches(protocol):
+        loaded = load_series([p.pk for p in patients])
+        for patient in patients:
+            series = loaded[patient.pk].series
+            before, after = _said(view_of(series, patient, old, as_of)), _said(view_of(series, patient, new, as_of))
+            changes = {topic: (before[topic], after[topic]) for topic in before if before[topic] != after[topic]}
+            found.patients += 1
+            found.counts.update(changes)
+            if changes and len(found.shown) < SHOWN_PATIENTS:
+                found.shown.append(Consequence(patient, changes))
+    return found
+
+
+def change_protocol(protocol: Protocol, named: Mapping[str, str], *, by: User, reason: str) -> Protocol:
+    """Let a protocol name other rule sets from now on, and replay its patients. Raises ``ValidationError``."""
+    wanted = _with(protocol, named)
+    wanted.full_clean()
+    with transaction.atomic(), recorded_as(by.get_username(), reason):
+        wanted.save()
+        touched = Patient.objects.filter(centre__protocol=protocol).values_list("pk", flat=True)
+        owe_classification(touched, bulk=True)
+    return wanted
+
+
+def _with(protocol: Protocol, named: Mapping[str, str]) -> Protocol:
+    """The same protocol with other names; nothing is saved."""
+    values = {f.attname: getattr(protocol, f.attname) for f in Protocol._meta.concrete_fields}
+    changed = Protocol(**{**values, **{name: named[name] for name in KIND_OF if name in named}})
+    changed._state.adding = False
+    changed._state.db = protocol._state.db
+    return changed
+
+
+def _batches(protocol: Protocol) -> Iterator[list[Patient]]:
+    patients = Patient.objects.filter(centre__protocol=protocol).select_related("centre__protocol").order_by("pk")
+    ids = list(patients.values_list("pk", flat=True))
+    for start in range(0, len(ids), BATCH_PATIENTS):
+        yield list(patients.filter(pk__in=ids[start : start + BATCH_PATIENTS]))
+
+
+def _said(view: ClinicalView) -> dict[str, str]:
+    """What a view says, topic by topic, as comparable words."""
+    plan = view.plan
+    return {
+        "plan": f"{plan.slot.due} ({plan.slot.earliest} – {plan.slot.latest})" if plan.slot else plan.state.value,
+        "milestones": ", ".join(f"{m.month or 'any'} {m.status}" for m in view.milestones),
+        "eligibility": ", ".join(f"{e.rule_id} {e.overall.value}" for e in view.eligibility),
+        "event": ", ".join(loss.event_on.isoformat() for loss in view.losses),
+        "month_2": view.month_two.group.value if view.month_two else "",
+    }
+
+
+def topic_words() -> dict[str, str]:
+    """The topics of a preview as people read them."""
+    return {
+        "plan": _("next sample"),
+        "milestones": _("milestones"),
+        "eligibility": _("criteria before a stop"),
+        "event": _("event of the protocol"),
+        "month_2": _("month 2"),
+    }
