@@ -4,6 +4,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.decorators.http import require_GET
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from monitoring.api.permissions import RolesAllow
@@ -18,6 +19,7 @@ class OpenApiFile(SpectacularJSONAPIView):
     read_roles = ANY_ROLE
 
 
+@require_GET
 @requires_role(ANY_ROLE)
 def documentation(request: HttpRequest) -> HttpResponse:
     """Swagger UI from our own files. For everybody with a role."""

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from cohorts.models import CohortPublication, CohortRun
 from cohorts.pages.curve import curve_of
@@ -12,6 +13,7 @@ from monitoring.selectors.home import home_of, open_alerts_of, today_of
 ALERTS_SHOWN = 10
 
 
+@require_GET
 @requires_role(ANY_ROLE)
 def home(request: HttpRequest) -> HttpResponse:
     """Results and classes today, open alerts, and the curve of the first cohort. For everybody with a role."""
