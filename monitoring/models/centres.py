@@ -77,3 +77,6 @@ class Membership(models.Model):
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")), name="membership_dates_in_order"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.centre} · {self.get_role_display()}"

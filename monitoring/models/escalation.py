@@ -60,3 +60,6 @@ class EscalationPolicy(models.Model):
                 name="policy_comes_back",
             )
         ]
+
+    def __str__(self) -> str:
+        return str(self.centre)
