@@ -72,6 +72,7 @@ def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     rows = verdict_rows(run)
     if request.GET.get("only") == "refused":
         rows = [row for row in rows if row["verdict"] == "refused"]
+    rows.sort(key=lambda row: int(row["row"]))
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "imports/detail.html", {"run": run, "page": page, "kinds": dict(KINDS)})
 
