@@ -7,7 +7,15 @@ form.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey) form.requestSubmit();
   else fields()[fields().indexOf(event.target) + 1]?.focus();
 });
+// What was refused is being mended: its refusal no longer stands.
+form.addEventListener("input", (event) => {
+  const field = event.target.closest(".wrong");
+  field?.classList.remove("wrong");
+  field?.querySelector(".problem")?.remove();
+  if (field) ["aria-invalid", "aria-describedby"].forEach((name) => event.target.removeAttribute(name));
+});
 let sent = false;
+addEventListener("pageshow", () => { sent = false; }); // also when the browser comes back to a page that it has kept
 form.addEventListener("submit", (event) => {
   if (sent) event.preventDefault();
   sent = true;
