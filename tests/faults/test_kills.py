@@ -30,7 +30,7 @@ RECOVERY_SECONDS = 120
 
 def flush_broker() -> None:
     client = redis.Redis.from_url(settings.REDIS_URL)
-    client.flushall()
+    client.flushdb()
     client.close()
 
 

@@ -1,0 +1,313 @@
+"""Whole journeys of each role through a real browser, with a real worker behind the pages."""
+
+import csv
+import datetime as dt
+import io
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Download
+
+from monitoring import clock
+from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, Patient, PcrResult, TkiCourse
+from monitoring.services.identities import IdentityFacts
+from monitoring.services.records import PatientFacts, record_patients
+from monitoring.services.results import record_result
+from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WIDE, Visitor, until, until_classified
+from tests.builders import report
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed and could not be installed"),
+]
+also_chinese = pytest.mark.parametrize("look", [WIDE, PHONE, CHINESE], ids=str, indirect=True)
+PIXELS = """s => { const c = document.querySelector(s);
+  return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v).length; }"""
+
+
+def recent(days: int) -> str:
+    return (clock.now().date() - dt.timedelta(days=days)).isoformat()
+
+
+@pytest.fixture
+def patient(study: dict[str, User]) -> Patient:
+    """Somebody of H1 who has been off treatment for ninety days, in MR4 forty days ago."""
+    facts = PatientFacts("H1", "LIVE", {}, IdentityFacts(hospital_number="HN-77", family_name="Meier"))
+    record_patients([facts], by=study["ada"], now=clock.now())
+    found = Patient.objects.get(patient_id="LIVE")
+    TkiCourse.objects.create(
+        patient=found, drug="imatinib", started_on="2015-01-01", stopped_on=recent(90), stop_reason="tfr_attempt"
+    )
+    record_result(report("BASE", recent(40), "6/60000"), patient=found, by=study["ada"], now=clock.now())
+    return found
+
+
+# --- the laboratory -----------------------------------------------------------------------------------------------
+
+
+def type_result(visitor: Visitor, accession: str, *, copies: str) -> None:
+    """Fill the form as with a scanner: each Enter goes to the next field."""
+    keyboard = visitor.page.keyboard
+    for value in ("LIVE", "LAB", accession, recent(5), "", copies, "52000", "44", "48000", "", "", "", "1"):
+        keyboard.press("Control+A")
+        if value:
+            keyboard.type(value)
+        keyboard.press("Enter")
+
+
+@also_chinese
+def test_the_laboratory_enters_a_result_by_keyboard_and_another_person_verifies_it(
+    worker: subprocess.Popen[bytes], patient: Patient, visitor: Visitor
+) -> None:
+    page, words = visitor.page, visitor.words
+    visitor.sign_in("ada")
+    visitor.check("home of the laboratory")
+    visitor.tab_to("a.tile[href='/bench/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#id_patient_id:focus")
+    visitor.check("bench")
+
+    type_result(visitor, "E1", copies="0")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#id_bcr_abl1_copies_1_error")
+    visitor.forgive(400)
+    assert visitor.focused() == "id_bcr_abl1_copies_1", "the focus stands where something is to be done"
+    assert page.get_attribute("#id_bcr_abl1_copies_1", "aria-invalid") == "true"
+    assert "id_bcr_abl1_copies_1_error" in str(page.get_attribute("#id_bcr_abl1_copies_1", "aria-describedby"))
+    visitor.check("bench with a refusal")
+
+    page.keyboard.press("Control+A")
+    page.keyboard.type("60")
+    page.wait_for_selector("#preview .error")
+    said = page.inner_text("#preview")
+    assert words("no MMR") in said
+    assert "+1.02" in said
+    assert words("Saving this opens an alert: %(kind)s (%(certainty)s).").split("%(")[0] in said
+    visitor.check("bench with its consequence")
+    assert PcrResult.objects.filter(patient=patient).count() == 1
+    assert not Alert.objects.filter(patient=patient).exists(), "the preview stores nothing"
+
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".message")
+    assert "E1" in page.inner_text(".message")
+    visitor.check("bench after saving")
+    page.wait_for_selector("#id_patient_id:focus")
+    assert page.input_value("#id_laboratory") == "LAB", "the next sample of the run starts with what stays"
+    type_result(visitor, "E2", copies="7")
+    page.dblclick("#entry button.primary")
+    page.wait_for_selector(".message:has-text('E2')")
+    assert PcrResult.objects.filter(accession_number="E2").count() == 1
+    visitor.sign_out()
+    verify_by_keyboard(visitor)
+
+
+def verify_by_keyboard(visitor: Visitor) -> None:
+    """The second person finds the result, verifies it without a mouse, and sees its class."""
+    page, words = visitor.page, visitor.words
+    visitor.sign_in("vera")
+    assert page.inner_text("a.tile[href='/verify/'] strong") == "2"
+    until_classified()
+    visitor.tab_to("a.tile[href='/verify/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#waiting")
+    assert words("no MMR") in page.inner_text("tr:has-text('E1')")
+    visitor.check("results to verify")
+    visitor.tab_to("th a:has-text('E1')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#versions")
+    visitor.check("result to verify")
+    visitor.tab_to("form[action$='/verify/'] button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".message")
+    assert "E1" not in page.inner_text("main table")
+    until_classified()
+    result = PcrResult.objects.get(accession_number="E1", superseded_by__isnull=True)
+    assert result.status == "final"
+    visitor.open(f"/results/{result.public_id}/")
+    assert words("no MMR") in page.inner_text(".version >> nth=0")
+    visitor.check("result with two versions")
+    page.click(f"a[href='/results/{result.public_id}/amend/']")
+    page.wait_for_selector("form.entry")
+    visitor.check("amending")
+
+
+# --- the ward -----------------------------------------------------------------------------------------------------
+
+
+@also_chinese
+def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
+    worker: subprocess.Popen[bytes], study: dict[str, User], patient: Patient, visitor: Visitor
+) -> None:
+    page, words, today = visitor.page, visitor.words, clock.now().date().isoformat()
+    lost = report("LOST", recent(3), "100/50000")
+    record_result(lost, patient=patient, by=study["ada"], now=clock.now())
+    until_classified()
+    alert = Alert.objects.get(patient=patient)
+    visitor.sign_in("grace")
+    assert page.inner_text("a.tile[href='/alerts/'] strong") == "1"
+    visitor.check("home of the ward")
+    visitor.tab_to("a.tile[href='/alerts/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#inbox")
+    visitor.check("inbox")
+    page.click(f"a[href='/alerts/{alert.public_id}/']")
+    page.wait_for_selector("#told")
+    assert "0.2 % IS" in page.inner_text("main")
+    assert "grace" in page.inner_text("main table"), "who was told"
+    visitor.check("alert")
+    alert.refresh_from_db()
+    assert (alert.state, alert.acknowledged_at) == ("open", None), "opening acknowledges nothing"
+
+    visitor.tab_to("#id_note")
+    page.keyboard.type("called the family")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".message")
+    assert "called the family" in page.inner_text("main")
+    page.select_option("#act_action", "restart")
+    page.click("#act + form button")
+    page.wait_for_selector("[role=alert]")
+    visitor.forgive(409)
+    assert words("a restart needs the drug and its first day") in page.inner_text("[role=alert]")
+    visitor.check("alert with a refusal")
+    page.select_option("#act_drug", "imatinib")
+    page.fill("#act_day", today)
+    page.click("#act + form button")
+    page.wait_for_selector(".message")
+    alert.refresh_from_db()
+    assert alert.closed_at is not None
+    visitor.check("closed alert")
+    until_classified()
+
+    page.click(f"main a[href='/patients/{patient.public_id}/']")
+    page.wait_for_selector("#timeline canvas")
+    assert page.evaluate(PIXELS, "#timeline canvas") > 500, "the chart is drawn"
+    points = json.loads(page.inner_text("#timeline-data") or page.text_content("#timeline-data") or "")["points"]
+    rows = page.locator("#time ~ .scroll tbody tr")
+    shown = [(row.split()[0], "0.2" in row or "0.01" in row) for row in rows.all_inner_texts()]
+    assert shown == [(point["on"], True) for point in reversed(points)]
+    assert [point["percent"] for point in points] == [0.01, 0.2]
+    assert today in page.inner_text("#courses ~ .scroll"), "the restart is part of the treatment"
+    assert "Meier" in page.inner_text("main")
+    visitor.check("patient")
+    visitor.open("/alerts/")
+    assert words("No open alerts.") in page.inner_text("main")
+    visitor.check("empty inbox")
+    page.click("header a[href='/patients/']")
+    page.wait_for_selector("#q:focus")
+    visitor.check("patients")
+    page.keyboard.type("HN-77")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=HN-77**")
+    assert page.locator("tbody tr").all_inner_texts()[0].split()[0] == "LIVE"
+    assert page.locator("tbody tr").count() == 1
+    visitor.check("patient found by hospital number")
+
+
+# --- statistics ---------------------------------------------------------------------------------------------------
+
+
+def content_of(download: Download) -> str:
+    return Path(download.path()).read_text(encoding="utf-8")
+
+
+def test_an_analyst_reads_a_cohort_and_takes_its_figures_home(study: dict[str, User], visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sign_in("anna")
+    visitor.tab_to("a.tile[href='/cohorts/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#cohorts")
+    visitor.check("cohorts")
+    page.click("#cohorts ~ .rows a")
+    page.wait_for_selector("#curve canvas")
+    assert page.evaluate(PIXELS, "#curve canvas") > 500
+    text = page.inner_text("main")
+    for words in ("21/36 = 58.3 %", "56.0–85.6", "log-rank", "hazard ratio of a loss", "Data up to"):
+        assert words in text, words
+    assert page.locator("section:has(#factors) table").count() == 4
+    visitor.check("cohort")
+    with page.expect_download() as figures:
+        page.click("a[href$='figures.json']")
+    assert json.loads(content_of(figures.value))["counts"]["members"] == 36
+    with page.expect_download() as members:
+        page.click("a[href$='members.csv']")
+    rows = list(csv.DictReader(io.StringIO(content_of(members.value))))
+    assert sum(row["included"] == "true" for row in rows) == 36
+    visitor.open("/api/docs/")
+    page.wait_for_selector(".opblock")
+    assert page.locator(".opblock").count() > 25
+    assert "/api/v1/results/" in page.inner_text("main")
+    visitor.check("API", but="nested-interactive")  # a button in a button is how Swagger UI is built
+
+
+# --- running the service ------------------------------------------------------------------------------------------
+
+FILE = (
+    "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor\n"
+    "LAB,F1,LIVE,2025-01-01,60,52000,1\nLAB,F2,LIVE,2025-02-01,0,60000,1\nLAB,F3,P99,2025-03-01,nd,60000,1\n"
+    "LAB,F4,LIVE,2025-04-01,nd,60000,1\n"
+)
+
+
+def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
+    worker: subprocess.Popen[bytes], patient: Patient, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.sign_in("adam")
+    visitor.tab_to("a.tile[href='/operations/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#owed")
+    assert "patients that are owed a classification" in page.inner_text("main")
+    visitor.check("state of the service")
+    page.click("header a[href='/imports/']")
+    page.set_input_files("#id_file", {"name": "march.csv", "mimeType": "text/csv", "buffer": FILE.encode()})
+    visitor.check("load a file")
+    os.killpg(worker.pid, signal.SIGSTOP)
+    try:
+        page.click("main form button.primary")
+        page.wait_for_selector("progress")
+        with page.expect_response("**/progress/"):
+            visitor.check("a file that waits")
+    finally:
+        os.killpg(worker.pid, signal.SIGCONT)
+    page.wait_for_selector("#verdicts", timeout=60_000)
+    assert page.locator("tbody tr").count() == 4
+    assert "Nothing is stored yet." in page.inner_text("main")
+    assert "not detected is not zero" in page.inner_text("main table")
+    visitor.check("verdicts of a dry run")
+    assert not PcrResult.objects.filter(accession_number__startswith="F").exists()
+    page.click("a[href='?only=refused']")
+    assert page.locator("tbody tr").count() == 2
+    page.click("main form button.primary")
+    until(lambda: ImportRun.objects.filter(dry_run=False, finished_at__isnull=False).exists(), "the file is not loaded")
+    page.wait_for_selector("#verdicts", timeout=60_000)
+    assert page.locator("h1 .tag").count() == 0
+    visitor.check("verdicts of a load")
+    assert set(PcrResult.objects.filter(laboratory__code="LAB", patient=patient).values_list("accession_number", flat=True)) == {"BASE", "F1", "F4"}  # fmt: skip
+    change_the_ladder(visitor)
+
+
+def change_the_ladder(visitor: Visitor) -> None:
+    """The escalation policy of a centre under the configuration pages."""
+    page = visitor.page
+    visitor.open("/")
+    page.click("header a[href='/admin/']")
+    page.wait_for_selector("#content")
+    visitor.check("configuration")
+    EscalationPolicy.objects.create(
+        centre=Centre.objects.get(code="H1"), steps=[{"roles": ["clinician"], "wait_hours": 12}], signed_by="Dr Example"
+    )
+    visitor.open("/admin/monitoring/escalationpolicy/")
+    visitor.check("ladders")
+    page.click("#result_list th a[href$='/change/']")
+    page.fill("#id_steps", '[{"roles": ["clinician"], "wait_hours": 6}]')
+    visitor.check("ladder")
+    page.click("input[name=_save]")
+    page.wait_for_selector(".success")
+    assert EscalationPolicy.objects.get().steps == [{"roles": ["clinician"], "wait_hours": 6}]
