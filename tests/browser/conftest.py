@@ -89,7 +89,7 @@ class Visitor:
     def sign_in(self, name: str) -> None:
         """Sign in with the keyboard alone, in this visitor's language."""
         self.open("/sign-in/")
-        if self.look.language != "en":
+        if self.look.language != self.page.get_attribute("html", "lang"):
             self.page.focus(f'button[value="{self.look.language}"]')
             self.page.keyboard.press("Enter")
             self.page.wait_for_selector(f"html[lang={self.look.language}]")

@@ -18,7 +18,7 @@ from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, Patien
 from monitoring.services.identities import IdentityFacts
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
-from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WIDE, Visitor, until, until_classified
+from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WIDE, Look, Visitor, until, until_classified
 from tests.builders import report
 
 pytestmark = [
@@ -311,3 +311,49 @@ def change_the_ladder(visitor: Visitor) -> None:
     page.click("input[name=_save]")
     page.wait_for_selector(".success")
     assert EscalationPolicy.objects.get().steps == [{"roles": ["clinician"], "wait_hours": 6}]
+
+
+# --- every page ---------------------------------------------------------------------------------------------------
+
+LOOKS = [Look(width, scheme, language) for width, scheme in ((1280, "dark"), (1280, "light"), (390, "dark"), (390, "light")) for language in ("en", "zh-hans")]  # fmt: skip
+PAGES = {
+    "ada": ("/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/", "/patients/"),
+    "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment", "/cohorts/"),
+    "anna": ("/", "/cohorts/zhao-2025-twin/", "/api/docs/", "/operations/", "/nowhere/"),
+    "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/admin/monitoring/membership/add/",
+             "/admin/monitoring/laboratory/", "/admin/cohorts/cohort/"),
+}  # fmt: skip
+REFUSED = {"/operations/": 403, "/nowhere/": 404}
+
+
+@pytest.mark.skipif(os.environ.get("LONG_FORMS") != "1", reason="every page in every look: LONG_FORMS=1")
+@pytest.mark.parametrize("look", LOOKS, ids=str, indirect=True)
+def test_every_page_in_every_look(
+    worker: subprocess.Popen[bytes], study: dict[str, User], patient: Patient, visitor: Visitor
+) -> None:
+    for accession, days, status in (("LOST", 9, "final"), ("WAIT", 3, "preliminary")):
+        shown = report(accession, recent(days), "100/50000", status=status)
+        record_result(shown, patient=patient, by=study["vera"], now=clock.now())
+    until_classified()
+    ids = {
+        "patient": patient.public_id,
+        "alert": Alert.objects.get(patient=patient).public_id,
+        "result": PcrResult.objects.get(accession_number="WAIT").public_id,
+    }
+    visitor.open("/sign-in/")
+    visitor.check("sign-in")
+    for name, paths in PAGES.items():
+        visitor.sign_in(name)
+        for path in paths:
+            answer = visitor.open(path.format(**ids))
+            assert answer is not None
+            if name == "anna" and path in REFUSED:
+                assert answer.status == REFUSED[path]
+                visitor.forgive(REFUSED[path])
+            else:
+                assert answer.status == 200, path
+            if path == "/api/docs/":
+                visitor.page.wait_for_selector(".opblock")
+            visitor.check(f"{name} {path.replace('/', '_')}", but="nested-interactive" if "docs" in path else "-")
+        visitor.open("/")
+        visitor.sign_out()
