@@ -27,6 +27,7 @@ from monitoring.models import (
     Observation,
     Patient,
     PcrResult,
+    Protocol,
     Role,
     TfrEpisode,
     TkiCourse,
@@ -61,6 +62,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "verify-result": ONLY_POST, "amend-result": LABORATORY, "retract-result": ONLY_POST, "patients": ANYBODY,
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST, "imports": LOADING,
+    "due": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "import": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,), "metrics": (D,),
     "api-patients": ANYBODY, "api-patient": ANYBODY, "api-treatments": ANYBODY, "api-treatment": ANYBODY,
     "api-observations": ANYBODY, "api-observation": ANYBODY, "api-results": ANYBODY, "api-result": ANYBODY,
@@ -75,7 +77,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
 WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "bench"): LABORATORY, ("POST", "bench-preview"): LABORATORY, ("POST", "verify-result"): (V,),
     ("POST", "amend-result"): LABORATORY, ("POST", "retract-result"): LABORATORY, ("POST", "imports"): LOADING,
-    ("POST", "load-import"): LOADING, ("POST", "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
+    ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,), ("POST", "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
     ("POST", "api-patients"): RECORDING, ("PATCH", "api-patient"): RECORDING, ("POST", "api-treatments"): RECORDING,
     ("PATCH", "api-treatment"): RECORDING, ("POST", "api-observations"): RECORDING,
     ("PATCH", "api-observation"): RECORDING, ("POST", "api-results"): LABORATORY,
@@ -90,7 +92,7 @@ OBJECT_OF = {
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert, "api-patient": Patient,
     "api-treatment": TkiCourse, "api-observation": Observation, "api-result": PcrResult,
     "api-result-verify": PcrResult, "api-result-amend": PcrResult, "api-result-retract": PcrResult,
-    "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert, "api-alert-act": Alert,
+    "api-patient-monitoring": Patient, "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert, "api-alert-act": Alert,
     "api-alert-withdraw": Alert,
 }  # fmt: skip
 OF_A_PERSON = {"import", "import-progress", "load-import"}
@@ -99,7 +101,16 @@ COUNTED = {"patients": 1, "alerts": 1, "waiting": 1, "imports": 1, "api-patients
            "api-observations": 1, "api-results": 3, "api-episodes": 1, "api-alerts": 1}  # fmt: skip
 
 # The configuration pages: what staff with the group "configuration" get. People and groups are for superusers.
-CONFIGURED = ("centre", "membership", "laboratory", "assay", "conversionfactor", "escalationpolicy", "cohort")
+CONFIGURED = (
+    "centre",
+    "membership",
+    "laboratory",
+    "assay",
+    "conversionfactor",
+    "escalationpolicy",
+    "protocol",
+    "cohort",
+)
 MODEL = re.compile(r"/admin/(auth|monitoring|cohorts)/(\w+)/")
 BY_KIND = {"changelist": 200, "add": 200, "change": 200, "history": 200, "delete": 403, "None": 302}
 CONFIGURATION = {
@@ -168,6 +179,7 @@ def world(ada: User) -> World:
     places = [place(code, ada) for code in ("ONE", "TWO")]
     cohort, _ = define_cohort({"slug": "all", "title": "All"}, by="test")
     recompute(cohort)
+    Protocol.objects.create(code="all", title="All")
     return World(*places)
 
 
@@ -222,7 +234,7 @@ class Caller:
         if name in OBJECT_OF:
             public_id = str(of.objects[OBJECT_OF[name]].public_id)
         filled = re.sub(r"<(uuid:public_id|str:id)>", public_id, route)
-        filled = re.sub(r"<(slug|str):slug>", "all", filled)
+        filled = re.sub(r"<(slug|str):(slug|code)>", "all", filled)
         return filled.replace("^(?P<path>.*)$", "v1/nothing/")
 
     def send(self, method: str, address: str) -> int:
