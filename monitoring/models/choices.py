@@ -110,6 +110,9 @@ EVENT_WORD: type_choices = [
     (EventKind.MMR_REGAINED, _("MMR regained after restart")),
     (EventKind.DMR_REGAINED, _("deep response regained after restart")),
 ]
+PHASE: type_choices = [("CP", _("CP")), ("AP", _("AP")), ("BP", _("BP"))]
+RISK_GROUP: type_choices = [("low", _("low")), ("intermediate", _("intermediate")), ("high", _("high"))]
+ANSWER: type_choices = [("yes", _("yes")), ("no", _("no"))]
 SEX: type_choices = [("F", _("female")), ("M", _("male")), ("X", _("other or not stated"))]
 
 
@@ -121,7 +124,8 @@ def codes(values: type[StrEnum] | Iterable[str]) -> type_choices:
 CONTROL_GENE = codes(ControlGene)
 METHOD = codes(Method)
 DRUG = codes(Drug)
-TRANSCRIPT: type_choices = [(t.value, t.value or _("not known")) for t in Transcript]
+_TRANSCRIPT_WORD = {Transcript.OTHER: _("other"), Transcript.UNKNOWN: _("not known")}
+TRANSCRIPT: type_choices = [(t.value, _TRANSCRIPT_WORD.get(t, t.value)) for t in Transcript]
 PRECISION = codes(Precision)
 SENSITIVITY = codes(Sensitivity)
 FACTOR_STATE = codes(FactorState)

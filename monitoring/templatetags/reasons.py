@@ -10,10 +10,12 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.intake.reports import plain_number
-from monitoring.models.choices import FACT_KIND, RESPONSE_CLASS
+from monitoring.models.choices import ANSWER, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT
 
 register = template.Library()
 _CODES = {**dict(RESPONSE_CLASS), **dict(FACT_KIND)}
+# Only where a criterion is shown: a fact of a sentence may be the name of a laboratory, which can be anything.
+_CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TRANSCRIPT)}
 
 
 @register.filter
@@ -32,6 +34,26 @@ def fact_words(value: FactValue) -> str:
     if isinstance(value, dt.date):
         return value.isoformat()
     return str(_CODES.get(str(value), value))
+
+
+@register.filter
+def criterion_value_words(value: FactValue) -> str:
+    """The value of a criterion, or what is asked for."""
+    return str(_CRITERION_CODES[value]) if value in _CRITERION_CODES else fact_words(value)
+
+
+@register.filter
+def unit_word(unit: str) -> str:
+    """The unit of a criterion."""
+    words = {"months": _("months"), "days": _("days"), "drugs": _("drugs"), "tests": _("tests")}
+    return words.get(unit, unit)
+
+
+@register.filter
+def operator_word(operator: str) -> str:
+    """How a value is compared with what is asked for."""
+    signs = {">=": "≥", "<=": "≤", "!=": "≠", "in": _("one of")}
+    return signs.get(operator, operator)
 
 
 @register.filter

@@ -1,6 +1,7 @@
 """The words people read: refusals, notes and whole pages in simplified Chinese, and the same words in English."""
 
 import datetime as dt
+import functools
 import html
 import json
 import re
@@ -19,17 +20,33 @@ from cohorts.services.recompute import recompute
 from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
 from monitoring import clock
 from monitoring.domain.dates import DateProblem, parse_date
+from monitoring.domain.explain import TEXTS, Reason
+from monitoring.domain.plausibility import CITATION as QUESTIONS_CITATION
+from monitoring.domain.rules import load_rule_sets
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.tables import FileProblem, open_table
 from monitoring.intake.uploads import load_upload
 from monitoring.intake.values import CellProblem, Cells
-from monitoring.models import Alert, AlertDelivery, Centre, ImportRun, Patient, PcrResult, Role, TkiCourse
+from monitoring.models import (
+    Alert,
+    AlertDelivery,
+    Centre,
+    ImportRun,
+    MonitoringPlan,
+    Observation,
+    Patient,
+    PcrResult,
+    Protocol,
+    Role,
+    TkiCourse,
+)
 from monitoring.services import escalation
 from monitoring.services.amendments import standing_result, verify_result
 from monitoring.services.classification import classify_owed
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
 from monitoring.services.verdicts import StaleVersionError
+from monitoring.templatetags.reasons import reason_words
 from monitoring.templatetags.words import closing_words, outcome_words
 from tests.builders import report
 
@@ -37,11 +54,26 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Two words of Latin letters in a row are English, unless they are names.
 ENGLISH = re.compile(r"[A-Za-z][A-Za-z'’]*(?:[ \n]+[A-Za-z][A-Za-z'’]*)+")
 NAMES = {"First hospital", "CSV UTF"}
+# One word alone is English where it is a code, a unit or an answer; names of drugs, genes and the unit log are not.
+WORD = re.compile(r"(?<![\w.,:/-])[a-z]{2,}(?![\w./-])")
+NAMED_WORDS = {"imatinib", "log"}
 SHOWN_ATTRIBUTES = re.compile(r"""\b(?:aria-label|placeholder|title|alt)="([^"]*)\"""")
 
 
+@functools.cache
+def cited() -> list[str]:
+    """What stays in English: titles, ids, lines and citations of rule sets lead to English papers and files; longest first."""
+    texts = {QUESTIONS_CITATION}
+    for rules in load_rule_sets().values():
+        texts |= {rules.title, str(rules.citation)}
+        texts |= {f"{rules.id}, {line}; {rules.source(line)}" for line in rules.parameters}
+    return sorted(texts, key=len, reverse=True)
+
+
 def english_in(text: str) -> set[str]:
-    """Runs of Latin words that are no names."""
+    """Runs of Latin words that are no names and no citations."""
+    for known in cited():
+        text = text.replace(known, "")
     return set(ENGLISH.findall(text)) - NAMES
 
 
@@ -51,6 +83,14 @@ def english_of(page: str) -> set[str]:
     for text in re.split(r"<[^>]*>", page):
         shown.append(re.sub(r"\\u[0-9a-f]{4}", lambda found: chr(int(found[0][2:], 16)), text))  # data of a chart
     return {found for text in shown for found in english_in(html.unescape(text))}
+
+
+def words_of(page: str) -> set[str]:
+    """Single words of small Latin letters in the sections of a page that tell what the rules say."""
+    shown = html.unescape(re.sub(r"<[^>]*>", " ", page[page.index('<h1 id="plan"') : page.index('<h1 id="courses"')]))
+    for known in cited():
+        shown = shown.replace(known, "")
+    return set(WORD.findall(shown)) - NAMED_WORDS
 
 
 @pytest.fixture
@@ -232,12 +272,24 @@ def test_stored_words_are_shown_in_the_readers_language(show: Callable[[str], st
     assert not english_in(told)
 
 
+@pytest.mark.parametrize("code", TEXTS)
+def test_a_statement_of_the_rules_is_told_in_the_readers_language(code: str, chinese: None) -> None:
+    facts = tuple((name, 7) for name in re.findall(r"%\((\w+)\)s", TEXTS[code]))
+    told = reason_words(Reason("rule", "line", "", facts, code))
+    assert CHINESE.search(told)
+    assert not english_in(told)
+    assert told.count("7") >= len(facts), "every fact is told"
+    assert "%%" not in told
+
+
 # --- pages ------------------------------------------------------------------------------------------------------
 
 PAGES = {
     "/": tuple(Role),
     "/patients/": tuple(Role),
     "/patients/{patient}/": tuple(Role),
+    "/due/": tuple(Role),
+    "/due/?which=overdue": tuple(Role),
     "/alerts/": tuple(Role),
     "/cohorts/": tuple(Role),
     "/cohorts/all/": tuple(Role),
@@ -294,6 +346,109 @@ def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[
         assert english_of(text) == set(), address
 
 
+CHILD = {"born_on": "2012-01-01", "diagnosed_on": "2018-01-01"}
+ADULT = {"born_on": "1960-01-01", "diagnosed_on": "2018-01-01", "phase": "CP", "transcript": "other",
+         "risk_score": "sokal", "risk_group": "high"}  # fmt: skip
+ON_TREATMENT: dict[str, tuple[dict[str, str], str, tuple[tuple[int, str], ...]]] = {
+    "an adult in deep response": (ADULT, "2018-02-01", ((500, "nd/60000"), (300, "nd/60000"), (30, "nd/60000"))),
+    "an adult of whom little is known": ({}, "2018-02-01", ((30, "20/4000"),)),
+    "an adult who lost MMR": (ADULT, "2018-02-01", ((400, "6/60000"), (200, "6/60000"), (30, "600/60000"))),
+    "an adult in the first year": (ADULT, "days ago: 190", ((186, "30000/60000"), (100, "9000/60000"), (5, "3000/60000"))),
+    "a child": (CHILD, "2018-02-01", ((500, "nd/60000"), (30, "nd/60000"))),
+}  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("milestones", ["milestones-eln-2020.1", "milestones-nccn.1"])
+@pytest.mark.parametrize("who", ON_TREATMENT)
+def test_no_english_is_left_of_plan_milestones_and_criteria_on_treatment(
+    who: str, milestones: str, patient: Patient, centre: Centre, ada: User, member: Callable[..., User]
+) -> None:
+    facts, started, results = ON_TREATMENT[who]
+    criteria = "eligibility-esmo-2017.1" if milestones == "milestones-nccn.1" else "eligibility-eln-2020.1"
+    centre.protocol = Protocol.objects.create(code="p", title="方案", milestones=milestones, eligibility_adult=criteria)
+    centre.save()
+    Patient.objects.filter(pk=patient.pk).update(**facts)
+    started_on = recent(int(started.removeprefix("days ago: "))) if ":" in started else started
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=started_on)
+    for n, (days, tubes) in enumerate(results):
+        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("grace", centre))
+    text = client.get(f"/patients/{patient.public_id}/").content.decode()
+    for shown in ("下次采样", "治疗里程碑", "停药前评估标准"):
+        assert shown in text
+    assert english_of(text) == set()
+    assert words_of(text) == set()
+
+
+OFF_TREATMENT: dict[str, tuple[str, tuple[tuple[int, str], ...], str]] = {
+    "doubling fast": ("tfr_attempt", ((88, "nd/60000"), (50, "1/60000"), (30, "30/60000"), (5, "50/60000")), "倍增时间"),
+    "rising slowly": ("tfr_attempt", ((70, "3/60000"), (30, "6/60000"), (5, "7/60000")), "缓慢上升"),
+    "falling": ("intolerance", ((60, "30/60000"), (30, "20/60000"), (5, "2/60000")), "半减时间"),
+    "MMR lost": ("tfr_attempt", ((60, "nd/60000"), (30, "20/60000"), (5, "600/60000")), "丧失 MMR"),
+    "a sample that does not count": ("tfr_attempt", ((60, "nd/60000"), (30, "nd/60000"), (5, "nd/4000")), "不计入"),
+}  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("course", OFF_TREATMENT)
+def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
+    course: str, patient: Patient, centre: Centre, ada: User, member: Callable[..., User]
+) -> None:
+    reason, results, shown = OFF_TREATMENT[course]
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=recent(90), stop_reason=reason
+    )
+    for n, (days, tubes) in enumerate(results):
+        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("grace", centre))
+    text = client.get(f"/patients/{patient.public_id}/").content.decode()
+    for words in ("下次采样", "最近两次数值之间的变化", "停药后第 2 个月", shown):
+        assert words in text
+    assert english_of(text) == set()
+    assert words_of(text) == set()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("kind", "tells"), [("death", "死亡"), ("allogeneic_transplant", "异基因移植")])
+def test_no_english_is_left_of_a_plan_that_has_ended(
+    kind: str, tells: str, furnished: Patient, member: Callable[..., User]
+) -> None:
+    Observation.objects.create(patient=furnished, kind=kind, observed_on=recent(0))
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("grace", furnished.centre))
+    text = client.get(f"/patients/{furnished.public_id}/").content.decode()
+    assert f"“{tells}”" in text
+    assert english_of(text) == set()
+    assert words_of(text) == set()
+
+
+@pytest.mark.django_db
+def test_no_english_is_left_of_who_is_due(furnished: Patient, member: Callable[..., User]) -> None:
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.force_login(member("grace", furnished.centre))
+    today = clock.now().date()
+    plan = MonitoringPlan.objects.filter(patient=furnished)
+    for path, latest_on in (("/due/", today), ("/due/?which=overdue", today - dt.timedelta(days=1))):
+        text = client.get(path).content.decode()
+        assert english_of(text) == set(), "the empty or partly filled list"
+        plan.update(
+            state="planned",
+            earliest_on=latest_on - dt.timedelta(days=14),
+            due_on=latest_on - dt.timedelta(days=7),
+            latest_on=latest_on,
+            followed_until=today,
+            slot_known_on=today - dt.timedelta(days=30),
+        )
+        text = client.get(path).content.decode()
+        assert ">P1<" in text
+        assert english_of(text) == set(), path
+
+
 @pytest.mark.django_db
 def test_english_would_be_found(member: Callable[..., User], furnished: Patient) -> None:
     client = Client(headers={"Accept-Language": "en"})
@@ -301,6 +456,7 @@ def test_english_would_be_found(member: Callable[..., User], furnished: Patient)
     for address, roles in PAGES.items():
         if Role.ADMINISTRATOR in roles and address != "/cohorts/":
             assert english_of(client.get(address.replace("{patient}", str(furnished.public_id))).content.decode())
+    assert words_of(client.get(f"/patients/{furnished.public_id}/").content.decode()) >= {"planned", "days"}
 
 
 @pytest.mark.django_db
