@@ -39,7 +39,8 @@ def fact_words(value: FactValue) -> str:
 @register.filter
 def criterion_value_words(value: FactValue) -> str:
     """The value of a criterion, or what is asked for."""
-    return str(_CRITERION_CODES[value]) if value in _CRITERION_CODES else fact_words(value)
+    known = _CRITERION_CODES.get(value) if isinstance(value, str) else None
+    return str(known) if known else fact_words(value)
 
 
 @register.filter

@@ -347,13 +347,14 @@ def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[
 
 
 CHILD = {"born_on": "2012-01-01", "diagnosed_on": "2018-01-01"}
-ADULT = {"born_on": "1960-01-01", "diagnosed_on": "2018-01-01", "phase": "CP", "transcript": "other",
+ADULT = {"born_on": "1960-01-01", "diagnosed_on": "2018-01-01", "phase": "CP", "transcript": "e14a2",
          "risk_score": "sokal", "risk_group": "high"}  # fmt: skip
 ON_TREATMENT: dict[str, tuple[dict[str, str], str, tuple[tuple[int, str], ...]]] = {
     "an adult in deep response": (ADULT, "2018-02-01", ((500, "nd/60000"), (300, "nd/60000"), (30, "nd/60000"))),
     "an adult of whom little is known": ({}, "2018-02-01", ((30, "20/4000"),)),
     "an adult who lost MMR": (ADULT, "2018-02-01", ((400, "6/60000"), (200, "6/60000"), (30, "600/60000"))),
     "an adult in the first year": (ADULT, "days ago: 190", ((186, "30000/60000"), (100, "9000/60000"), (5, "3000/60000"))),
+    "an adult in an advanced phase": ({**ADULT, "phase": "AP", "transcript": "other"}, "2018-02-01", ((30, "nd/60000"),)),
     "a child": (CHILD, "2018-02-01", ((500, "nd/60000"), (30, "nd/60000"))),
 }  # fmt: skip
 
