@@ -49,7 +49,7 @@ RESULTS_EACH = int(os.environ.get("BENCH_RESULTS_EACH", "10"))
 def main() -> None:
     """Run all benchmarks at two sizes and print them."""
     figures: list[Figure] = [scoring()]
-    for patients in (PATIENTS // 4, PATIENTS // 2, PATIENTS):
+    for patients in (PATIENTS // 16, PATIENTS // 4, PATIENTS):
         figures += loading(patients)
         show(figures)
     figures += serving()
