@@ -1,13 +1,14 @@
 """Recording results: versions, refusals, the same twice, two people at once."""
 
 import datetime as dt
+import importlib
 import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import InternalError, connection, transaction
 
 from monitoring import clock
 from monitoring.domain.dates import PartialDate, Precision
@@ -162,3 +163,22 @@ def test_two_people_who_amend_one_result_at_once_make_one_version_and_one_refusa
     assert PcrResult.objects.count() == 1 + actions.count(Action.AMENDED)
     for refusal in (o for o in outcomes if o.action == Action.REFUSED):
         assert "somebody else" in refusal.problems[0].reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_gives_all_versions_of_a_result_one_address(patient: Patient, ada: User) -> None:
+    for tubes, status in (("50/50000", "final"), ("60/50000", "corrected"), ("70/50000", "corrected")):
+        record_result(report("M1", tubes=tubes, status=status, reason="test"), patient=patient, by=ada, now=clock.now())
+    record_result(report("M2"), patient=patient, by=ada, now=clock.now())
+    statements = importlib.import_module("monitoring.migrations.0004_service_doors").GIVE_VERSIONS_ONE_ID
+    with connection.cursor() as cursor:
+        cursor.execute("alter table monitoring_pcrresult disable trigger user")
+        cursor.execute("update monitoring_pcrresult set public_id = gen_random_uuid()")
+        cursor.execute("alter table monitoring_pcrresult enable trigger user")
+        assert PcrResult.objects.values("public_id").distinct().count() == 4
+        for statement in statements:
+            cursor.execute(statement)
+    assert PcrResult.objects.filter(accession_number="M1").values("public_id").distinct().count() == 1
+    assert PcrResult.objects.values("public_id").distinct().count() == 2
+    with pytest.raises(InternalError), transaction.atomic():
+        PcrResult.objects.update(kit_lot="edited")
