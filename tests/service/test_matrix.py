@@ -39,7 +39,7 @@ from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tests.builders import report
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 T, V, C, A, D = Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ANALYST, Role.ADMINISTRATOR
 ANYBODY = (T, V, C, A, D)

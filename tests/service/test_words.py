@@ -333,6 +333,7 @@ def furnished(patient: Patient, centre: Centre, ada: User) -> Patient:
     return patient
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", Role)
 def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[..., User], furnished: Patient) -> None:
@@ -359,6 +360,7 @@ ON_TREATMENT: dict[str, tuple[dict[str, str], str, tuple[tuple[int, str], ...]]]
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("milestones", ["milestones-eln-2020.1", "milestones-nccn.1"])
 @pytest.mark.parametrize("who", ON_TREATMENT)
@@ -393,6 +395,7 @@ OFF_TREATMENT: dict[str, tuple[str, tuple[tuple[int, str], ...], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("course", OFF_TREATMENT)
 def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
@@ -414,6 +417,7 @@ def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
     assert words_of(text) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(("kind", "tells"), [("death", "死亡"), ("allogeneic_transplant", "异基因移植")])
 def test_no_english_is_left_of_a_plan_that_has_ended(
@@ -428,6 +432,7 @@ def test_no_english_is_left_of_a_plan_that_has_ended(
     assert words_of(text) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_english_is_left_of_who_is_due(furnished: Patient, member: Callable[..., User]) -> None:
     client = Client(headers={"Accept-Language": "zh-hans"})
@@ -450,6 +455,7 @@ def test_no_english_is_left_of_who_is_due(furnished: Patient, member: Callable[.
         assert english_of(text) == set(), path
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_english_would_be_found(member: Callable[..., User], furnished: Patient) -> None:
     client = Client(headers={"Accept-Language": "en"})
@@ -460,6 +466,7 @@ def test_english_would_be_found(member: Callable[..., User], furnished: Patient)
     assert words_of(client.get(f"/patients/{furnished.public_id}/").content.decode()) >= {"planned", "days"}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_english_is_left_where_a_result_is_entered_and_looked_at(
     member: Callable[..., User], furnished: Patient
@@ -484,6 +491,7 @@ def test_no_english_is_left_where_a_result_is_entered_and_looked_at(
         assert english_of(client.get(path).content.decode()) == set(), path
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_english_is_left_of_alerts_and_their_ends(member: Callable[..., User], furnished: Patient) -> None:
     grace = member("grace", furnished.centre)
@@ -510,6 +518,7 @@ def test_no_english_is_left_of_alerts_and_their_ends(member: Callable[..., User]
     assert english_of(text) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_english_is_left_of_a_file_given_on_the_page(member: Callable[..., User], furnished: Patient) -> None:
     client = Client(headers={"Accept-Language": "zh-hans"})
