@@ -79,7 +79,10 @@ def free_port() -> int:
 @contextlib.contextmanager
 def process(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     """One process of the service, ended with the block."""
-    environment = {**os.environ, "DATABASE_ROLE": "cml_app", "LOG_FORMAT": "line", "LOG_LEVEL": "ERROR"}
+    not_tonight = (clock.now() + timedelta(hours=1)).strftime("%H:%M")  # the night is measured apart
+    environment = {
+        **os.environ, "DATABASE_ROLE": "cml_app", "LOG_FORMAT": "line", "LOG_LEVEL": "ERROR", "NIGHTLY_AT_UTC": not_tonight,
+    }  # fmt: skip
     child = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     try:
         yield child

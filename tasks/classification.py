@@ -7,7 +7,7 @@ import time
 from celery import shared_task
 
 from monitoring import clock
-from monitoring.services.classification import classify_owed, reclassify
+from monitoring.services.classification import classify_hinted, classify_owed
 from tasks.hints import CLASSIFY_OWED, CLASSIFY_PATIENT, publish
 
 BUDGET_SECONDS = 25.0
@@ -15,8 +15,8 @@ BUDGET_SECONDS = 25.0
 
 @shared_task(name=CLASSIFY_PATIENT)
 def classify_patient(patient_id: int) -> int:
-    """Classify one patient; one that vanished is a normal ending."""
-    return reclassify([patient_id], now=clock.now())
+    """Classify one patient and whoever waits beside it; one that vanished or is not owed any more is a normal ending."""
+    return classify_hinted(patient_id, now=clock.now())
 
 
 @shared_task(name=CLASSIFY_OWED)

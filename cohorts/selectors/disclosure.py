@@ -6,7 +6,7 @@ import copy
 import csv
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -23,10 +23,10 @@ WITHHELD = f"fewer than {LEAST_MEMBERS} members, some of them of centres in whic
 _NAMES = ("label", "id", "name", "cut")
 
 
-def frozen_members(publication: CohortPublication) -> list[dict[str, str]]:
-    """The frozen rows of a snapshot, members and excluded."""
-    text = gzip.decompress(bytes(publication.snapshot.rows)).decode()
-    return list(csv.DictReader(io.StringIO(text)))
+def frozen_members(publication: CohortPublication) -> Iterator[dict[str, str]]:
+    """The frozen rows of a snapshot, members and excluded, one by one: a registry has a hundred thousand."""
+    packed = gzip.GzipFile(fileobj=io.BytesIO(bytes(publication.snapshot.rows)))
+    yield from csv.DictReader(io.TextIOWrapper(packed, "utf-8", newline=""))
 
 
 def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:

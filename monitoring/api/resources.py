@@ -49,7 +49,11 @@ class Resource(GenericAPIView[Any]):
         self._refuse_unknown_filters(request)
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         assert page is not None
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.get_paginated_response(self.get_serializer(self.furnished(page), many=True).data)
+
+    def furnished(self, page: Sequence[Any]) -> Sequence[Any]:
+        """The rows of a page with all that an answer shows."""
+        return page
 
     def _refuse_unknown_filters(self, request: Request) -> None:
         known = {"page", "page_size", *self.filterset_class.base_filters}

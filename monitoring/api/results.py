@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -44,6 +44,7 @@ from monitoring.models import (
 )
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.permissions import has_role_in
+from monitoring.selectors.known import standing_results
 from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.amendments import (
     StandingResult,
@@ -204,7 +205,7 @@ def as_answered(results: QuerySet[PcrResult]) -> QuerySet[PcrResult]:
 
 def visible_results(user: Any) -> QuerySet[PcrResult]:
     """Current versions of results of patients this person may see."""
-    return PcrResult.objects.filter(superseded_by__isnull=True, patient__in=Patient.objects.visible_to(user))
+    return standing_results(None).filter(patient__in=Patient.objects.visible_to(user))
 
 
 # --- what is sent ------------------------------------------------------------------------------------------------
@@ -331,7 +332,12 @@ class ResultList(Resource):
     queryset = PcrResult.objects.none()
 
     def get_queryset(self) -> QuerySet[PcrResult]:
-        return as_answered(visible_results(self.request.user)).order_by("-id")
+        return visible_results(self.request.user).only("id").order_by("-id")
+
+    def furnished(self, page: Sequence[PcrResult]) -> Sequence[PcrResult]:
+        """The joins are made for the rows of the page, not for all that are sorted."""
+        rows = {row.pk: row for row in as_answered(PcrResult.objects.filter(pk__in=[row.pk for row in page]))}
+        return [rows[row.pk] for row in page]
 
     @extend_schema(operation_id="results_list", responses=ResultOut(many=True))
     def get(self, request: Request) -> Response:

@@ -28,7 +28,8 @@ def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
 
 def standing_results(known_at: dt.datetime | None) -> QuerySet[PcrResult]:
     """The versions of results that stand now, or stood at an instant."""
+    # "Not exists" and not "is null": the planner then knows that most versions stand.
+    later = PcrResult.objects.filter(supersedes=OuterRef("pk"))
     if known_at is None:
-        return PcrResult.objects.filter(superseded_by__isnull=True)
-    later = PcrResult.objects.filter(supersedes=OuterRef("pk"), recorded_at__lte=known_at)
-    return PcrResult.objects.filter(~Exists(later), recorded_at__lte=known_at)
+        return PcrResult.objects.filter(~Exists(later))
+    return PcrResult.objects.filter(~Exists(later.filter(recorded_at__lte=known_at)), recorded_at__lte=known_at)
