@@ -142,7 +142,7 @@ def _status(
 def _banded(rules: RuleSet, line: str, bands: Sequence[Band], sample: _Sample) -> tuple[str, Reason]:
     """The range of the table in which a value lies; a table may leave a gap, a value may straddle a limit."""
     answers = [(band.status, _lies_in(sample.value, band)) for band in bands]
-    facts: dict[str, FactValue] = {"value": str(sample.value), "on": sample.on}
+    facts: dict[str, FactValue] = {"value": sample.value.is_percent or str(sample.value), "on": sample.on}
     status = next((status for status, inside in answers if inside), None)
     if status is not None:
         return status, rules.reason(line, "milestones.value", **facts)

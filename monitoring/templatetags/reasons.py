@@ -11,8 +11,10 @@ from django.utils.translation import gettext as _
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.intake.reports import plain_number
 from monitoring.models.choices import ANSWER, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT
+from monitoring.templatetags.figures import significant
 
 register = template.Library()
+MOST_DIGITS = 6  # what a rule or a laboratory writes; a quotient is shown shorter, never across a class limit
 _CODES = {**dict(RESPONSE_CLASS), **dict(FACT_KIND)}
 # Only where a criterion is shown: a fact of a sentence may be the name of a laboratory, which can be anything.
 _CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TRANSCRIPT)}
@@ -30,7 +32,7 @@ def fact_words(value: FactValue) -> str:
     if value is None:
         return "–"
     if isinstance(value, Decimal):
-        return plain_number(value)
+        return plain_number(value) if len(value.as_tuple().digits) <= MOST_DIGITS else significant(value)
     if isinstance(value, dt.date):
         return value.isoformat()
     return str(_CODES.get(str(value), value))
