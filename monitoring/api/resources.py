@@ -65,6 +65,9 @@ class Resource(GenericAPIView[Any]):
                 else:
                     reason = _("is not a filter; known are %(known)s") % {"known": ", ".join(sorted(known))}
                 raise refused_field(name[:60], "", reason)
+        order = request.query_params.get("ordering", "")
+        if order and not all(part.strip(" -") for part in order.split(",")):
+            raise refused_field("ordering", order, _("write names with commas between them"))
 
 
 # --- preconditions -----------------------------------------------------------------------------------------------
