@@ -68,7 +68,7 @@ def show(figures: list[Figure]) -> None:
     """The table so far."""
     for figure in figures:
         print(f"{figure.name:78} {figure.value:12,.1f} {figure.unit:10} {figure.beside}")  # noqa: T201  # the table is the product
-    print(flush=True)  # noqa: T201
+    print(flush=True)  # noqa: T201  # the table is the product
 
 
 def seconds(deed: Callable[[], object]) -> float:

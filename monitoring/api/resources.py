@@ -112,10 +112,10 @@ def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
             reason = _("write 1 to %(most)s printable ASCII characters") % {"most": LONGEST_KEY}
             raise refused_field("Idempotency-Key", key, reason)
         fingerprint = _fingerprint(request)
-        mine = IdempotentRequest(user=request.user, key=key, fingerprint=fingerprint)  # type: ignore[misc]
+        mine = IdempotentRequest(user=request.user, key=key, fingerprint=fingerprint)  # type: ignore[misc]  # RolesAllow let nobody anonymous through
         # Of two at once the second waits here until the first has committed or failed.
         IdempotentRequest.objects.bulk_create([mine], ignore_conflicts=True)
-        row = IdempotentRequest.objects.select_for_update().get(user=request.user, key=key)  # type: ignore[misc]
+        row = IdempotentRequest.objects.select_for_update().get(user=request.user, key=key)  # type: ignore[misc]  # as above
         if bytes(row.fingerprint) != fingerprint:
             words = _("This Idempotency-Key was used for another request.")
             raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, words)

@@ -12,20 +12,29 @@ from zoneinfo import ZoneInfo
 
 import django_filters
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
-from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
 from monitoring.api.filters import InstantFilter
-from monitoring.api.parsing import cell_text, cells_of
-from monitoring.api.refusals import ApiProblem, public_id_of, refused, refused_field
+from monitoring.api.parsing import cells_of
+from monitoring.api.refusals import ApiProblem, public_id_of, refused
 from monitoring.api.resources import Resource, etag, find_patient, idempotently, require_match
+from monitoring.api.result_shapes import (
+    AMENDABLE,
+    REPLICATE_FIELDS,
+    AmendIn,
+    ReasonIn,
+    ResultIn,
+    ResultOut,
+    as_answered,
+    rows_of,
+    visible_results,
+)
 from monitoring.domain.report import LaboratoryReport
 from monitoring.domain.scale import ResponseClass
 from monitoring.intake.columns import RESULT_COLUMNS
@@ -33,7 +42,6 @@ from monitoring.intake.reports import parse_report
 from monitoring.intake.tables import TableRow
 from monitoring.intake.written import cells_of_report
 from monitoring.models import (
-    ClassificationRequest,
     Laboratory,
     Patient,
     PcrResult,
@@ -44,7 +52,6 @@ from monitoring.models import (
 )
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.permissions import has_role_in
-from monitoring.selectors.known import standing_results
 from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.amendments import (
     StandingResult,
@@ -57,245 +64,6 @@ from monitoring.services.results import is_reported, record_result
 from monitoring.services.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
-REPLICATE_FIELDS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
-
-
-# --- answers -----------------------------------------------------------------------------------------------------
-
-
-class AssessmentOut(serializers.Serializer[ResponseAssessment]):
-    """What the rules made of a result."""
-
-    response_class = serializers.ChoiceField(choices=RESPONSE_CLASS)
-    flags = serializers.ListField(child=serializers.CharField())
-    is_percent = NumberOut()
-    mr_value = NumberOut()
-    sensitivity = serializers.ChoiceField(choices=["NONE", "MR4", "MR4_5", "MR5"])
-    detected = serializers.BooleanField()
-    upper_bound_percent = NumberOut()
-    conversion_factor = NumberOut()
-    factor_state = serializers.CharField()
-    rule_version = serializers.CharField()
-    assessed_at = serializers.DateTimeField()
-
-    def to_representation(self, instance: ResponseAssessment) -> dict[str, Any]:
-        return {
-            "response_class": instance.response_class,
-            "flags": instance.flags.split(";") if instance.flags else [],
-            "is_percent": number(instance.is_percent),
-            "mr_value": number(instance.mr_value),
-            "sensitivity": instance.sensitivity,
-            "detected": instance.detected,
-            "upper_bound_percent": number(instance.upper_bound_percent),
-            "conversion_factor": number(instance.conversion_factor),
-            "factor_state": instance.factor_state,
-            "rule_version": instance.rule_version,
-            "assessed_at": instant(instance.assessed_at),
-        }
-
-
-class ReplicateOut(serializers.Serializer[Any]):
-    """One tube; ``bcr_abl1_copies`` null is not detected."""
-
-    replicate = serializers.IntegerField()
-    bcr_abl1_copies = NumberOut()
-    control_gene_copies = NumberOut()
-    run_valid = serializers.BooleanField()
-
-
-class ResultOut(serializers.Serializer[PcrResult]):
-    """The current version of a result."""
-
-    id = serializers.UUIDField()
-    version = serializers.IntegerField()
-    laboratory = serializers.CharField()
-    accession_number = serializers.CharField()
-    patient = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    centre = serializers.CharField()
-    collected_on = PartialDateField()
-    collected_at = serializers.DateTimeField(allow_null=True)
-    received_on = serializers.DateField(allow_null=True)
-    received_at = serializers.DateTimeField(allow_null=True)
-    tested_on = serializers.DateField(allow_null=True)
-    issued_at = serializers.DateTimeField(allow_null=True)
-    control_gene = serializers.CharField()
-    method = serializers.CharField()
-    assay = serializers.CharField()
-    kit_lot = serializers.CharField()
-    specimen = serializers.CharField()
-    conversion_factor = NumberOut()
-    is_percent = NumberOut()
-    is_comparator = serializers.CharField()
-    mr_value = NumberOut()
-    reported_class = serializers.CharField()
-    detected = serializers.BooleanField(allow_null=True)
-    limit_of_detection = NumberOut()
-    limit_of_quantification = NumberOut()
-    status = serializers.ChoiceField(choices=ResultStatus.values)
-    reason = serializers.CharField()
-    replicates = ReplicateOut(many=True)
-    recorded_at = serializers.DateTimeField()
-    recorded_by = serializers.CharField()
-    classification = serializers.ChoiceField(choices=["pending", "done"])
-    assessment = AssessmentOut(allow_null=True)
-
-    def to_representation(self, instance: PcrResult) -> dict[str, Any]:
-        standing = instance.standing_assessments  # type: ignore[attr-defined]  # prefetched
-        return {
-            "id": str(instance.public_id),
-            "version": instance.version,
-            "laboratory": instance.laboratory.code,
-            "accession_number": instance.accession_number,
-            "patient": str(instance.patient.public_id),
-            "patient_id": instance.patient.patient_id,
-            "centre": instance.patient.centre.code,
-            "collected_on": partly(instance.collected_on, instance.collected_precision),
-            "collected_at": instant(instance.collected_at),
-            "received_on": instance.received_on and instance.received_on.isoformat(),
-            "received_at": instant(instance.received_at),
-            "tested_on": instance.tested_on and instance.tested_on.isoformat(),
-            "issued_at": instant(instance.issued_at),
-            "control_gene": instance.control_gene,
-            "method": instance.method,
-            "assay": instance.assay_name,
-            "kit_lot": instance.kit_lot,
-            "specimen": instance.specimen,
-            "conversion_factor": number(instance.conversion_factor),
-            "is_percent": number(instance.is_percent),
-            "is_comparator": instance.is_comparator,
-            "mr_value": number(instance.mr_value),
-            "reported_class": instance.reported_class,
-            "detected": instance.detected,
-            "limit_of_detection": number(instance.limit_of_detection),
-            "limit_of_quantification": number(instance.limit_of_quantification),
-            "status": instance.status,
-            "reason": instance.reason,
-            "replicates": [
-                {
-                    "replicate": tube.number,
-                    "bcr_abl1_copies": number(tube.bcr_abl1_copies),
-                    "control_gene_copies": number(tube.control_gene_copies),
-                    "run_valid": tube.run_valid,
-                }
-                for tube in sorted(instance.replicates.all(), key=lambda tube: tube.number)
-            ],
-            "recorded_at": instant(instance.recorded_at),
-            "recorded_by": instance.recorded_by.get_username(),
-            "classification": "pending" if instance.is_owed else "done",  # type: ignore[attr-defined]  # annotated
-            "assessment": AssessmentOut(standing[0]).data if standing else None,
-        }
-
-
-def as_answered(results: QuerySet[PcrResult]) -> QuerySet[PcrResult]:
-    """Results with all that an answer shows, in a fixed number of queries."""
-    return (
-        results.select_related("patient__centre", "laboratory", "recorded_by")
-        .annotate(is_owed=Exists(ClassificationRequest.objects.filter(patient=OuterRef("patient"))))
-        .prefetch_related(
-            "replicates",
-            Prefetch(
-                "assessments",
-                ResponseAssessment.objects.filter(superseded_at__isnull=True),
-                to_attr="standing_assessments",
-            ),
-        )
-    )
-
-
-def visible_results(user: Any) -> QuerySet[PcrResult]:
-    """Current versions of results of patients this person may see."""
-    return standing_results(None).filter(patient__in=Patient.objects.visible_to(user))
-
-
-# --- what is sent ------------------------------------------------------------------------------------------------
-
-
-class ReplicateIn(serializers.Serializer[Any]):
-    """One tube; ``bcr_abl1_copies`` null is not detected."""
-
-    replicate = serializers.IntegerField(required=False, min_value=1, max_value=99)
-    bcr_abl1_copies = NumberIn(required=False)
-    control_gene_copies = NumberIn(required=False)
-    run_valid = serializers.BooleanField(required=False, allow_null=True)
-
-
-class ResultChangeIn(serializers.Serializer[Any]):
-    """The columns of a results file; what is left out or null is not known."""
-
-    centre = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=60)
-    collected_on = PartialDateField(required=False)
-    collected_at = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    received_on = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    received_at = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    tested_on = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    issued_at = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    control_gene = serializers.CharField(required=False, allow_null=True, help_text="ABL1, GUSB or BCR")
-    replicate = NumberIn(required=False)
-    bcr_abl1_copies = NumberIn(required=False, help_text="for one tube without `replicates`; `nd` is not detected")
-    control_gene_copies = NumberIn(required=False)
-    run_valid = serializers.BooleanField(required=False, allow_null=True)
-    is_percent = NumberIn(required=False, help_text="also `<0.0032` or `>55`")
-    mr_value = NumberIn(required=False)
-    reported_class = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    detected = serializers.CharField(required=False, allow_null=True, help_text="yes or no")
-    limit_of_detection = NumberIn(required=False)
-    limit_of_quantification = NumberIn(required=False)
-    method = serializers.CharField(required=False, allow_null=True, help_text="rt-qpcr, dpcr or cartridge")
-    assay = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
-    kit_lot = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=60)
-    specimen = serializers.CharField(required=False, allow_null=True, help_text="PB or BM")
-    conversion_factor = NumberIn(required=False)
-    replicates = ReplicateIn(many=True, required=False)
-
-
-class ResultIn(ResultChangeIn):
-    """A new result, or one that is known already."""
-
-    laboratory = serializers.CharField(max_length=60)
-    accession_number = serializers.CharField(max_length=60)
-    patient_id = serializers.CharField(max_length=60)
-    status = serializers.ChoiceField(choices=ResultStatus.values, required=False)
-    version = NumberIn(required=False)
-    reason = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=500)
-
-
-class AmendIn(ResultChangeIn):
-    """The fields that change, and why; what is left out stays, null empties."""
-
-    reason = serializers.CharField(max_length=500)
-    patient_id = serializers.CharField(max_length=60, required=False)
-
-
-class ReasonIn(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(max_length=500)
-
-
-AMENDABLE = tuple(c for c in RESULT_COLUMNS if c not in ("laboratory", "accession_number", "status", "version"))
-
-
-def rows_of(body: Mapping[str, Any], cells: Mapping[str, str]) -> list[TableRow]:
-    """The rows of a results file that say the same as a body: one a replicate."""
-    tubes = body.get("replicates")
-    if tubes is None:
-        return [TableRow(1, dict(cells))]
-    doubled = next((name for name in REPLICATE_FIELDS if cells.get(name)), None)
-    if doubled:
-        raise refused_field(doubled, cells[doubled], _("is given beside replicates; write it inside them"))
-    if not isinstance(tubes, list) or not 1 <= len(tubes) <= 100:
-        raise refused_field("replicates", "", _("write a list of 1 to 100 replicates"))
-    return [TableRow(1, {**cells, **_tube_cells(number, tube)}) for number, tube in enumerate(tubes, start=1)]
-
-
-def _tube_cells(position: int, tube: object) -> dict[str, str]:
-    if not isinstance(tube, dict):
-        raise refused_field("replicates", "", _("replicate %(position)s must be an object") % {"position": position})
-    own = {"replicate": str(position), **cells_of(tube, REPLICATE_FIELDS)}
-    if "bcr_abl1_copies" in tube and cell_text("bcr_abl1_copies", tube["bcr_abl1_copies"]) == "":
-        own["bcr_abl1_copies"] = "nd"  # null says not detected; a member that is left out says nothing
-    return own
 
 
 # --- addresses ---------------------------------------------------------------------------------------------------

@@ -233,7 +233,7 @@ def _known_statuses(file: str, parameters: Mapping[str, Parameter]) -> None:
         words += [parameter.value] if name in ("loss_of_mmr", "mutation") else []
         for word in words:
             if word is not None:
-                _read(file, f"parameters.{name}.value", one_of(*known), word)  # type: ignore[misc]
+                _read(file, f"parameters.{name}.value", one_of(*known), word)  # type: ignore[misc]  # bound before the next round
 
 
 def _parameter(file: str, name: str, reader: Any, raw: object) -> Parameter:

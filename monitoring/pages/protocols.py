@@ -26,7 +26,7 @@ class ProtocolForm(forms.Form):
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
 
     def __init__(self, data: object = None, *, protocol: Protocol) -> None:
-        super().__init__(data, initial={name: getattr(protocol, name) for name in KIND_OF})  # type: ignore[arg-type]
+        super().__init__(data, initial={name: getattr(protocol, name) for name in KIND_OF})  # type: ignore[arg-type]  # a QueryDict or nothing
         for name, kind in KIND_OF.items():
             known = [
                 (rules.id, f"{rules.title} ({rules.id})") for rules in load_rule_sets().values() if rules.kind == kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 
 from django import template
 from django.utils.translation import gettext as _
@@ -20,6 +21,7 @@ from monitoring.models.choices import (
     FLAG,
     RESPONSE_CLASS,
     STOP_REASON,
+    type_choices,
 )
 from monitoring.selectors.timeline import TimelineRow
 from monitoring.services.alert_identity import BY_A_PERSON
@@ -29,46 +31,24 @@ register = template.Library()
 _FLAGS = dict(FLAG)
 
 
-@register.filter
-def response_word(code: str) -> str:
-    """The name of a class."""
-    return str(dict(RESPONSE_CLASS).get(code, code))
+# Filters that look a stored code up among the choices of its field; an unknown code stays as it is.
+_WORDS_OF = {
+    "response_word": RESPONSE_CLASS,
+    "alert_word": ALERT_KIND,
+    "certainty_word": CERTAINTY,
+    "episode_word": EPISODE_STATE,
+    "event_word": EVENT_WORD,
+    "fact_word": FACT_KIND,
+    "reason_word": STOP_REASON,
+}
 
 
-@register.filter
-def alert_word(code: str) -> str:
-    """The name of a kind of alert."""
-    return str(dict(ALERT_KIND).get(code, code))
+def _look_up(code: str, choices: type_choices) -> str:
+    return str(dict(choices).get(code, code))
 
 
-@register.filter
-def certainty_word(code: str) -> str:
-    """How sure an alert is."""
-    return str(dict(CERTAINTY).get(code, code))
-
-
-@register.filter
-def episode_word(code: str) -> str:
-    """Where an episode stands."""
-    return str(dict(EPISODE_STATE).get(code, code))
-
-
-@register.filter
-def event_word(code: str) -> str:
-    """The name of a line of the ledger."""
-    return str(dict(EVENT_WORD).get(code, code))
-
-
-@register.filter
-def fact_word(code: str) -> str:
-    """The name of a kind of observation."""
-    return str(dict(FACT_KIND).get(code, code))
-
-
-@register.filter
-def reason_word(code: str) -> str:
-    """The reason of a stop."""
-    return str(dict(STOP_REASON).get(code, code))
+for _name, _choices in _WORDS_OF.items():
+    register.filter(_name, partial(_look_up, choices=_choices))
 
 
 @register.filter

@@ -36,7 +36,7 @@ from schemathesis.specs.openapi.checks import (
 
 from config.wsgi import application
 from monitoring import clock
-from monitoring.api.results import REPLICATE_FIELDS
+from monitoring.api.result_shapes import REPLICATE_FIELDS
 from monitoring.models import Role
 from monitoring.services.classification import classify_owed
 from tests.api.world import ROLES, World, build_world, openapi_file

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from monitoring import clock
-from monitoring.api.results import AmendIn, ResultIn
+from monitoring.api.result_shapes import AmendIn, ResultIn
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
 from monitoring.services.classification import classify_owed, reclassify
