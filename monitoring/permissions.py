@@ -19,13 +19,17 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
-    """The roles that a person has today in any centre."""
+def memberships_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[tuple[int, str]]:
+    """The centres (by id) and the roles that a person has in them today."""
     if not user.is_authenticated or not user.is_active:
         return frozenset()
-    return frozenset(
-        Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk).values_list("role", flat=True)
-    )
+    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk)
+    return frozenset(mine.values_list("centre_id", "role"))
+
+
+def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
+    """The roles that a person has today in any centre."""
+    return frozenset(role for _centre, role in memberships_of(user))
 
 
 def has_role_in(user: AbstractBaseUser | AnonymousUser, centre_id: int, roles: Iterable[Role]) -> bool:

@@ -26,7 +26,6 @@ from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
 from monitoring.models.alerts import AlertState
 from monitoring.models.choices import ALERT_KIND, CERTAINTY
-from monitoring.permissions import has_role_in
 from monitoring.services.escalation import Action, acknowledge, act, withdraw
 from monitoring.services.restarts import record_restart
 
@@ -178,7 +177,7 @@ class AlertVerb(Resource):
     def done(self, request: Request, id: str) -> Response:
         """Find the alert, check who asks and what was read, do the deed, answer the alert as it stands."""
         alert = _found(request, id)
-        if not has_role_in(request.user, alert.centre_id, ACTING):
+        if alert.centre_id not in self.centres_with(ACTING):
             raise PermissionDenied
         require_match(request, alert.version_tag)
         self.deed(request, alert, clock.now())

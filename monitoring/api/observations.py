@@ -117,7 +117,7 @@ class ObservationList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = Cells(cells_of(request.data, (*OBSERVATION_COLUMNS, "reason")))
-        facts = observation_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING))
+        facts = observation_facts(cells, lambda centre, pid: find_patient(self.centres_with(RECORDING), centre, pid))
         reason = cells.text("reason", longest=500)
         verdict = judged(lambda: record_observations([facts], by=self.person, now=now, amend_reason=reason))
         rows = visible_observations(request.user).filter(patient=facts.patient, kind=facts.kind)

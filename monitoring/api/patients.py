@@ -135,7 +135,7 @@ class PatientList(Resource):
         now = clock.now()
         cells = Cells(cells_of(request.data, (*PATIENT_COLUMNS, "reason")))
         facts = patient_facts(cells)
-        find_centre(self.person, facts.centre, RECORDING)
+        find_centre(self.centres_with(RECORDING), facts.centre)
         reason = cells.text("reason", longest=500)
         verdict = judged(lambda: record_patients([facts], by=self.person, now=now, amend_reason=reason))
         row = Patient.objects.filter(centre__code=facts.centre, patient_id=facts.patient_id).select_related("centre")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from monitoring.api.paging import Pages
 from monitoring.api.permissions import RolesAllow
 from monitoring.api.refusals import ApiProblem, refused_field
 from monitoring.models import Centre, IdempotentRequest, Patient, Role
-from monitoring.permissions import ANY_ROLE, centres_with_role
+from monitoring.permissions import ANY_ROLE
 from monitoring.services.verdicts import StaleVersionError
 
 LONGEST_KEY = 200
@@ -37,6 +37,11 @@ class Resource(GenericAPIView[Any]):
     filterset_class: ClassVar[Any] = None
     read_roles: ClassVar[tuple[Role, ...]] = ANY_ROLE
     write_roles: ClassVar[tuple[Role, ...]] = ()
+    memberships: frozenset[tuple[int, str]] = frozenset()  # of who asks, today; set where roles are checked
+
+    def centres_with(self, roles: Sequence[Role]) -> set[int]:
+        """The ids of the centres in which who asks has one of these roles."""
+        return {centre for centre, role in self.memberships if role in roles}
 
     @property
     def person(self) -> User:
@@ -138,13 +143,9 @@ def _fingerprint(request: Request) -> bytes:
 # --- centres and patients ----------------------------------------------------------------------------------------
 
 
-def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role]) -> Patient:
-    """The patient a body names, among those this person may write about; anybody else is not known here."""
-    found = list(
-        Patient.objects.filter(patient_id=patient_id, centre__in=centres_with_role(user, roles)).select_related(
-            "centre"
-        )
-    )
+def find_patient(centres: Collection[int], centre: str, patient_id: str) -> Patient:
+    """The patient a body names, in the centres in which this person may write; anybody else is not known here."""
+    found = list(Patient.objects.filter(patient_id=patient_id, centre__in=centres).select_related("centre"))
     if centre:
         found = [patient for patient in found if patient.centre.code == centre]
     if not found:
@@ -159,9 +160,9 @@ def find_patient(user: User, centre: str, patient_id: str, roles: Sequence[Role]
     return found[0]
 
 
-def find_centre(user: User, code: str, roles: Sequence[Role]) -> Centre:
+def find_centre(centres: Collection[int], code: str) -> Centre:
     """The centre a body names, among those in which this person may write."""
-    found = Centre.objects.filter(code=code, pk__in=centres_with_role(user, roles)).first()
+    found = Centre.objects.filter(code=code, pk__in=centres).first()
     if found is None:
         raise refused_field("centre", code, _("is not one of your centres"))
     return found

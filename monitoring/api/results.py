@@ -51,7 +51,6 @@ from monitoring.models import (
     Role,
 )
 from monitoring.models.choices import RESPONSE_CLASS
-from monitoring.permissions import has_role_in
 from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.amendments import (
     StandingResult,
@@ -123,7 +122,7 @@ class ResultList(Resource):
 
         @cache
         def patient_of(centre: str, patient_id: str) -> Patient:
-            return find_patient(self.person, centre, patient_id, ENTERING)
+            return find_patient(self.centres_with(ENTERING), centre, patient_id)
 
         def zone_of(centre: str, patient_id: str) -> ZoneInfo:
             return ZoneInfo(patient_of(centre, patient_id).centre.time_zone)
@@ -215,7 +214,7 @@ class ResultVerb(Resource):
         standing = standing_result(public_id_of(id)) if seen else None
         if standing is None:
             raise NotFound
-        if not has_role_in(request.user, standing.row.patient.centre_id, self.write_roles):
+        if standing.row.patient.centre_id not in self.centres_with(self.write_roles):
             raise PermissionDenied
         return standing
 
@@ -252,9 +251,8 @@ class AmendResult(ResultVerb):
         given = cells_of(request.data, AMENDABLE, lists=("replicates",))
         patient = standing.row.patient
         if given.get("patient_id", patient.patient_id) != patient.patient_id or given.get("centre"):
-            patient = find_patient(
-                self.person, given.get("centre", ""), given.get("patient_id", patient.patient_id), ENTERING
-            )
+            patient_id = given.get("patient_id", patient.patient_id)
+            patient = find_patient(self.centres_with(ENTERING), given.get("centre", ""), patient_id)
         zone = ZoneInfo(patient.centre.time_zone)
         parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_names: zone)
         return amend_result(

@@ -20,7 +20,6 @@ from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import ApiProblem, public_id_of, refused
 from monitoring.api.resources import Resource, digest_of, etag, idempotently, require_match
 from monitoring.models import Observation, Patient, TkiCourse
-from monitoring.permissions import has_role_in
 from monitoring.services.records import change
 from monitoring.services.verdicts import Action, Verdict
 
@@ -84,7 +83,7 @@ class RowItem(Resource, Generic[Row]):
     def _change(self, request: Request, id: str) -> Response:
         row = self.found(id)
         patient = row if isinstance(row, Patient) else row.patient
-        if not has_role_in(request.user, patient.centre_id, self.write_roles):
+        if patient.centre_id not in self.centres_with(self.write_roles):
             raise PermissionDenied
         self.visible().select_for_update(of=("self",), no_key=True).get(pk=row.pk)
         row = self.found(id)  # read again under the lock

@@ -130,7 +130,7 @@ class TreatmentList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = Cells(cells_of(request.data, (*TREATMENT_COLUMNS, "reason")))
-        facts = course_facts(cells, lambda centre, pid: find_patient(self.person, centre, pid, RECORDING))
+        facts = course_facts(cells, lambda centre, pid: find_patient(self.centres_with(RECORDING), centre, pid))
         reason = cells.text("reason", longest=500)
         verdict = judged(lambda: record_courses([facts], by=self.person, now=now, amend_reason=reason))
         rows = visible_courses(request.user).filter(patient=facts.patient, drug=facts.drug)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
@@ -146,17 +146,21 @@ def stored_versions(
     reports: Sequence[LaboratoryReport], laboratories: Mapping[str, Laboratory]
 ) -> dict[tuple[int, str], list[StoredResult]]:
     """All versions of the named accessions, oldest first."""
+    named = PcrResult.objects.filter(
+        laboratory__in=[lab.pk for lab in laboratories.values()],
+        accession_number__in={r.accession_number for r in reports},
+    )
+    known = list(named.values_list("id", flat=True))
+    if not known:  # most reports are new: the wide query is then not worth asking
+        return {}
     rows = list(
-        PcrResult.objects.filter(
-            laboratory__in=[lab.pk for lab in laboratories.values()],
-            accession_number__in={r.accession_number for r in reports},
-        )
+        PcrResult.objects.filter(id__in=known)
         .order_by("version")
         .values(
             "id", "public_id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS
         )
     )
-    replicates = load_replicates([row["id"] for row in rows])
+    replicates = load_replicates(known)
     found: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
     for row in rows:
         report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
@@ -298,42 +302,56 @@ def out_of_order(merged: LaboratoryReport) -> Verdict | None:
 # --- storing -----------------------------------------------------------------------------------------------------
 
 
+_RESULT_COLUMNS = ("public_id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED)
+_TUBE_COLUMNS = ("number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported")
+# One result with its tubes in one statement: COPY pays from some dozen rows on.
+_INSERT_ONE = f"""
+with stored as (
+    insert into monitoring_pcrresult ({", ".join(_RESULT_COLUMNS)})
+    values ({", ".join(["%s"] * len(_RESULT_COLUMNS))}) returning id
+)
+insert into monitoring_replicate (result_id, {", ".join(_TUBE_COLUMNS)})
+select stored.id, tube.*
+from stored, unnest(%s::int[], %s::numeric[], %s::numeric[], %s::boolean[], %s::boolean[]) tube
+"""  # noqa: S608  # column names of this file
+
+
 def insert_versions(insertions: Sequence[Insertion], by: User, now: dt.datetime) -> None:
+    if len(insertions) == 1:
+        tubes = list(zip(*_tubes(insertions[0]), strict=True)) or [()] * len(_TUBE_COLUMNS)
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_ONE, [*_row(insertions[0], by, now), *map(list, tubes)])
+        return
     ids = next_ids(PcrResult, len(insertions))
     copy_rows(
         PcrResult,
-        ["id", "public_id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED],
-        (
-            (
-                pk,
-                i.public_id,
-                i.laboratory_id,
-                i.patient_id,
-                i.supersedes.id if i.supersedes else None,
-                by.pk,
-                *_columns(i, now),
-            )
-            for pk, i in zip(ids, insertions, strict=True)
-        ),
+        ["id", *_RESULT_COLUMNS],
+        ((pk, *_row(i, by, now)) for pk, i in zip(ids, insertions, strict=True)),
     )
     copy_rows(
         Replicate,
-        ["result_id", "number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported"],
-        (
-            (pk, r.number, r.bcr_abl1_copies, r.control_gene_copies, r.run_valid, r.reported)
-            for pk, i in zip(ids, insertions, strict=True)
-            if is_reported(i.report.replicates)
-            for r in i.report.replicates
-        ),
+        ["result_id", *_TUBE_COLUMNS],
+        ((pk, *tube) for pk, i in zip(ids, insertions, strict=True) for tube in _tubes(i)),
     )
 
 
-def _columns(insertion: Insertion, now: dt.datetime) -> tuple[Any, ...]:
-    report = insertion.report
+def _row(insertion: Insertion, by: User, now: dt.datetime) -> tuple[Any, ...]:
+    """The values of ``_RESULT_COLUMNS``."""
+    report, before = insertion.report, insertion.supersedes
     own = {
         "collected_on": report.collected.on,
         "collected_precision": report.collected.precision.value,
         "version": insertion.version,
         "recorded_at": now,
     }
-    return tuple(own[name] if name in own else getattr(report, name) for name in _INSERTED)
+    said = (own[name] if name in own else getattr(report, name) for name in _INSERTED)
+    keys = (insertion.public_id, insertion.laboratory_id, insertion.patient_id, before.id if before else None, by.pk)
+    return (*keys, *said)
+
+
+def _tubes(insertion: Insertion) -> list[tuple[Any, ...]]:
+    """The values of ``_TUBE_COLUMNS`` of each tube that was reported."""
+    tubes = insertion.report.replicates
+    if not is_reported(tubes):
+        return []
+    return [(t.number, t.bcr_abl1_copies, t.control_gene_copies, t.run_valid, t.reported) for t in tubes]
