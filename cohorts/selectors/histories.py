@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from django.db.models import Q
 
@@ -15,7 +14,7 @@ from monitoring.domain.measurement import Flag
 from monitoring.domain.scale import DEPTH, ResponseClass
 from monitoring.domain.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
-from monitoring.selectors.known import as_known
+from monitoring.selectors.known import as_known, known_rows, row_key
 from monitoring.selectors.series import course_of, result_key
 
 BATCH_PATIENTS = 2000
@@ -38,10 +37,8 @@ def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[Pa
     for row in as_known(Observation, known_at).filter(patient_id__in=ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
     points = _load_points(ids, known_at)
-    patients = as_known(Patient, known_at)
-    patients = patients.filter(pgh_obj_id__in=ids) if known_at else patients.filter(pk__in=ids)
-    for row in sorted(patients, key=_key):
-        pk = _key(row)
+    for row in sorted(known_rows(Patient, ids, known_at), key=row_key):
+        pk = row_key(row)
         yield PatientHistory(
             patient_id=row.patient_id,
             centre=centres[row.centre_id],
@@ -55,10 +52,6 @@ def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[Pa
             facts=tuple(facts[pk]),
             points=worst_of_each_date(points[pk]),
         )
-
-
-def _key(row: Any) -> int:
-    return int(getattr(row, "pgh_obj_id", None) or row.pk)
 
 
 def _partial(on: dt.date | None, precision: str) -> PartialDate | None:

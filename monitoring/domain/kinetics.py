@@ -45,6 +45,7 @@ class Value:
     is_final: bool = True
     exact_date: bool = True
     key: str = ""
+    sd_ranges: tuple[SdRange, ...] = ()
 
 
 class Direction(StrEnum):
@@ -100,6 +101,7 @@ def value_of(item: Assessed) -> Value:
         is_final=not item.result.is_preliminary,
         exact_date=item.result.precision is Precision.DAY,
         key=item.result.key,
+        sd_ranges=item.result.sd_ranges,
     )
 
 
@@ -128,18 +130,23 @@ def latest_change(values: Sequence[Value], rules: RuleSet) -> Change | None:
     return change_between(ordered[-2], ordered[-1], rules) if len(ordered) > 1 else None
 
 
-def reference_change_log10(one_percent: Decimal, other_percent: Decimal, rules: RuleSet) -> Decimal:
+def reference_change_log10(
+    one_percent: Decimal, other_percent: Decimal, rules: RuleSet, own: Sequence[SdRange] = ()
+) -> Decimal:
     """The difference in log10 units beyond which two values differ by more than noise: 1.96 x root 2 x SD.
 
-    Where the two lie in ranges of different SD, the root of the sum of both squares stands for root 2 x SD.
+    Where the two lie in ranges of different SD, the root of the sum of both squares stands for root 2 x SD. ``own``
+    is the SD that the laboratory has measured for its assay; it stands for the rule set's in its range.
     """
-    squares = sum((sd_log10(p, rules) ** 2 for p in (one_percent, other_percent)), Decimal(0))
+    squares = sum((sd_log10(p, rules, own) ** 2 for p in (one_percent, other_percent)), Decimal(0))
     return _LOGS.multiply(rules.value("normal_quantile", Decimal), _LOGS.sqrt(squares))
 
 
-def sd_log10(is_percent: Decimal, rules: RuleSet) -> Decimal:
+def sd_log10(is_percent: Decimal, rules: RuleSet, own: Sequence[SdRange] = ()) -> Decimal:
     """The SD of one measurement in log10 units at this value."""
-    ranges: tuple[SdRange, ...] = rules.value("sd_log10", tuple)
+    measured = {r.from_mr: r for r in own}
+    of_rules: tuple[SdRange, ...] = rules.value("sd_log10", tuple)
+    ranges = [measured.get(r.from_mr, r) for r in of_rules]
     mr_value = 2 - is_percent.log10(_LOGS)
     fitting = [r for r in ranges if r.from_mr < mr_value or (r.from_mr == mr_value and not r.exclusive)]
     return (fitting or ranges[:1])[-1].sd_log10
@@ -150,7 +157,7 @@ def _timed(
 ) -> Change:
     days = (second.on - first.on).days
     change = _LOGS.subtract(end.log10(_LOGS), start.log10(_LOGS))
-    noise = reference_change_log10(start, end, rules)
+    noise = reference_change_log10(start, end, rules, second.sd_ranges)
     at_most = first.is_percent is None
     falling = change < 0
     code = "kinetics.halving" if falling else "kinetics.doubling"

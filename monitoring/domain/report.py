@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from monitoring.domain.dates import PartialDate
 from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript
+from monitoring.domain.rule_values import SdRange
 from monitoring.domain.scale import ControlGene
 
 
@@ -74,13 +75,15 @@ class RegisteredFactor:
 
 @dataclass(frozen=True, slots=True)
 class LaboratoryProfile:
-    """What the laboratory's own settings add to a report."""
+    """What the laboratory's own settings add to a report; the mappings are by name of the assay."""
 
     factors: tuple[RegisteredFactor, ...] = ()
     bcr_minimum_copies: Decimal | None = None
     assays_without_p210: frozenset[str] = frozenset()
     assays_with_p190: frozenset[str] = frozenset()
     limit_of_blank: Mapping[str, Decimal] = field(default_factory=dict)
+    limit_of_quantification_percent: Mapping[str, Decimal] = field(default_factory=dict)
+    sd_ranges: Mapping[str, tuple[SdRange, ...]] = field(default_factory=dict)
 
     def sees(self, transcript: Transcript, assay_name: str) -> bool:
         """Whether the named assay can see the transcript; an assay without a profile is given the benefit of doubt."""
@@ -143,7 +146,9 @@ def measurement(
         method=Method(report.method or Method.RT_QPCR),
         bcr_minimum_copies=profile.bcr_minimum_copies,
         assay_sees_transcript=profile.sees(transcript, report.assay_name),
-        limit_of_quantification_percent=report.limit_of_quantification,
+        limit_of_quantification_percent=report.limit_of_quantification
+        if report.limit_of_quantification is not None
+        else profile.limit_of_quantification_percent.get(report.assay_name),
         limit_of_blank_copies=profile.limit_of_blank.get(report.assay_name),
     )
 

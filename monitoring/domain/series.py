@@ -13,6 +13,7 @@ from enum import StrEnum
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.measurement import Flag, Measurement, Transcript
 from monitoring.domain.response import EUTOS_2015, ResponseRules, Score, score
+from monitoring.domain.rule_values import SdRange
 from monitoring.domain.scale import DEPTH, ResponseClass
 
 OLD_SAMPLE_HOURS = 48  # D13: laboratories reject at 48 to 72 h; the ratio survives, the depth does not
@@ -114,6 +115,7 @@ class ResultFact:
     is_bone_marrow: bool = False
     hours_to_laboratory: float | None = None
     precision: Precision = Precision.DAY
+    sd_ranges: tuple[SdRange, ...] = ()  # of the assay, where the laboratory has measured its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,16 @@ class Laboratory(models.Model):
         return self.name or self.code
 
 
+_SD_LIMIT = 2  # log10 units: an assay that scatters more measures nothing
+_OF_ASSAYS = {
+    "limit_of_detection_percent": PERCENT_LIMIT,
+    "limit_of_quantification_percent": PERCENT_LIMIT,
+    "sd_log10_below_mr_3_5": _SD_LIMIT,
+    "sd_log10_from_mr_3_5": _SD_LIMIT,
+    "sd_log10_beyond_mr_4_25": _SD_LIMIT,
+}
+
+
 @pghistory.track()
 class Assay(models.Model):
     """A named method of a laboratory, with the transcripts it can see and its limits."""
@@ -60,6 +70,22 @@ class Assay(models.Model):
     sees_p210 = models.BooleanField(_("sees p210 (e13a2, e14a2)"), default=True)
     sees_p190 = models.BooleanField(_("sees p190 (e1a2)"), default=False)
     limit_of_blank_copies = NumberField(_("limit of blank, copies"), null=True, blank=True)
+    limit_of_detection_percent = NumberField(
+        _("limit of detection, % IS"),
+        null=True,
+        blank=True,
+        help_text=_("Shown only: what a sample could see depends on its own control gene copies."),
+    )
+    limit_of_quantification_percent = NumberField(
+        _("limit of quantification, % IS"),
+        null=True,
+        blank=True,
+        help_text=_("Used for results that name no limit of their own."),
+    )
+    # One measurement's SD in log10 units, by the ranges of the kit's acceptance limits (FDA DEN160003).
+    sd_log10_below_mr_3_5 = NumberField(_("SD below MR 3.5, log10"), null=True, blank=True)
+    sd_log10_from_mr_3_5 = NumberField(_("SD from MR 3.5 to 4.25, log10"), null=True, blank=True)
+    sd_log10_beyond_mr_4_25 = NumberField(_("SD beyond MR 4.25, log10"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("assay")
@@ -70,6 +96,13 @@ class Assay(models.Model):
                 condition=Q(limit_of_blank_copies__isnull=True)
                 | Q(limit_of_blank_copies__gte=0, limit_of_blank_copies__lt=COPIES_LIMIT),
                 name="assay_limit_of_blank_not_negative",
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gt": 0, f"{field}__lt": limit}),
+                    name=f"assay_{field}",
+                )
+                for field, limit in _OF_ASSAYS.items()
             ),
         ]
 
@@ -87,6 +120,12 @@ class ConversionFactor(models.Model):
     factor = NumberField(_("factor"))
     valid_from = models.DateField(_("valid from"))
     valid_to = models.DateField(_("valid to"), null=True, blank=True)
+    revalidate_by = models.DateField(
+        _("re-validate by"),
+        null=True,
+        blank=True,
+        help_text=_("5 of 15 laboratories failed re-validation after 9 or 18 months (Qin): the day is asked for here."),
+    )
     source = models.CharField(_("source"), max_length=200, blank=True)
 
     class Meta:
@@ -101,3 +140,6 @@ class ConversionFactor(models.Model):
                 fields=["laboratory", "assay_name", "control_gene", "valid_from"], name="factor_once"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.laboratory.code} {self.assay_name or self.control_gene} {self.factor}"

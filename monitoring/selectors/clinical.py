@@ -67,8 +67,8 @@ class ClinicalView:
 
 def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None = None) -> ClinicalView:
     """The view of a patient, from the whole series as it is known now or was known at an instant."""
-    series = load_series([patient.pk], known_at)[patient.pk].series
-    return view_of(series, patient, rules_of(patient.centre.protocol), as_of)
+    loaded = load_series([patient.pk], known_at)[patient.pk]
+    return view_of(loaded.series, loaded.patient, rules_of(patient.centre.protocol), as_of)
 
 
 def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> ClinicalView:

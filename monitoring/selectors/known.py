@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
@@ -24,6 +25,16 @@ def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
         .distinct("pgh_obj_id")
     )
     return found
+
+
+def known_rows(model: type[Model], ids: Collection[int], known_at: dt.datetime | None) -> QuerySet[Any]:
+    """The named rows of a model, now or as they stood at an instant."""
+    return as_known(model, known_at).filter(**{"pgh_obj_id__in" if known_at else "pk__in": ids})
+
+
+def row_key(row: Any) -> int:
+    """The key of a row, read from the table or from its history."""
+    return int(getattr(row, "pgh_obj_id", None) or row.pk)
 
 
 def standing_results(known_at: dt.datetime | None) -> QuerySet[PcrResult]:

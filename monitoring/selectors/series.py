@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from monitoring.domain.report import (
     hours_to_laboratory,
     measurement,
 )
+from monitoring.domain.rule_values import SdRange
 from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
 from monitoring.models import (
     Assay,
@@ -32,7 +33,7 @@ from monitoring.models import (
     ResultStatus,
     TkiCourse,
 )
-from monitoring.selectors.known import as_known, standing_results
+from monitoring.selectors.known import as_known, known_rows, row_key, standing_results
 
 # The columns of a result that make a report, in the order in which they are read.
 REPORT_COLUMNS = (
@@ -74,33 +75,51 @@ def load_replicates(result_ids: Collection[int]) -> dict[int, tuple[ReplicateRep
     return {result_id: tuple(tubes) for result_id, tubes in found.items()}
 
 
-def load_profiles(laboratory_ids: Collection[int]) -> dict[int, LaboratoryProfile]:
-    """Settings of the named laboratories: factors, BCR minimum, what their assays can see."""
+def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LaboratoryProfile]:
+    """Settings of the named laboratories: factors, BCR minimum, what their assays can see; as they were at an instant."""
     factors: dict[int, list[RegisteredFactor]] = defaultdict(list)
-    for f in ConversionFactor.objects.filter(laboratory_id__in=laboratory_ids):
+    for f in as_known(ConversionFactor, known_at).filter(laboratory_id__in=laboratory_ids):
         factors[f.laboratory_id].append(
             RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene)
         )
     blind: dict[int, set[str]] = defaultdict(set)
     minor: dict[int, set[str]] = defaultdict(set)
     blank: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    for assay in Assay.objects.filter(laboratory_id__in=laboratory_ids):
+    quantified: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    scatter: dict[int, dict[str, tuple[SdRange, ...]]] = defaultdict(dict)
+    for assay in as_known(Assay, known_at).filter(laboratory_id__in=laboratory_ids):
         if not assay.sees_p210:
             blind[assay.laboratory_id].add(assay.name)
         if assay.limit_of_blank_copies is not None:
             blank[assay.laboratory_id][assay.name] = assay.limit_of_blank_copies
+        if assay.limit_of_quantification_percent is not None:
+            quantified[assay.laboratory_id][assay.name] = assay.limit_of_quantification_percent
+        scatter[assay.laboratory_id][assay.name] = sd_ranges(assay)
         if assay.sees_p190:
             minor[assay.laboratory_id].add(assay.name)
+    minimum = {row_key(row): row.bcr_minimum_copies for row in known_rows(Laboratory, laboratory_ids, known_at)}
     return {
-        laboratory.pk: LaboratoryProfile(
-            tuple(factors[laboratory.pk]),
-            laboratory.bcr_minimum_copies,
-            frozenset(blind[laboratory.pk]),
-            frozenset(minor[laboratory.pk]),
-            dict(blank[laboratory.pk]),
+        pk: LaboratoryProfile(
+            tuple(factors[pk]),
+            minimum.get(pk),
+            frozenset(blind[pk]),
+            frozenset(minor[pk]),
+            dict(blank[pk]),
+            dict(quantified[pk]),
+            dict(scatter[pk]),
         )
-        for laboratory in Laboratory.objects.filter(pk__in=laboratory_ids)
+        for pk in laboratory_ids
     }
+
+
+def sd_ranges(assay: Assay) -> tuple[SdRange, ...]:
+    """The SD that a laboratory has measured for an assay, in the ranges of the kinetic rules."""
+    measured = (
+        (Decimal(0), False, assay.sd_log10_below_mr_3_5),
+        (Decimal("3.5"), False, assay.sd_log10_from_mr_3_5),
+        (Decimal("4.25"), True, assay.sd_log10_beyond_mr_4_25),
+    )
+    return tuple(SdRange(from_mr, exclusive, sd) for from_mr, exclusive, sd in measured if sd is not None)
 
 
 class LoadedSeries:
@@ -114,14 +133,18 @@ class LoadedSeries:
         self.factors = factors
 
 
-def load_series(patient_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LoadedSeries]:
+def load_series(
+    patient_ids: Collection[int],
+    known_at: dt.datetime | None = None,
+    profiles: Mapping[int, LaboratoryProfile] | None = None,
+) -> dict[int, LoadedSeries]:
     """The whole series of each patient, in eight queries however many patients there are.
 
-    As it is known now, or as results, courses and observations were known at an instant; the patient's own row and the
-    laboratories' settings are those of today.
+    As it is known now, or as everything it rests on was known at an instant. ``profiles`` stand for the settings of
+    their laboratories, to see what others would make of the same results.
     """
-    patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre__protocol")}
-    results, factors = _load_results(patients, known_at)
+    patients = _load_patients(patient_ids, known_at)
+    results, factors = _load_results(patients, known_at, profiles or {})
     courses: dict[int, list[Course]] = defaultdict(list)
     for course in as_known(TkiCourse, known_at).filter(patient_id__in=patient_ids):
         courses[course.patient_id].append(course_of(course))
@@ -145,6 +168,17 @@ def load_series(patient_ids: Collection[int], known_at: dt.datetime | None = Non
     }
 
 
+def _load_patients(patient_ids: Collection[int], known_at: dt.datetime | None) -> dict[int, Patient]:
+    """Patients with their centres; with ``known_at`` their own columns are those of that instant."""
+    patients = {p.pk: p for p in Patient.objects.filter(pk__in=patient_ids).select_related("centre__protocol")}
+    if known_at is not None:
+        for row in known_rows(Patient, patient_ids, known_at):
+            for field in Patient._meta.concrete_fields:
+                if field.attname not in ("id", "centre_id"):
+                    setattr(patients[row_key(row)], field.attname, getattr(row, field.attname))
+    return patients
+
+
 def course_of(row: TkiCourse) -> Course:
     """A stored course as the rules read it."""
     return Course(
@@ -160,7 +194,7 @@ def course_of(row: TkiCourse) -> Course:
 
 
 def _load_results(
-    patients: dict[int, Patient], known_at: dt.datetime | None
+    patients: dict[int, Patient], known_at: dt.datetime | None, profiles: Mapping[int, LaboratoryProfile]
 ) -> tuple[dict[int, list[ResultFact]], dict[int, dict[int, FactorUsed]]]:
     rows = list(
         standing_results(known_at)
@@ -169,7 +203,7 @@ def _load_results(
         .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
     )
     replicates = load_replicates([row["id"] for row in rows])
-    profiles = load_profiles({row["laboratory_id"] for row in rows})
+    profiles = {**load_profiles({row["laboratory_id"] for row in rows}, known_at), **profiles}
     results: dict[int, list[ResultFact]] = defaultdict(list)
     factors: dict[int, dict[int, FactorUsed]] = defaultdict(dict)
     for row in rows:
@@ -200,5 +234,6 @@ def result_fact(
         is_bone_marrow=report.specimen == "BM",
         hours_to_laboratory=hours_to_laboratory(report),
         precision=report.collected.precision,
+        sd_ranges=profile.sd_ranges.get(report.assay_name, ()),
     )
     return fact, factor
