@@ -9,6 +9,7 @@ from cohorts.pages.curve import curve_of
 from monitoring import clock
 from monitoring.permissions import ANY_ROLE, requires_role
 from monitoring.selectors.home import home_of, open_alerts_of, today_of
+from monitoring.selectors.laboratories import factors_to_look_after
 
 ALERTS_SHOWN = 10
 
@@ -33,6 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "home.html",
         {
             "now": now,
+            "factors_to_look_after": len(factors_to_look_after(now.date())),
             "today": today_of(request.user, now),
             "alerts": alerts[:ALERTS_SHOWN],
             "home": home_of(request.user),

@@ -8,10 +8,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from cohorts.pages import cohorts
+from cohorts.pages import cohorts, factors
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, due, imports, operations, patients, protocols, results
+from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, protocols, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -40,6 +40,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
     path("protocols/", protocols.index, name="protocols"),
     path("protocols/<slug:code>/", protocols.detail, name="protocol"),
+    path("laboratories/", laboratories.index, name="laboratories"),
+    path("laboratories/<int:pk>/", laboratories.detail, name="laboratory"),
+    path("laboratories/<int:pk>/factors/", factors.factor, name="new-factor"),
+    path("laboratories/<int:pk>/factors/<int:factor_id>/", factors.factor, name="factor"),
     path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),

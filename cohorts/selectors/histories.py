@@ -25,10 +25,11 @@ def load_histories(known_at: dt.datetime | None = None) -> Iterator[PatientHisto
     stops = as_known(TkiCourse, known_at).values_list("patient_id", "stopped_on")
     ids = sorted({patient_id for patient_id, stopped_on in stops if stopped_on is not None})
     for start in range(0, len(ids), BATCH_PATIENTS):
-        yield from _load_batch(ids[start : start + BATCH_PATIENTS], known_at)
+        yield from load_histories_of(ids[start : start + BATCH_PATIENTS], known_at).values()
 
 
-def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[PatientHistory]:
+def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -> dict[int, PatientHistory]:
+    """The named patients, in order of id."""
     centres = dict(Centre.objects.values_list("pk", "code"))
     courses: dict[int, list[Course]] = defaultdict(list)
     for row in as_known(TkiCourse, known_at).filter(patient_id__in=ids):
@@ -37,9 +38,10 @@ def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[Pa
     for row in as_known(Observation, known_at).filter(patient_id__in=ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
     points = _load_points(ids, known_at)
+    found = {}
     for row in sorted(known_rows(Patient, ids, known_at), key=row_key):
         pk = row_key(row)
-        yield PatientHistory(
+        found[pk] = PatientHistory(
             patient_id=row.patient_id,
             centre=centres[row.centre_id],
             sex=row.sex,
@@ -52,6 +54,7 @@ def _load_batch(ids: Sequence[int], known_at: dt.datetime | None) -> Iterator[Pa
             facts=tuple(facts[pk]),
             points=worst_of_each_date(points[pk]),
         )
+    return found
 
 
 def _partial(on: dt.date | None, precision: str) -> PartialDate | None:

@@ -6,6 +6,7 @@ from a stored result) to what the decision table reads.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,10 @@ class LaboratoryProfile:
     limit_of_blank: Mapping[str, Decimal] = field(default_factory=dict)
     limit_of_quantification_percent: Mapping[str, Decimal] = field(default_factory=dict)
     sd_ranges: Mapping[str, tuple[SdRange, ...]] = field(default_factory=dict)
+
+    def with_factors(self, factors: Iterable[RegisteredFactor]) -> LaboratoryProfile:
+        """The same settings with other conversion factors."""
+        return dataclasses.replace(self, factors=tuple(factors))
 
     def sees(self, transcript: Transcript, assay_name: str) -> bool:
         """Whether the named assay can see the transcript; an assay without a profile is given the benefit of doubt."""

@@ -17,7 +17,8 @@ from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import centres_with_role, requires_role
-from monitoring.services.protocols import Preview, change_protocol, preview, topic_words
+from monitoring.services.protocols import change_protocol, preview
+from monitoring.services.what_if import Preview, topic_words
 
 
 class ProtocolForm(forms.Form):

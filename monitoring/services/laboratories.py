@@ -9,9 +9,12 @@ from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
 
 
-def save_setting(row: Laboratory | Assay | ConversionFactor, *, by: str) -> None:
-    """Save a laboratory, an assay or a conversion factor, and replay the patients whose results rest on it."""
-    with transaction.atomic(), recorded_as(by, "laboratory setting"):
+def save_setting(row: Laboratory | Assay | ConversionFactor, *, by: str, reason: str = "laboratory setting") -> None:
+    """Save a laboratory, an assay or a conversion factor, and replay the patients whose results rest on it.
+
+    The earlier setting stays in the history; classes that change are written beside the old ones.
+    """
+    with transaction.atomic(), recorded_as(by, reason):
         row.save()
         laboratory_id = row.pk if isinstance(row, Laboratory) else row.laboratory_id
         results = PcrResult.objects.filter(laboratory_id=laboratory_id)

@@ -7,13 +7,10 @@ said anew by a replay, and the old protocol stays in the history.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from monitoring.models import Patient, Protocol
 from monitoring.models.protocols import KIND_OF
@@ -21,26 +18,7 @@ from monitoring.selectors.clinical import ClinicalView, rules_of, view_of
 from monitoring.selectors.series import load_series
 from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
-
-BATCH_PATIENTS = 500
-SHOWN_PATIENTS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """What would change for one patient, by topic: before and after in codes and dates."""
-
-    patient: Patient
-    changes: Mapping[str, tuple[str, str]]
-
-
-@dataclass
-class Preview:
-    """Who would be touched, how often by topic, and the first of them in detail."""
-
-    patients: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    shown: list[Consequence] = field(default_factory=list)
+from monitoring.services.what_if import BATCH_PATIENTS, Preview
 
 
 def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> Preview:
@@ -55,10 +33,7 @@ def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> 
             series = loaded[patient.pk].series
             before, after = _said(view_of(series, patient, old, as_of)), _said(view_of(series, patient, new, as_of))
             changes = {topic: (before[topic], after[topic]) for topic in before if before[topic] != after[topic]}
-            found.patients += 1
-            found.counts.update(changes)
-            if changes and len(found.shown) < SHOWN_PATIENTS:
-                found.shown.append(Consequence(patient, changes))
+            found.take(patient, changes)
     return found
 
 
@@ -98,15 +73,4 @@ def _said(view: ClinicalView) -> dict[str, str]:
         "eligibility": ", ".join(f"{e.rule_id} {e.overall.value}" for e in view.eligibility),
         "event": ", ".join(loss.event_on.isoformat() for loss in view.losses),
         "month_2": view.month_two.group.value if view.month_two else "",
-    }
-
-
-def topic_words() -> dict[str, str]:
-    """The topics of a preview as people read them."""
-    return {
-        "plan": _("next sample"),
-        "milestones": _("milestones"),
-        "eligibility": _("criteria before a stop"),
-        "event": _("event of the protocol"),
-        "month_2": _("month 2"),
     }

@@ -23,6 +23,8 @@ from monitoring.models import (
     AccessEvent,
     Alert,
     Centre,
+    ConversionFactor,
+    Laboratory,
     Membership,
     Observation,
     Patient,
@@ -63,6 +65,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST, "imports": LOADING,
     "due": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
+    "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "import": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,), "metrics": (D,),
     "api-patients": ANYBODY, "api-patient": ANYBODY, "api-treatments": ANYBODY, "api-treatment": ANYBODY,
     "api-observations": ANYBODY, "api-observation": ANYBODY, "api-results": ANYBODY, "api-result": ANYBODY,
@@ -77,7 +80,8 @@ READERS: dict[str, tuple[Role, ...] | str] = {
 WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "bench"): LABORATORY, ("POST", "bench-preview"): LABORATORY, ("POST", "verify-result"): (V,),
     ("POST", "amend-result"): LABORATORY, ("POST", "retract-result"): LABORATORY, ("POST", "imports"): LOADING,
-    ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,), ("POST", "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
+    ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,),
+    ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST", "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
     ("POST", "api-patients"): RECORDING, ("PATCH", "api-patient"): RECORDING, ("POST", "api-treatments"): RECORDING,
     ("PATCH", "api-treatment"): RECORDING, ("POST", "api-observations"): RECORDING,
     ("PATCH", "api-observation"): RECORDING, ("POST", "api-results"): LABORATORY,
@@ -180,6 +184,8 @@ def world(ada: User) -> World:
     cohort, _ = define_cohort({"slug": "all", "title": "All"}, by="test")
     recompute(cohort)
     Protocol.objects.create(code="all", title="All")
+    quiet = Laboratory.objects.create(code="QUIET")  # no results yet, so any administrator may register its factors
+    ConversionFactor.objects.create(laboratory=quiet, factor=1, valid_from="2020-01-01")
     return World(*places)
 
 
@@ -235,6 +241,9 @@ class Caller:
             public_id = str(of.objects[OBJECT_OF[name]].public_id)
         filled = re.sub(r"<(uuid:public_id|str:id)>", public_id, route)
         filled = re.sub(r"<(slug|str):(slug|code)>", "all", filled)
+        if "<int:" in filled:
+            factor = ConversionFactor.objects.get()
+            filled = filled.replace("<int:pk>", str(factor.laboratory_id)).replace("<int:factor_id>", str(factor.pk))
         return filled.replace("^(?P<path>.*)$", "v1/nothing/")
 
     def send(self, method: str, address: str) -> int:

@@ -1,0 +1,41 @@
+"""What changed time points of some patients would do to the cohorts: members and events, before and after."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cohorts.domain.definition import Definition, parse_definition
+from cohorts.domain.members import PatientHistory, build_members
+from cohorts.models import Cohort
+from cohorts.selectors.histories import load_histories_of
+from monitoring.domain.series import TimePoint
+
+
+@dataclass(frozen=True, slots=True)
+class CohortChange:
+    """Members and events of a cohort among the patients that were looked at; the curve follows with the next night."""
+
+    cohort: Cohort
+    members: tuple[int, int]
+    events: tuple[int, int]
+
+
+def cohort_changes(points: Mapping[int, Sequence[TimePoint]], as_of: dt.date) -> list[CohortChange]:
+    """The active cohorts whose members or events would be others, were these the patients' time points."""
+    before = load_histories_of(sorted(points))
+    after = [dataclasses.replace(history, points=tuple(points[pk])) for pk, history in before.items()]
+    changes = []
+    for cohort in Cohort.objects.filter(is_active=True).order_by("slug"):
+        definition = parse_definition(cohort.definition)
+        old, new = _counts(list(before.values()), definition, as_of), _counts(after, definition, as_of)
+        if old != new:
+            changes.append(CohortChange(cohort, (old[0], new[0]), (old[1], new[1])))
+    return changes
+
+
+def _counts(histories: Sequence[PatientHistory], definition: Definition, as_of: dt.date) -> tuple[int, int]:
+    members = [row for row in build_members(histories, definition, as_of) if row.included]
+    return len(members), sum(row.event for row in members)

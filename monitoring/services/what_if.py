@@ -1,0 +1,136 @@
+"""What a change of settings would do: the same results read with both, and the difference told. Nothing is stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext as _
+
+from monitoring.domain.history import Replay, replay
+from monitoring.domain.report import LaboratoryProfile, RegisteredFactor
+from monitoring.domain.series import TimePoint
+from monitoring.models import ConversionFactor, Patient, PcrResult
+from monitoring.selectors.series import load_profiles, load_series
+
+BATCH_PATIENTS = 500
+SHOWN_PATIENTS = 50
+MOST_PATIENTS = 5000  # of one preview; more are counted and said to be left out
+SHOWN_CLASSES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What would change for one patient, by topic: before and after in codes and dates."""
+
+    patient: Patient
+    changes: Mapping[str, tuple[str, str]]
+
+
+@dataclass
+class Preview:
+    """Who would be touched, how often by topic, and the first of them in detail.
+
+    ``points`` are the time points that the statistics would read of each patient whose points change.
+    """
+
+    patients: int = 0
+    left_out: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    shown: list[Consequence] = field(default_factory=list)
+    points: dict[int, tuple[TimePoint, ...]] = field(default_factory=dict)
+
+    def take(self, patient: Patient, changes: Mapping[str, tuple[str, str]]) -> None:
+        """Count a patient, and keep the first ones that change."""
+        self.patients += 1
+        self.counts.update(changes)
+        if changes and len(self.shown) < SHOWN_PATIENTS:
+            self.shown.append(Consequence(patient, changes))
+
+
+def patients_of_factor(factor: ConversionFactor) -> list[int]:
+    """The patients with a result of this laboratory, control gene and assay that names no factor of its own."""
+    results = PcrResult.objects.filter(
+        laboratory_id=factor.laboratory_id, control_gene=factor.control_gene, conversion_factor__isnull=True
+    )
+    if factor.assay_name:
+        results = results.filter(assay_name=factor.assay_name)
+    return sorted(results.values_list("patient_id", flat=True).distinct())
+
+
+def preview_factor(factor: ConversionFactor) -> Preview:
+    """What would change if this factor stood as it is given, saved or not: classes, episodes, alerts, time points."""
+    ids = patients_of_factor(factor)
+    found = Preview(left_out=max(len(ids) - MOST_PATIENTS, 0))
+    wanted = {factor.laboratory_id: _with(factor)}
+    for batch in _batches(ids[:MOST_PATIENTS]):
+        now, then = load_series(batch), load_series(batch, profiles=wanted)
+        for pk, one in now.items():
+            before, after = replay(one.series), replay(then[pk].series)
+            found.take(one.patient, _differences(before, after))
+            if before.points != after.points:
+                found.points[pk] = after.points
+    return found
+
+
+def _batches(ids: list[int]) -> Iterator[Collection[int]]:
+    for start in range(0, len(ids), BATCH_PATIENTS):
+        yield ids[start : start + BATCH_PATIENTS]
+
+
+def _with(factor: ConversionFactor) -> LaboratoryProfile:
+    """The settings of the laboratory with this factor in the place of the stored one, or beside the others if new."""
+    profile = load_profiles([factor.laboratory_id])[factor.laboratory_id]
+    others = ConversionFactor.objects.filter(laboratory_id=factor.laboratory_id).exclude(pk=factor.pk)
+    registered = [
+        RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene) for f in (*others, factor)
+    ]
+    return profile.with_factors(registered)
+
+
+def _differences(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:
+    return {
+        topic: (old, new) for topic, (old, new) in _told(before, after).items() if old != new
+    }  # fmt: skip
+
+
+def _told(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:
+    """Each topic before and after, as comparable words; of the classes only those that differ."""
+    classes = [
+        (f"{a.result.collected_on} {a.score.response_class}", f"{b.result.collected_on} {b.score.response_class}")
+        for a, b in zip(before.assessed, after.assessed, strict=True)
+        if a.score.response_class != b.score.response_class
+    ]
+    more = f" … {len(classes)}" if len(classes) > SHOWN_CLASSES else ""
+    old, new = ([one[side] for one in classes[:SHOWN_CLASSES]] for side in (0, 1))
+    return {
+        "classes": (", ".join(old) + more, ", ".join(new) + more),
+        "episodes": (_episodes(before), _episodes(after)),
+        "alerts": (_alerts(before), _alerts(after)),
+    }
+
+
+def _episodes(said: Replay) -> str:
+    return ", ".join(
+        f"{s.episode.stopped_on} {s.episode.state}" + (f" {s.episode.loss.first.on}" if s.episode.loss else "")
+        for s in said.episodes
+    )
+
+
+def _alerts(said: Replay) -> str:
+    return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.settled_by))
+
+
+def topic_words() -> dict[str, str]:
+    """The topics of a preview as people read them."""
+    return {
+        "classes": _("classes of results"),
+        "episodes": _("treatment-free episodes"),
+        "alerts": _("alerts"),
+        "plan": _("next sample"),
+        "milestones": _("milestones"),
+        "eligibility": _("criteria before a stop"),
+        "event": _("event of the protocol"),
+        "month_2": _("month 2"),
+    }
