@@ -63,8 +63,26 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
             {"on": loss.event_on.isoformat(), "lost": loss.lost.value, "reason": reason_json(loss.reason)}
             for loss in view.losses
         ],
+        "early_halving": {
+            "days": plain(view.early_halving.change.days) if view.early_halving.change else None,
+            "below_cut": view.early_halving.below_cut,
+            "reason": reason_json(view.early_halving.reason),
+        }
+        if view.early_halving
+        else None,
         "milestones": [_milestone(one) for one in view.milestones],
         "eligibility": [_eligibility(one) for one in view.eligibility],
+        "episodes": [
+            {
+                "stopped_on": found.episode.stopped_on.isoformat(),
+                "kind": found.episode.kind.value,
+                "attempt": found.episode.attempt or None,
+                "state": found.episode.state,
+                "statements": [reason_json(reason) for reason in found.statements],
+            }
+            for found in view.episodes
+        ],
+        "series": [reason_json(reason) for reason in view.about_series],
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.dates import Duration, PartialDate, add_months
+from monitoring.domain.dates import Duration, PartialDate, add_months, whole_months
 from monitoring.domain.episodes import DmrRule, response_before_stop, tki_duration
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.measurement import Transcript
@@ -254,13 +254,6 @@ def _risk(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
 
 
 # --- durations ----------------------------------------------------------------------------------------------------
-
-
-def whole_months(length: Duration) -> int:
-    """The whole calendar months of a length."""
-    start, end = length.start, length.end
-    months = (end.year - start.year) * 12 + end.month - start.month
-    return months if add_months(start, months) <= end else months - 1
 
 
 def passes(length: Duration, operator: str, months: int) -> bool | None:

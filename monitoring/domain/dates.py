@@ -154,3 +154,10 @@ def between(start: PartialDate, end: PartialDate) -> Duration:
         return Duration(start.on, end.on)
     shortest_end = max(end.earliest, start.latest)
     return Duration(start.on, end.on, Duration(start.latest, shortest_end), Duration(start.earliest, end.latest))
+
+
+def whole_months(length: Duration) -> int:
+    """The whole calendar months of a length."""
+    start, end = length.start, length.end
+    months = (end.year - start.year) * 12 + end.month - start.month
+    return months if add_months(start, months) <= end else months - 1

@@ -29,6 +29,7 @@ NOT_YET_DUE = "not_yet_due"
 UNASSIGNED = "unassigned"
 UNDECIDED = "undecided"
 OFF_TREATMENT = "off_treatment"
+FAILURES = ("failure", "resistant")  # ELN and ESMO; NCCN
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Milestone:
     value: KnownValue | None
     sample_key: str
     reasons: tuple[Reason, ...]
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the rule set calls the status a failure or resistance."""
+        return self.status in FAILURES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.eligibility import Eligibility, eligibility, facts_of_series
 from monitoring.domain.episodes import find_episodes
+from monitoring.domain.explain import Reason
+from monitoring.domain.findings import EpisodeFindings, episode_findings, series_findings
 from monitoring.domain.kinetics import (
     Change,
+    EarlyHalving,
     MonthTwo,
     Projection,
+    early_halving_time,
     latest_change,
     month_two,
     project_crossing,
@@ -23,7 +27,7 @@ from monitoring.domain.milestones import Milestone, milestones
 from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
 from monitoring.domain.rules import RuleSet, rule_set
 from monitoring.domain.schedule import SamplePlan, next_sample_due
-from monitoring.domain.series import Assessed, Series, assess, time_points
+from monitoring.domain.series import Assessed, Series, assess, time_points, tki_courses
 from monitoring.domain.treatment import treatment_on
 from monitoring.models import Patient, Protocol
 from monitoring.models.protocols import DEFAULTS, KIND_OF
@@ -60,9 +64,12 @@ class ClinicalView:
     change: Change | None
     projection: Projection | None
     month_two: MonthTwo | None
+    early_halving: EarlyHalving | None
     losses: tuple[ProtocolLoss, ...]
     milestones: tuple[Milestone, ...]
     eligibility: tuple[Eligibility, ...]
+    episodes: tuple[EpisodeFindings, ...]
+    about_series: tuple[Reason, ...]
 
 
 def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None = None) -> ClinicalView:
@@ -81,6 +88,7 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     values = values_of(assessed)
     change = latest_change(values, rules.kinetics) if len(values) > 1 else None
     latest = episodes[-1] if episodes else None
+    courses = tki_courses(series.courses)
     losses = (find_protocol_loss(points, episode.stopped_on, episode.restarted_on, rules.loss) for episode in episodes)
     return ClinicalView(
         rules=rules,
@@ -90,9 +98,12 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         change=change,
         projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
         month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,
+        early_halving=early_halving_time(values, courses[0].started_on, rules.kinetics) if courses else None,
         losses=tuple(loss for loss in losses if loss is not None),
         milestones=milestones(series, as_of, rules.milestones, assessed),
         eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
+        episodes=episode_findings(series, points, episodes, as_of),
+        about_series=series_findings(assessed),
     )
 
 

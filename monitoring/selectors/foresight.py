@@ -19,7 +19,7 @@ from monitoring.domain.report import FactorUsed, LaboratoryProfile, LaboratoryRe
 from monitoring.domain.response import Score
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.series import Assessed, FactKind, Series, TimePoint
-from monitoring.models import Laboratory, Patient
+from monitoring.models import Laboratory, Patient, PcrResult
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key
 
@@ -72,8 +72,20 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
     )
 
 
+def is_doubtful_loss(result: PcrResult) -> bool:
+    """Whether a stored value may be above 0.1 % after a last value in MMR, and looks like a slip rather than a value."""
+    series = load_series([result.patient_id])[result.patient_id].series
+    said = replay(series)
+    new = next((item for item in said.assessed if item.result.id == result.pk), None)
+    last = max((p for p in said.points if new and p.on < new.result.collected_on), key=lambda p: p.on, default=None)
+    if new is None or last is None or not last.in_mmr:
+        return False
+    asked = _questions(new, said, series, rules_of(result.patient.centre.protocol).kinetics)
+    return any(question.is_suspicious for question in asked)
+
+
 def _questions(new: Assessed, after: Replay, series: Series, rules: RuleSet) -> list[Question]:
-    others = [item for item in after.assessed if item.result.id != UNSTORED]
+    others = [item for item in after.assessed if item.result.id != new.result.id]
     values = values_of(item for item in others if item.result.collected_on < new.result.collected_on)
     change = change_between(values[-1], value_of(_as_if_final(new)), rules) if values else None
     died_on = min((f.observed_on for f in series.facts if f.kind is FactKind.DEATH), default=None)

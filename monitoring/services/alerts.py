@@ -18,7 +18,16 @@ from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
 
 HISTORY_AFTER_DAYS = 90
 # Raised by the clock and closed by the plan (services.plans), not by the replay.
-BY_THE_PLAN = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT, AlertKind.NO_RESTART, AlertKind.LOSS_IN_PREGNANCY)
+BY_THE_PLAN = (
+    AlertKind.OVERDUE_SAMPLE,
+    AlertKind.OVERDUE_RESULT,
+    AlertKind.NO_RESTART,
+    AlertKind.LOSS_IN_PREGNANCY,
+    AlertKind.NO_MMR_AFTER_RESTART,
+    AlertKind.MILESTONE_FAILED,
+)
+# Raised by the clock (services.verification), over with the preliminary result.
+UNTIL_VERIFIED = (AlertKind.UNVERIFIED, AlertKind.SUSPICIOUS_VALUE)
 CERTAINTIES = list(Certainty)  # from the least to the most certain
 
 
@@ -85,7 +94,7 @@ def _close_verified(
     patient: Patient, live: dict[tuple[str, str], Alert], unverified: set[str], changes: _Changes
 ) -> None:
     """Waiting for verification is raised by the clock (services.verification) and ends with the preliminary result."""
-    waiting = [key for key, a in live.items() if key[0] == AlertKind.UNVERIFIED and a.patient_id == patient.pk]
+    waiting = [key for key, a in live.items() if key[0] in UNTIL_VERIFIED and a.patient_id == patient.pk]
     for key in waiting:
         alert = live.pop(key)
         if alert.evidence_key not in unverified:

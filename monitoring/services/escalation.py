@@ -60,6 +60,15 @@ VERIFICATION_LADDER = Ladder(
     )
 )
 
+# A doubtful value that would lose MMR has a shorter clock: the doubt must not hide a loss.
+SUSPICION_LADDER = Ladder(
+    (
+        Step((Role.VERIFIER,), dt.timedelta(hours=1)),
+        Step((Role.VERIFIER, Role.CLINICIAN), dt.timedelta(hours=4)),
+        Step((Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=12)),
+    )
+)
+
 
 # An early sign asks for a look: the clinicians once, and again in two weeks while nobody has acknowledged it.
 WATCH_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=14)),), dt.timedelta(days=90))
@@ -79,6 +88,8 @@ class Ladders:
         """The ladder of an alert."""
         if alert.kind == AlertKind.UNVERIFIED:
             return VERIFICATION_LADDER
+        if alert.kind == AlertKind.SUSPICIOUS_VALUE:
+            return SUSPICION_LADDER
         if alert.kind in EARLY_SIGNS:
             return WATCH_LADDER
         if alert.kind in (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT):

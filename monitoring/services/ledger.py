@@ -11,7 +11,7 @@ from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import load_series
 from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.alerts import BY_THE_PLAN, dealt_with
+from monitoring.services.alerts import BY_THE_PLAN, UNTIL_VERIFIED, dealt_with
 from monitoring.services.classification import (
     EPISODE_COLUMNS,
     assessment_values,
@@ -95,5 +95,5 @@ def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[
         elif alert is not None and alert.certainty != intention.certainty.value:
             yield Discrepancy(name, f"alert {alert.kind} is {alert.certainty}, replay says {intention.certainty}")
     for kind, _ in live:
-        if kind not in (AlertKind.HAND_OVER, AlertKind.UNVERIFIED, *BY_THE_PLAN):
+        if kind not in (AlertKind.HAND_OVER, *UNTIL_VERIFIED, *BY_THE_PLAN):
             yield Discrepancy(name, f"alert {kind} should not stand")

@@ -7,26 +7,31 @@ day for each patient; what a replay answers is closed in the classifying transac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
+from monitoring.domain.dates import add_months
+from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
+from monitoring.domain.findings import RULE_ID as FINDINGS
 from monitoring.domain.history import AlertKind, Replay
+from monitoring.domain.milestones import Milestone, milestones
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
+from monitoring.domain.treatment import Phase, treatment_on
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode
 from monitoring.models.alerts import AlertState
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.services import escalation
 from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS
 
 CHECKED_AT_ONCE = 200
 OVERDUE = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT)
 NO_RESTART_AFTER_DAYS = 28
-HISTORY_AFTER_DAYS = 90
 _FIELDS = ("state", "earliest_on", "due_on", "latest_on", "result_late_on", "followed_until", "rule_id", "text_code")
 
 
@@ -52,7 +57,11 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
             changed.append(row)
     MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
     MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
-    _close_answered(plans, replays, now)
+    failed = {pk: _failed_milestones(one, replays[pk], today) for pk, one in loaded.items()}
+    _close_answered(plans, replays, failed, now)
+    for pk, found in failed.items():
+        if found:
+            _open_milestone(loaded[pk], found[0], now)
 
 
 def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date) -> dict[str, object]:
@@ -71,10 +80,32 @@ def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, t
     }
 
 
-def _close_answered(plans: Mapping[int, SamplePlan], replays: Mapping[int, Replay], now: dt.datetime) -> None:
-    """Close what was overdue and has been answered: by a sample, a result, a restart, or an end of the plan."""
-    kinds = [*OVERDUE, AlertKind.NO_RESTART, AlertKind.LOSS_IN_PREGNANCY]
-    for alert in Alert.objects.live().filter(patient__in=list(plans), kind__in=kinds):
+def _failed_milestones(one: LoadedSeries, said: Replay, today: dt.date) -> list[Milestone]:
+    """The failed milestones of a patient on treatment that rest on a sample of the last weeks; history alerts nobody."""
+    since = today - dt.timedelta(days=HISTORY_AFTER_DAYS)
+    if not said.points or said.points[-1].on < since:
+        return []
+    treatment = treatment_on(one.series, said.points, today)
+    if treatment is None or treatment.phase is not Phase.ON:
+        return []
+    found = milestones(one.series, today, rules_of(one.patient.centre.protocol).milestones, said.assessed)
+    return [m for m in found if m.is_failure and m.sample_on is not None and m.sample_on >= since]
+
+
+def _open_milestone(one: LoadedSeries, failed: Milestone, now: dt.datetime) -> None:
+    assert failed.sample_on is not None
+    rule_id = failed.reasons[0].rule_id
+    _open(AlertKind.MILESTONE_FAILED, one.patient, one.series.patient_key, failed.sample_on, rule_id, now)
+
+
+def _close_answered(
+    plans: Mapping[int, SamplePlan],
+    replays: Mapping[int, Replay],
+    failed: Mapping[int, Sequence[Milestone]],
+    now: dt.datetime,
+) -> None:
+    """Close what has been answered: by a sample, a result, a restart, a response, or an end of the plan."""
+    for alert in Alert.objects.live().filter(patient__in=list(plans), kind__in=BY_THE_PLAN):
         assert alert.patient_id is not None
         plan, said = plans[alert.patient_id], replays[alert.patient_id]
         if alert.kind == AlertKind.OVERDUE_SAMPLE:
@@ -83,6 +114,11 @@ def _close_answered(plans: Mapping[int, SamplePlan], replays: Mapping[int, Repla
             )
         elif alert.kind == AlertKind.OVERDUE_RESULT:
             still = alert.evidence_on in plan.results_overdue
+        elif alert.kind == AlertKind.MILESTONE_FAILED:
+            still = bool(failed[alert.patient_id])
+        elif alert.kind == AlertKind.NO_MMR_AFTER_RESTART:
+            mine = (e.episode for e in said.episodes if e.subject_key == alert.subject_key)
+            still = any(is_without_mmr_after_restart(episode, now.date()) for episode in mine)
         else:
             still = any(e.subject_key == alert.subject_key and e.episode.state == "loss_of_mmr" for e in said.episodes)
         if not still:
@@ -146,6 +182,30 @@ def raise_no_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
         assert episode.loss_on is not None
         kind = AlertKind.LOSS_IN_PREGNANCY if is_pregnant(episode.patient, now.date()) else AlertKind.NO_RESTART
         opened += _open(kind, episode.patient, episode.subject_key, episode.loss_on, episode.rule_version, now)
+    return opened
+
+
+def raise_no_mmr_after_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
+    """Open an alert where MMR is not back three months after a restart for its loss (NCCN: mutation test, adherence)."""
+    latest = add_months(now.date(), -NO_MMR_AFTER_RESTART_MONTHS)
+    known = Alert.objects.filter(kind=AlertKind.NO_MMR_AFTER_RESTART).values("subject_key")
+    episodes = (
+        TfrEpisode.objects.filter(
+            state="restarted",
+            loss_on__isnull=False,
+            mmr_regained_on__isnull=True,
+            restarted_on__gte=latest - dt.timedelta(days=HISTORY_AFTER_DAYS),
+            restarted_on__lte=latest,
+        )
+        .exclude(subject_key__in=known)
+        .select_related("patient__centre")
+        .order_by("pk")[:limit]
+    )
+    opened = 0
+    for episode in episodes:
+        assert episode.restarted_on is not None
+        kind = AlertKind.NO_MMR_AFTER_RESTART
+        opened += _open(kind, episode.patient, episode.subject_key, episode.restarted_on, FINDINGS, now)
     return opened
 
 

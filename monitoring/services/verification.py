@@ -6,17 +6,21 @@ import datetime as dt
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.relapse import Certainty
-from monitoring.models import Alert, PcrResult, ResultStatus
+from monitoring.domain.scale import ResponseClass
+from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus
+from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
 from monitoring.services import escalation
 from monitoring.services.alert_identity import alert_public_id
 from monitoring.services.alerts import HISTORY_AFTER_DAYS
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
+SUSPICIOUS_AFTER = dt.timedelta(hours=1)
 RULE_VERSION = "verification.1"
 
 
@@ -36,14 +40,37 @@ def raise_unverified(*, now: dt.datetime, limit: int = 200) -> int:
         .select_related("patient", "laboratory")
         .order_by("recorded_at")[:limit]
     )
-    return sum(_open(result, now) for result in overdue)
+    return sum(_open(AlertKind.UNVERIFIED, result, now) for result in overdue)
 
 
-def _open(result: PcrResult, now: dt.datetime) -> bool:
+def raise_suspicious(*, now: dt.datetime, limit: int = 50) -> int:
+    """Open an alert for each preliminary value above 0.1 % that would lose MMR, looks like a slip, and has waited an hour.
+
+    The clinicians know of the possible loss already; this asks the laboratory whether the value is what was measured.
+    """
+    told = Alert.objects.filter(kind=AlertKind.SUSPICIOUS_VALUE, evidence__isnull=False).values("evidence_id")
+    above = Q(response_class=ResponseClass.NO_MMR) | Q(may_exceed_mmr=True)
+    doubted = (
+        PcrResult.objects.filter(
+            Exists(ResponseAssessment.objects.filter(above, result=OuterRef("pk"), superseded_at__isnull=True)),
+            status=ResultStatus.PRELIMINARY,
+            superseded_by__isnull=True,
+            recorded_at__lte=now - SUSPICIOUS_AFTER,
+            recorded_at__gt=now - UNVERIFIED_AFTER,
+            collected_on__gt=now.date() - dt.timedelta(days=HISTORY_AFTER_DAYS),
+        )
+        .exclude(pk__in=told)
+        .select_related("patient__centre__protocol", "laboratory")
+        .order_by("recorded_at")[:limit]
+    )
+    return sum(_open(AlertKind.SUSPICIOUS_VALUE, one, now) for one in doubted if is_doubtful_loss(one))
+
+
+def _open(kind: AlertKind, result: PcrResult, now: dt.datetime) -> bool:
     key = result_key(result.laboratory.code, result.accession_number, result.version)
     alert = Alert(
-        public_id=alert_public_id(AlertKind.UNVERIFIED, key, key),
-        kind=AlertKind.UNVERIFIED.value,
+        public_id=alert_public_id(kind, key, key),
+        kind=kind.value,
         subject_key=f"result/{result.public_id}",
         centre_id=result.patient.centre_id,
         patient=result.patient,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patien
 from monitoring.models.protocols import KIND_OF
 from monitoring.services.classification import classify_owed, reclassify
 from monitoring.services.ledger import check_ledger
-from monitoring.services.plans import raise_no_restart, raise_overdue
+from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
+from monitoring.services.verification import raise_suspicious
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db
@@ -201,3 +203,77 @@ def test_other_rules_are_shown_first_and_changed_with_a_reason(
     other = Centre.objects.create(code="H2", protocol=protocol)
     assert client.get("/protocols/std/").status_code == 403, f"{other.code} is not adam's"
     assert "schedule-eln-2020.1" in client.get("/protocols/").content.decode()
+
+
+# --- on treatment -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_drug(patient: Patient, ada: User, member: Callable[..., User]) -> Callable[..., None]:
+    """Results of a patient who began imatinib some 366 days ago: the 12-month window is open."""
+    member("grace", patient.centre)
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(366))
+
+    def record(accession: str, days: int, tubes: str, **more: Any) -> None:
+        record_result(report(accession, ago(days).isoformat(), tubes, **more), patient=patient, by=ada, now=clock.now())
+        classify_owed(now=clock.now())
+
+    return record
+
+
+def test_a_failed_milestone_alerts_once_and_a_correction_ends_it(
+    on_drug: Callable[..., None], patient: Patient, ada: User
+) -> None:
+    on_drug("M12", 2, "1000/50000")  # 2 %
+    alert = Alert.objects.get(kind="milestone_failed")
+    assert (alert.evidence_on, alert.rule_version) == (ago(2), "milestones-eln-2020.1")
+    assert alert.deliveries.count() == 1
+    reclassify([patient.pk], now=clock.now())
+    assert Alert.objects.filter(kind="milestone_failed").count() == 1
+    assert list(check_ledger()) == []
+    corrected = report("M12", ago(2).isoformat(), "10/50000", status="corrected", reason="tubes exchanged")
+    record_result(corrected, patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    assert Alert.objects.get(kind="milestone_failed").state == "closed"
+
+
+@pytest.mark.parametrize(("tubes", "days"), [("250/50000", 2), ("1000/50000", 100)])
+def test_a_warning_or_old_history_is_no_failed_milestone(on_drug: Callable[..., None], tubes: str, days: int) -> None:
+    on_drug("M", days, tubes)
+    assert not Alert.objects.filter(kind="milestone_failed").exists()
+
+
+def test_no_mmr_three_months_after_a_restart_is_told_until_it_is_back(
+    enter: Callable[..., None], patient: Patient
+) -> None:
+    enter("A1", 55, "100/50000")
+    TkiCourse.objects.create(patient=patient, drug="dasatinib", started_on=ago(50))
+    enter("A2", 30, "100/50000")
+    assert raise_no_mmr_after_restart(now=later(38)) == 0, "88 days"
+    assert raise_no_mmr_after_restart(now=later(43)) == 1, "93 days: three calendar months"
+    assert raise_no_mmr_after_restart(now=later(44)) == 0
+    enter("A3", 1, "10/50000")
+    assert Alert.objects.get(kind="no_mmr_after_restart").state == "closed"
+    assert list(check_ledger()) == []
+
+
+def test_a_doubtful_value_that_would_lose_mmr_has_a_clock_of_its_own(
+    enter: Callable[..., None], patient: Patient, member: Callable[..., User]
+) -> None:
+    vera = member("vera", patient.centre, Role.VERIFIER)
+    enter("A1", 30, "nd/60000")
+    enter("PLAIN", 9, "100/50000", status="preliminary")
+    enter("SLIP", 3, "100/50000", status="preliminary", is_percent=Decimal("20"))  # the copies make 0.2 %
+    now = later(0)
+    assert raise_suspicious(now=now + dt.timedelta(minutes=59)) == 0
+    assert raise_suspicious(now=now + dt.timedelta(minutes=61)) == 1
+    assert raise_suspicious(now=now + dt.timedelta(minutes=62)) == 0
+    alert = Alert.objects.get(kind="suspicious_value")
+    assert alert.evidence is not None
+    assert alert.evidence.accession_number == "SLIP"
+    assert [one.recipient for one in alert.deliveries.all()] == [vera]
+    loss = Alert.objects.get(kind="loss_of_mmr")
+    assert (loss.state, loss.certainty) == ("open", "provisional"), "the doubt hides nothing"
+    assert list(check_ledger()) == []
+    enter("SLIP", 3, "100/50000", is_percent=Decimal("0.2"), status="corrected", reason="multiplied by 100")
+    assert Alert.objects.get(kind="suspicious_value").state == "closed"

@@ -25,9 +25,9 @@ from monitoring.notify.mail import send
 from monitoring.services import deliveries, escalation
 from monitoring.services.classification import ClassificationFailed, classify_owed
 from monitoring.services.jobs import owed_slots
-from monitoring.services.plans import raise_no_restart, raise_overdue
+from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.sessions import own_session
-from monitoring.services.verification import raise_unverified
+from monitoring.services.verification import raise_suspicious, raise_unverified
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 logger = logging.getLogger("monitoring.alertd")
@@ -121,8 +121,10 @@ class Rounds:
             problem = str(failure)
             logger.error("%s", failure)
         raise_unverified(now=clock.now())
+        raise_suspicious(now=clock.now())
         raise_overdue(now=clock.now())
         raise_no_restart(now=clock.now())
+        raise_no_mmr_after_restart(now=clock.now())
         escalation.advance(now=clock.now())
         self._send()
         self._look_after_the_night()

@@ -1,0 +1,276 @@
+"""What happened in each treatment-free episode, and what to know about the series, as statements with their reasons.
+
+Facts in the order of time; nothing here decides anything. The times after a restart, the late recurrence and the gap
+are lines of this module with their sources; all else is read from what the rules have said already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+
+from monitoring.domain.dates import add_months, whole_months
+from monitoring.domain.episodes import DmrRule, Episode, response_before_stop
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.measurement import Measurement
+from monitoring.domain.scale import ResponseClass
+from monitoring.domain.series import Assessed, FactKind, Series, StopReason, TimePoint, tki_courses
+
+RULE_ID = "findings.1"
+NO_MMR_AFTER_RESTART_MONTHS = 3
+LATE_RECURRENCE_MONTHS = 24
+LONG_GAP_DAYS = 183
+_DESIGN = "design"
+_CITATIONS = {
+    "late_recurrence": "A-STIM: 14 % of recurrences came after 2 years",
+    "restart": "NCCN; KIDS, ASH 2013: monthly, 37 of 37 in MMR, median 3.9 months",
+    "withdrawal": "RU-SKI; KIDS; CTCAE grades, unconfirmed",
+    "transcript": "Cross 2015, doi 10.1038/leu.2015.29",
+    "factor": "Qin: 5 of 15 laboratories failed re-validation, new factors 1.8 to 6.3 times the old",
+    "laboratory": "Griffiths: between laboratories more than 5-fold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeFindings:
+    """An episode with what is to be said of it, in order of time."""
+
+    episode: Episode
+    statements: tuple[Reason, ...]
+
+
+def _say(line: str, code: str, **facts: FactValue) -> Reason:
+    return Reason(RULE_ID, line, _CITATIONS.get(line, _DESIGN), tuple(facts.items()), f"findings.{code}")
+
+
+def episode_findings(
+    series: Series, points: Sequence[TimePoint], episodes: Sequence[Episode], as_of: date
+) -> tuple[EpisodeFindings, ...]:
+    """What happened in each episode up to a day."""
+    return tuple(EpisodeFindings(e, tuple(_of_episode(series, points, e, as_of))) for e in episodes)
+
+
+def _of_episode(series: Series, points: Sequence[TimePoint], episode: Episode, as_of: date) -> Iterator[Reason]:
+    if episode.attempt:
+        yield _say("kind", "attempt", number=episode.attempt)
+    elif episode.kind is StopReason.UNKNOWN:
+        yield _say("kind", "reason_unknown")
+    else:
+        yield _say("kind", "other_stop")
+    yield from _before_the_stop(series, points, episode)
+    yield from _off_treatment(series, episode, as_of)
+    yield from _after_a_restart(series, episode, as_of)
+
+
+# --- up to the stop -----------------------------------------------------------------------------------------------
+
+
+def _before_the_stop(series: Series, points: Sequence[TimePoint], episode: Episode) -> Iterator[Reason]:
+    baseline, stopped_on = episode.baseline, episode.stopped_on
+    if baseline is None:
+        yield _say("baseline", "no_baseline", stopped_on=stopped_on)
+        return
+    code = "baseline" if baseline.in_mmr else "baseline_not_in_mmr"
+    yield _say("baseline", code, response_class=baseline.response_class.value, on=baseline.on)
+    tkis = tki_courses(series.courses)
+    before = response_before_stop(
+        stopped_on, tkis[0].started_on if tkis else None, points, series.first_dmr_on, DmrRule()
+    )
+    if before.dmr is None:
+        yield _say("dmr", "no_dmr")
+    elif before.left_censored:
+        yield _say("dmr", "dmr_at_least", months=whole_months(before.dmr), since=before.dmr.start)
+    elif series.first_dmr_on == before.dmr.start:
+        yield _say("dmr", "dmr_elsewhere", months=whole_months(before.dmr), since=before.dmr.start)
+    else:
+        yield _say("dmr", "dmr", months=whole_months(before.dmr), since=before.dmr.start)
+    if before.dmr is not None and before.first_dmr_on is not None and before.first_dmr_on < before.dmr.start:
+        yield _say("dmr", "dmr_interrupted", first_on=before.first_dmr_on, since=before.dmr.start)
+    run = [p.on for p in points if before.dmr is not None and before.dmr.start <= p.on <= stopped_on]
+    yield from _gaps([*run, stopped_on] if run else [], "gap_in_dmr")
+
+
+def _gaps(days: Sequence[date], code: str) -> Iterator[Reason]:
+    for first, second in pairwise(days):
+        if (second - first).days > LONG_GAP_DAYS:
+            yield _say("gap", code, first=first, second=second, days=(second - first).days)
+
+
+# --- off treatment ------------------------------------------------------------------------------------------------
+
+
+def _off_treatment(series: Series, episode: Episode, as_of: date) -> Iterator[Reason]:
+    stopped_on = episode.stopped_on
+    until = episode.restarted_on or as_of
+    if not episode.points_off:
+        yield _say("samples", "no_pcr_after_stop", stopped_on=stopped_on)
+    yield from _gaps([stopped_on, *(p.on for p in episode.points_off)], "gap_off")
+    for fact in sorted(series.facts, key=lambda f: f.observed_on):
+        if stopped_on <= fact.observed_on <= until:
+            yield from _observed(fact.kind, fact.observed_on, fact.grade, episode)
+    if episode.loss is not None:
+        yield from _lost(episode, episode.loss.first)
+
+
+def _observed(kind: FactKind, on: date, grade: int | None, episode: Episode) -> Iterator[Reason]:
+    days = (on - episode.stopped_on).days
+    if kind is FactKind.WITHDRAWAL_SYNDROME and grade is not None:
+        yield _say("withdrawal", "withdrawal_syndrome_graded", on=on, days=days, grade=grade)
+    elif kind is FactKind.WITHDRAWAL_SYNDROME:
+        yield _say("withdrawal", "withdrawal_syndrome", on=on, days=days)
+    elif kind is FactKind.DEATH and episode.loss is None:
+        yield _say("end", "death_in_remission", on=on)
+    elif kind in (
+        FactKind.DEATH,
+        FactKind.ALLOGENEIC_TRANSPLANT,
+        FactKind.PROGRESSION,
+        FactKind.LOST_TO_FOLLOW_UP,
+        FactKind.PREGNANCY,
+        FactKind.PREGNANCY_END,
+        FactKind.CONSENT_WITHDRAWN,
+        FactKind.TRANSFER,
+    ):
+        yield _say("observed", "observed", kind=kind.value, on=on, days=days)
+
+
+def _lost(episode: Episode, first: TimePoint) -> Iterator[Reason]:
+    assert episode.loss is not None
+    days = (first.on - episode.stopped_on).days
+    if first.is_percent is not None:
+        yield _say("loss", "loss", value=first.is_percent, on=first.on, days=days)
+    else:
+        yield _say("loss", "loss_above_range", on=first.on, days=days)
+    following = next((p for p in episode.points_off if p.on > first.on), None)
+    if episode.loss.confirmed_on is not None and episode.loss.confirmed_on != episode.restarted_on:
+        yield _say("loss", "loss_confirmed", on=episode.loss.confirmed_on)
+    elif following is not None and following.in_mmr:
+        yield _say("loss", "loss_not_repeated", on=following.on)
+    if add_months(episode.stopped_on, LATE_RECURRENCE_MONTHS) < first.on:
+        yield _say("late_recurrence", "late_recurrence", months=LATE_RECURRENCE_MONTHS)
+
+
+# --- after a restart ----------------------------------------------------------------------------------------------
+
+
+def _after_a_restart(series: Series, episode: Episode, as_of: date) -> Iterator[Reason]:
+    restart = episode.restart
+    if restart is None:
+        return
+    on, drug = restart.started_on, restart.drug.value
+    if episode.loss is None:
+        delivered = max(
+            (
+                f.observed_on
+                for f in series.facts
+                if f.kind is FactKind.PREGNANCY_END and episode.stopped_on <= f.observed_on <= on
+            ),
+            default=None,
+        )
+        if episode.kind is StopReason.PREGNANCY and delivered is not None:
+            yield _say("restart", "restart_planned", drug=drug, on=on, delivered_on=delivered)
+        else:
+            yield _say("restart", "restart_without_loss", drug=drug, on=on)
+        return
+    yield _say("restart", "restart_after_loss", drug=drug, on=on, days=(on - episode.loss.first.on).days)
+    if episode.mmr_regained_on is not None:
+        days = (episode.mmr_regained_on - on).days
+        yield _say("restart", "mmr_regained", on=episode.mmr_regained_on, days=days)
+    if episode.dmr_regained_on is not None:
+        yield _say("restart", "dmr_regained", on=episode.dmr_regained_on, days=(episode.dmr_regained_on - on).days)
+    if is_without_mmr_after_restart(episode, as_of):
+        yield _say("restart", "no_mmr_after_restart", months=NO_MMR_AFTER_RESTART_MONTHS, since=on)
+
+
+def is_without_mmr_after_restart(episode: Episode, as_of: date) -> bool:
+    """Whether MMR was lost, the drug restarted three months ago or more, and MMR is not back."""
+    if episode.loss is None or episode.restarted_on is None or episode.mmr_regained_on is not None:
+        return False
+    return add_months(episode.restarted_on, NO_MMR_AFTER_RESTART_MONTHS) <= as_of
+
+
+# --- the series ---------------------------------------------------------------------------------------------------
+
+
+def series_findings(assessed: Sequence[Assessed]) -> tuple[Reason, ...]:
+    """What a reader of the whole series must know: doubles, changes of laboratory, method or factor, transcripts."""
+    items = sorted(assessed, key=lambda i: (i.result.collected_on, i.result.key))
+    return (*_same_day(items), *_changes(items), *_unseen(items), *_off_scale(items))
+
+
+def _same_day(items: Sequence[Assessed]) -> Iterator[Reason]:
+    by_day: dict[date, list[Assessed]] = defaultdict(list)
+    for item in items:
+        if item.counts:
+            by_day[item.result.collected_on].append(item)
+    for on, found in by_day.items():
+        if len(found) > 1:
+            classes = [i.score.response_class for i in found]
+            worst = min(classes, key=list(ResponseClass).index)
+            yield _say("same_day", "same_day", on=on, results=len(found), response_class=worst.value)
+
+
+def _changes(items: Sequence[Assessed]) -> Iterator[Reason]:
+    """Each first result after a change of laboratory, method or conversion factor."""
+    for before, item in pairwise(items):
+        old, new, on = before.result, item.result, item.result.collected_on
+        if old.laboratory != new.laboratory:
+            yield _say("laboratory", "laboratory_changed", on=on, first=old.laboratory, second=new.laboratory)
+        elif old.measurement.method != new.measurement.method:
+            first, second = old.measurement.method.value, new.measurement.method.value
+            yield _say("laboratory", "method_changed", on=on, first=first, second=second)
+        elif old.measurement.control_gene != new.measurement.control_gene:
+            first, second = old.measurement.control_gene.value, new.measurement.control_gene.value
+            yield _say("laboratory", "control_gene_changed", on=on, first=first, second=second)
+        elif old.measurement.conversion_factor != new.measurement.conversion_factor:
+            factors = (old.measurement.conversion_factor, new.measurement.conversion_factor)
+            yield _say("factor", "factor_changed", on=on, first=factors[0], second=factors[1])
+
+
+def _unseen(items: Sequence[Assessed]) -> Iterator[Reason]:
+    for item in items:
+        m = item.result.measurement
+        if not m.assay_sees_transcript and not item.score.detected:
+            yield _say("transcript", "wrong_assay", on=item.result.collected_on, transcript=m.transcript.value)
+
+
+def _off_scale(items: Sequence[Assessed]) -> Iterator[Reason]:
+    """An atypical transcript has no International Scale: only the change against its own first value is told."""
+    found = [i for i in items if _is_off_scale(i.result.measurement)]
+    if not found:
+        return
+    yield _say("transcript", "off_scale", transcript=found[-1].result.measurement.transcript.value)
+    ratios = [(i, ratio) for i in found if (ratio := _ratio(i.result.measurement)) is not None]
+    if not ratios:
+        return
+    (first, start), (last, end) = ratios[0], ratios[-1]
+    if first is last or not _comparable(first, last):
+        return
+    change = Decimal(str(round(math.log10(end / start), 2)))
+    yield _say(
+        "transcript", "off_scale_change", change=change, first_on=first.result.collected_on, on=last.result.collected_on
+    )
+
+
+def _is_off_scale(m: Measurement) -> bool:
+    return not m.transcript.is_on_scale and m.assay_sees_transcript
+
+
+def _ratio(m: Measurement) -> Decimal | None:
+    """BCR::ABL1 over control gene copies of the positive and the negative tubes together; None where not detected."""
+    copies = sum((r.bcr_abl1_copies for r in m.readings if r.bcr_abl1_copies is not None), Decimal(0))
+    control = sum((r.control_gene_copies for r in m.readings if r.control_gene_copies is not None), Decimal(0))
+    return copies / control if copies and control else None
+
+
+def _comparable(one: Assessed, other: Assessed) -> bool:
+    a, b = one.result, other.result
+    return (a.laboratory, a.measurement.method, a.measurement.control_gene) == (
+        b.laboratory,
+        b.measurement.method,
+        b.measurement.control_gene,
+    )
