@@ -23,6 +23,7 @@ TABLES = {
     "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
     "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
     "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
+    "traps": ("Patients with one trap each", "tests.service.test_trap_patients"),
     "entry": ("Questions at entry", "tests.domain.test_plausibility"),
 }
 

@@ -83,7 +83,7 @@ def _before_the_stop(series: Series, points: Sequence[TimePoint], episode: Episo
     )
     if before.dmr is None:
         yield _say("dmr", "no_dmr")
-    elif before.left_censored:
+    elif before.left_censored and before.dmr.start == points[0].on:
         yield _say("dmr", "dmr_at_least", months=whole_months(before.dmr), since=before.dmr.start)
     elif series.first_dmr_on == before.dmr.start:
         yield _say("dmr", "dmr_elsewhere", months=whole_months(before.dmr), since=before.dmr.start)
