@@ -51,7 +51,8 @@ class EligibilityFacts:
     """What the criteria are asked of, on the (planned) day of the stop. None and empty texts mean not known.
 
     ``age_at_diagnosis`` and ``age_at_stop`` (completed years) stand in where dates of birth or diagnosis are not kept.
-    ``phase`` is CP, AP or BP at diagnosis. The yes-or-no facts are what a person has stated.
+    ``phase`` is CP, AP or BP at diagnosis. ``never_detected``: the assay of the last result has never detected anything
+    in this person. The yes-or-no facts are what a person has stated.
     """
 
     stop_on: date
@@ -65,6 +66,7 @@ class EligibilityFacts:
     age_at_stop: int | None = None
     phase: str = ""
     transcript: Transcript = Transcript.UNKNOWN
+    never_detected: bool = False
     risk_score: str = ""
     risk_group: str = ""
     assay_sensitivity: ResponseClass | None = None
@@ -236,10 +238,14 @@ def _transcript(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     limit = rules.optional("transcript", TranscriptLimit)
     if limit is None:
         return None
-    known = facts.transcript is not Transcript.UNKNOWN
-    answer = facts.transcript in limit.accepted if known else None
+    answer: bool | None = facts.transcript in limit.accepted
+    reason = None
+    if facts.transcript is Transcript.UNKNOWN:
+        answer = False if facts.never_detected else None
+        reason = rules.reason("transcript", "eligibility.never_detected") if facts.never_detected else None
     accepted = ", ".join(t.value for t in limit.accepted)
-    return _fact("transcript", "E10", limit.level, answer, facts.transcript.value or None, "in", accepted, rules)
+    value = facts.transcript.value or None
+    return _fact("transcript", "E10", limit.level, answer, value, "in", accepted, rules, reason=reason)
 
 
 def _risk(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:

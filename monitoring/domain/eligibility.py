@@ -14,6 +14,7 @@ from enum import StrEnum
 from monitoring.domain.criteria import Criterion, EligibilityFacts, State, criteria
 from monitoring.domain.dates import PartialDate, add_months, completed_years
 from monitoring.domain.explain import Reason
+from monitoring.domain.measurement import Flag
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.series import Assessed, Series, assess, time_points
 
@@ -58,6 +59,7 @@ def facts_of_series(series: Series, stop_on: date, assessed: Sequence[Assessed] 
         facts=series.facts,
         first_dmr_on=series.first_dmr_on,
         transcript=counted[-1].result.measurement.transcript if counted else EligibilityFacts(stop_on).transcript,
+        never_detected=bool(counted) and Flag.TRANSCRIPT_UNKNOWN in counted[-1].score.flags,
         assay_sensitivity=counted[-1].score.sensitivity.as_class if counted else None,
     )
 

@@ -173,6 +173,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "eligibility.progression": "A progression was recorded on %(on)s.",
         "eligibility.mutation": "A mutation was recorded on %(on)s.",
         "eligibility.resistance": "A course of %(drug)s ended for resistance on %(on)s.",
+        "eligibility.never_detected": "The transcript is not known and this assay has never detected anything here: not detected proves nothing.",
         "eligibility.line": "%(drugs)s drugs on record.",
         "eligibility.other_score": "The recorded risk is not a Sokal group.",
     }

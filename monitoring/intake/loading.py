@@ -221,6 +221,7 @@ def _load_chunk(
     verdicts = _judged_again(lambda: record(parsed, now=clock.now(), **options))
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
+        outcome.notes.update(verdict.notes)
         outcome.named |= _named(kind, one_parsed.facts) if verdict.action is Action.CREATED else set()
         if verdict.action is Action.REFUSED:
             outcome.refused_rows += len(one_parsed.lines)

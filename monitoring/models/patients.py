@@ -60,7 +60,10 @@ class Patient(models.Model):
                 name="patient_born_before_diagnosis",
             ),
         ]
-        indexes = [models.Index(fields=["patient_id"], name="patient_by_pseudonym")]
+        indexes = [
+            models.Index(fields=["patient_id"], name="patient_by_pseudonym"),
+            models.Index(fields=["born_on", "diagnosed_on"], name="patient_by_birth"),
+        ]
 
     def __str__(self) -> str:
         return self.patient_id

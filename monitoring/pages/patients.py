@@ -21,7 +21,7 @@ from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
-from monitoring.selectors.patients import found_patients, with_standing
+from monitoring.selectors.patients import found_patients, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
 from monitoring.services.identities import blind_index, read_identity
@@ -85,6 +85,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "known_at": known_at,
             "chart": chart_of(rows, record, (known_at or now).date()) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
+            "alike": likely_same_person(patient, request.user),
             "clinical": clinical_view(patient, (known_at or now).date(), known_at),
         },
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Collection
+
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from monitoring.models import Alert, Patient, PatientIdentity, PcrResult, ResponseAssessment, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 
+MOST_ALIKE = 10
 OFF_TREATMENT = ("off_treatment", "loss_of_mmr")
 
 
@@ -52,3 +56,36 @@ def with_standing(patients: QuerySet[Patient]) -> QuerySet[Patient]:
             open_alerts=Count("alerts", filter=Q(alerts__state__in=LIVE_STATES), distinct=True),
         )
     )
+
+
+Birth = tuple[str, dt.date, dt.date]
+
+
+def birth_of(patient: Patient) -> Birth | None:
+    """Sex, day of birth and day of diagnosis, by which one person recorded twice shows; None where one is not known."""
+    exact = patient.born_precision == patient.diagnosed_precision == "day"
+    if not exact or not patient.sex or patient.born_on is None or patient.diagnosed_on is None:
+        return None
+    return patient.sex, patient.born_on, patient.diagnosed_on
+
+
+def born_alike(births: Collection[Birth]) -> QuerySet[Patient]:
+    """Patients with one of these births, of any centre; the caller says who may see which."""
+    return Patient.objects.filter(
+        sex__in={sex for sex, _, _ in births},
+        born_on__in={born for _, born, _ in births},
+        diagnosed_on__in={diagnosed for _, _, diagnosed in births},
+        born_precision="day",
+        diagnosed_precision="day",
+    )
+
+
+def likely_same_person(patient: Patient, user: AbstractBaseUser | AnonymousUser) -> list[Patient]:
+    """Other patients, of those this person may see, who are probably this one: the same birth, or hospital number."""
+    numbers = PatientIdentity.objects.filter(patient=patient, hospital_number_index__isnull=False)
+    same = Q(identity__hospital_number_index__in=numbers.values("hospital_number_index"))
+    birth = birth_of(patient)
+    if birth is not None:
+        same |= Q(pk__in=born_alike([birth]).values("pk"))
+    found = Patient.objects.visible_to(user).filter(same).exclude(pk=patient.pk).select_related("centre")
+    return list(found.order_by("patient_id", "pk")[:MOST_ALIKE])

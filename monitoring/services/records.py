@@ -6,6 +6,7 @@ that contradict it are refused unless a reason for the amendment is given.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.series import FactKind
 from monitoring.models import Centre, Observation, Patient, TkiCourse
+from monitoring.selectors.patients import Birth, birth_of, born_alike
 from monitoring.services.actors import recorded_as
 from monitoring.services.identities import Identities, IdentityFacts
 from monitoring.services.owed import owe_classification
@@ -102,11 +104,34 @@ def record_patients(
         for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
             if row is not None and identities.take(f, row) and outcome.verdicts[position].action is Action.UNCHANGED:
                 outcome.verdicts[position] = Verdict(Action.COMPLETED, id=row.pk)
+        _note_doubles(outcome.verdicts, outcome.rows)
         if not dry_run:
             _write(Patient, outcome)
             identities.store()
             owe_classification({row.pk for row in outcome.changed}, bulk=bulk)
         return outcome.verdicts
+
+
+def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> None:
+    """A word beside each new patient who is probably known in this centre under another id; nothing is refused."""
+    fresh = {
+        position: birth
+        for position, row in enumerate(rows)
+        if row is not None and verdicts[position].action is Action.CREATED and (birth := birth_of(row)) is not None
+    }
+    if not fresh:
+        return
+    known: dict[tuple[int, Birth | None], str] = {}
+    for other in born_alike(set(fresh.values())).order_by("-pk"):
+        known[other.centre_id, birth_of(other)] = other.patient_id
+    for position, birth in fresh.items():
+        row = rows[position]
+        assert row is not None
+        other_id = known.get((row.centre_id, birth))
+        if other_id is not None and other_id != row.patient_id:
+            said = {"patient": row.patient_id, "other": other_id}
+            note = _("%(patient)s has the sex, birth and diagnosis of %(other)s: one person twice?") % said
+            verdicts[position] = dataclasses.replace(verdicts[position], notes=(note,))
 
 
 def record_courses(

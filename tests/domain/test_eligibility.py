@@ -455,6 +455,20 @@ def test_the_facts_of_a_series() -> None:
     assert states["transcript"] == "not_known"
 
 
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [([None, None], "not_met"), (["5", None], "not_known"), ([None, "0.002"], "not_known")],
+)
+def test_an_unknown_transcript_that_the_assay_has_never_detected_is_not_eligible(
+    values: list[str | None], state: str
+) -> None:
+    results = tuple(result(n, -300 + n, percent) for n, percent in enumerate(values, start=1))
+    facts = facts_of_series(Series("p", results, (course(-3200, None),)), STOP)
+    found = eligibility(dataclasses.replace(facts, age_at_stop=40), rule_set("eligibility-eln-2020.1"))
+    assert {c.id: str(c.state) for c in found.criteria}["transcript"] == state
+    assert state != "not_met" or found.overall == "not_met"
+
+
 CLASSES = st.sampled_from(["NO_MMR", "MMR", "MR4", "MR4_5", "MR5"])
 RUNS = st.dictionaries(st.integers(0, 4000), CLASSES, max_size=8)
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 
 from monitoring.models import (
     Centre,
@@ -553,3 +555,27 @@ def test_a_dry_run_names_what_would_be_new(known: Door) -> None:
 def test_a_missing_line_end_is_mentioned(known: Door) -> None:
     assert known("patients", PATIENTS.rstrip("\n")) == 0
     assert "no line end" in known.said
+
+
+def test_one_person_under_two_ids_is_noted_and_shown(door: Door, client: Client, member: Callable[..., User]) -> None:
+    head = "patient_id,centre,sex,birth_date,diagnosed_on\n"
+    assert door("patients", f"{head}P1,H1,F,2001-02-03,2010-01-05\nP2,H1,F,2001-02-03,2010-01-06\n") == 0
+    assert "one person twice" not in door.said
+    assert door("patients", f"{head}P3,H1,F,2001-02-03,2010-01-05\nQ1,H2,F,2001-02-03,2010-01-05\n", "--dry-run") == 0
+    assert "P3 has the sex, birth and diagnosis of P1: one person twice?" in door.said
+    assert "Q1" not in door.said, "other centres are nobody's business here"
+    assert door("patients", f"{head}P3,H1,F,2001-02-03,2010-01-05\nQ1,H2,F,2001-02-03,2010-01-05\n") == 0
+    assert Patient.objects.count() == 4, "a note refuses nothing"
+    client.force_login(member("grace", Centre.objects.get(code="H1")))
+    page = client.get(f"/patients/{Patient.objects.get(patient_id='P3').public_id}/").content.decode()
+    assert "Perhaps the same person" in page
+    assert "P1 (" in page
+    assert "Q1 (" not in page
+    assert "P2 (" not in page
+
+
+def test_a_birth_known_to_the_year_makes_no_double(door: Door) -> None:
+    head = "patient_id,centre,sex,birth_year,diagnosed_on\n"
+    door("patients", f"{head}P1,H1,F,2001,2010-01-05\n")
+    door("patients", f"{head}P2,H1,F,2001,2010-01-05\n")
+    assert "one person twice" not in door.said
