@@ -12,6 +12,7 @@ from monitoring.domain.response import EUTOS_2015
 from monitoring.domain.rules import RuleSet, load_rule_sets
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
 from tests.domain.test_scoring import WORKED_EXAMPLES
+from tests.trap_patients import COLUMNS, TRAPS
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "clinical"
@@ -23,14 +24,13 @@ TABLES = {
     "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
     "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
     "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
-    "traps": ("Patients with one trap each", "tests.service.test_trap_patients"),
     "entry": ("Questions at entry", "tests.domain.test_plausibility"),
 }
 
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    found = {"scoring.md": scoring_page(), "rules.md": rules_page()}
+    found = {"scoring.md": scoring_page(), "rules.md": rules_page(), "traps.md": traps_page()}
     for name, (title, module) in TABLES.items():
         found[f"{name}.md"] = tables_page(title, importlib.import_module(module))
     return found
@@ -123,6 +123,24 @@ def _shown(value: object) -> object:
     if slots and not isinstance(value, str):
         return ", ".join(f"{n} {_cell(_shown(getattr(value, n)))}" for n in slots if getattr(value, n) is not None)
     return value
+
+
+# --- patients with a trap --------------------------------------------------------------------------------------------
+
+
+def traps_page() -> str:
+    """Whole patients, loaded from files, and what their pages say."""
+    lines = [
+        "# Patients with one trap each",
+        "",
+        "Each row is a patient whom the tests load from files; the last column stands on the page of that patient.",
+        "",
+        _row(list(COLUMNS)),
+        _row(["---"] * len(COLUMNS)),
+        *(_row([_cell(value) for value in trap]) for trap in TRAPS),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 # --- scoring ---------------------------------------------------------------------------------------------------------
