@@ -24,7 +24,7 @@ from monitoring.domain.series import Assessed, FactKind, Series, StopReason, Tim
 RULE_ID = "findings.1"
 NO_MMR_AFTER_RESTART_MONTHS = 3
 LATE_RECURRENCE_MONTHS = 24
-LONG_GAP_DAYS = 183
+LONG_GAP_DAYS = 213  # seven months: two quarterly samples were missed
 _DESIGN = "design"
 _CITATIONS = {
     "late_recurrence": "A-STIM: 14 % of recurrences came after 2 years",
