@@ -24,6 +24,7 @@ TABLES = {
     "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
     "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
     "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
+    "why": ("Why a class or an alert stands", "tests.domain.test_why"),
     "entry": ("Questions at entry", "tests.domain.test_plausibility"),
 }
 

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
+from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.fields import NumberOut, instant, number
 from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
@@ -26,6 +27,7 @@ from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
 from monitoring.models.alerts import AlertState
 from monitoring.models.choices import ALERT_KIND, CERTAINTY
+from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, acknowledge, act, withdraw
 from monitoring.services.restarts import record_restart
 
@@ -57,6 +59,7 @@ class AlertOut(serializers.Serializer[Alert]):
     acknowledged_by = serializers.CharField(allow_null=True)
     note = serializers.CharField()
     action = serializers.CharField()
+    reason = ReasonOut()
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
         return {
@@ -82,6 +85,7 @@ class AlertOut(serializers.Serializer[Alert]):
             "acknowledged_by": instance.acknowledged_by.get_username() if instance.acknowledged_by else None,
             "note": instance.note,
             "action": instance.action,
+            "reason": reason_json(alert_reason(instance)),
         }
 
 

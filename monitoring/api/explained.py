@@ -6,6 +6,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from rest_framework import serializers
+
 from monitoring.domain.eligibility import Eligibility
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.kinetics import Change
@@ -13,6 +15,17 @@ from monitoring.domain.milestones import Milestone
 from monitoring.domain.schedule import SamplePlan
 from monitoring.selectors.clinical import ClinicalView
 from monitoring.templatetags.reasons import reason_words
+
+
+class ReasonOut(serializers.Serializer[Any]):
+    """Why a statement stands."""
+
+    rule = serializers.CharField()
+    line = serializers.CharField()
+    citation = serializers.CharField()
+    code = serializers.CharField(help_text="stable; the text is in the language of the request")
+    text = serializers.CharField()
+    facts = serializers.DictField()
 
 
 def reason_json(reason: Reason) -> dict[str, Any]:

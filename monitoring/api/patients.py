@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from http import HTTPStatus
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -18,7 +20,7 @@ from monitoring import clock
 from monitoring.api.explained import monitoring_json
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import public_id_of
+from monitoring.api.refusals import public_id_of, refused_field
 from monitoring.api.resources import RECORDING, Resource, find_centre, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
@@ -27,6 +29,7 @@ from monitoring.intake.values import Cells
 from monitoring.models import Patient
 from monitoring.models.choices import SEX, TRANSCRIPT
 from monitoring.selectors.clinical import clinical_view
+from monitoring.selectors.known import end_of_day
 from monitoring.services.records import record_patients
 
 IDENTITY = ("hospital_number", "family_name", "given_name")
@@ -176,11 +179,28 @@ class PatientMonitoring(Resource):
     serializer_class = PatientOut
     queryset = Patient.objects.none()
 
-    @extend_schema(operation_id="patients_monitoring", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        operation_id="patients_monitoring",
+        responses={200: OpenApiTypes.OBJECT},
+        parameters=[OpenApiParameter("known_at", OpenApiTypes.DATE, description="as known at the end of this day")],
+    )
     def get(self, request: Request, id: str) -> Response:
         """Every statement carries its rule, line, citation and facts. Nothing of it is a treatment instruction."""
         visible = Patient.objects.visible_to(request.user).select_related("centre__protocol")
         patient = visible.filter(public_id=public_id_of(id)).first()
         if patient is None:
             raise NotFound
-        return Response(monitoring_json(clinical_view(patient, clock.now().date())), status=HTTPStatus.OK)
+        known_at = _known_at(request, patient)
+        as_of = (known_at or clock.now()).date()
+        return Response(monitoring_json(clinical_view(patient, as_of, known_at)), status=HTTPStatus.OK)
+
+
+def _known_at(request: Request, patient: Patient) -> dt.datetime | None:
+    """The end of the day ``known_at`` in the centre's time; None for now. Refuses what is no day, or not yet over."""
+    text = request.query_params.get("known_at", "")
+    if not text:
+        return None
+    known_at = end_of_day(text, patient.centre.time_zone, clock.now())
+    if known_at is None:
+        raise refused_field("known_at", text, _("write a day that is over, as 2025-03-10"))
+    return known_at

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
 from monitoring.api.parsing import cell_text, cells_of
 from monitoring.api.refusals import refused_field
@@ -23,6 +24,7 @@ from monitoring.models import (
 )
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.selectors.known import standing_results
+from monitoring.selectors.why import class_reason
 
 REPLICATE_FIELDS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
 
@@ -44,6 +46,7 @@ class AssessmentOut(serializers.Serializer[ResponseAssessment]):
     factor_state = serializers.CharField()
     rule_version = serializers.CharField()
     assessed_at = serializers.DateTimeField()
+    reason = ReasonOut()
 
     def to_representation(self, instance: ResponseAssessment) -> dict[str, Any]:
         return {
@@ -58,6 +61,7 @@ class AssessmentOut(serializers.Serializer[ResponseAssessment]):
             "factor_state": instance.factor_state,
             "rule_version": instance.rule_version,
             "assessed_at": instant(instance.assessed_at),
+            "reason": reason_json(class_reason(instance, self.context["result"])),
         }
 
 
@@ -150,7 +154,7 @@ class ResultOut(serializers.Serializer[PcrResult]):
             "recorded_at": instant(instance.recorded_at),
             "recorded_by": instance.recorded_by.get_username(),
             "classification": "pending" if instance.is_owed else "done",  # type: ignore[attr-defined]  # annotated
-            "assessment": AssessmentOut(standing[0]).data if standing else None,
+            "assessment": AssessmentOut(standing[0], context={"result": instance}).data if standing else None,
         }
 
 

@@ -21,6 +21,7 @@ from monitoring.domain.series import Drug
 from monitoring.models import Alert, Role
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role
 from monitoring.selectors.home import open_alerts_of
+from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
 from monitoring.services.restarts import record_restart
 
@@ -145,6 +146,7 @@ def _detail(
         "alerts/detail.html",
         {
             "alert": alert,
+            "reason": alert_reason(alert),
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],
             "acknowledge_form": acknowledge_form,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
@@ -21,6 +20,7 @@ from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
+from monitoring.selectors.known import end_of_day
 from monitoring.selectors.patients import found_patients, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
@@ -93,12 +93,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.datetime | None:
     """The end of the day that was asked for, in the centre's time; None for now, or a day that is none."""
-    try:
-        day = dt.date.fromisoformat(request.GET.get("known_at", ""))
-    except ValueError:
-        return None
-    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(patient.centre.time_zone))
-    return end.astimezone(dt.UTC) if end < now and day.year > 1900 else None
+    return end_of_day(request.GET.get("known_at", ""), patient.centre.time_zone, now)
 
 
 # --- the chart ---------------------------------------------------------------------------------------------------

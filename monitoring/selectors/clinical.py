@@ -29,8 +29,9 @@ from monitoring.domain.rules import RuleSet, rule_set
 from monitoring.domain.schedule import SamplePlan, next_sample_due
 from monitoring.domain.series import Assessed, Series, assess, time_points, tki_courses
 from monitoring.domain.treatment import treatment_on
-from monitoring.models import Patient, Protocol
+from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import DEFAULTS, KIND_OF
+from monitoring.selectors.known import known_rows
 from monitoring.selectors.series import load_series
 
 
@@ -75,7 +76,17 @@ class ClinicalView:
 def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None = None) -> ClinicalView:
     """The view of a patient, from the whole series as it is known now or was known at an instant."""
     loaded = load_series([patient.pk], known_at)[patient.pk]
-    return view_of(loaded.series, loaded.patient, rules_of(patient.centre.protocol), as_of)
+    protocol = patient.centre.protocol if known_at is None else _protocol_of(patient, known_at)
+    return view_of(loaded.series, loaded.patient, rules_of(protocol), as_of)
+
+
+def _protocol_of(patient: Patient, known_at: dt.datetime) -> Protocol | None:
+    """The protocol that the patient's centre followed at an instant, as it then was: a row of the history."""
+    centre = known_rows(Centre, [patient.centre_id], known_at).first()
+    found: Protocol | None = None
+    if centre is not None and centre.protocol_id is not None:
+        found = known_rows(Protocol, [centre.protocol_id], known_at).first()
+    return found
 
 
 def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> ClinicalView:

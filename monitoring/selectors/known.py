@@ -5,10 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from monitoring.models import PcrResult
+
+
+def end_of_day(text: str, time_zone: str, now: dt.datetime) -> dt.datetime | None:
+    """The end of a day that is over, in a time zone, as an instant; None for anything else."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    if not 1900 < day.year < 2200:
+        return None
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(time_zone))
+    return end.astimezone(dt.UTC) if end < now else None
 
 
 def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from monitoring.domain.history import AlertKind
+from monitoring.domain.schedule import PlanState
 from monitoring.models import Patient, Protocol
 from monitoring.models.protocols import KIND_OF
 from monitoring.selectors.clinical import ClinicalView, rules_of, view_of
@@ -71,6 +73,19 @@ def _said(view: ClinicalView) -> dict[str, str]:
         "plan": f"{plan.slot.due} ({plan.slot.earliest} – {plan.slot.latest})" if plan.slot else plan.state.value,
         "milestones": ", ".join(f"{m.month or 'any'} {m.status}" for m in view.milestones),
         "eligibility": ", ".join(f"{e.rule_id} {e.overall.value}" for e in view.eligibility),
+        "alerts": ", ".join(_alerts(view)),
         "event": ", ".join(loss.event_on.isoformat() for loss in view.losses),
         "month_2": view.month_two.group.value if view.month_two else "",
     }
+
+
+def _alerts(view: ClinicalView) -> list[str]:
+    """The alerts that rest on a protocol's plan and milestones, as they would stand today."""
+    found = []
+    if view.plan.state is PlanState.OVERDUE_SAMPLE:
+        found.append(AlertKind.OVERDUE_SAMPLE.value)
+    if view.plan.results_overdue:
+        found.append(AlertKind.OVERDUE_RESULT.value)
+    if not view.is_off_treatment:
+        found += [f"{AlertKind.MILESTONE_FAILED.value} {m.sample_on}" for m in view.milestones if m.is_failure]
+    return found

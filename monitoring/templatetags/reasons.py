@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.intake.reports import plain_number
+from monitoring.models import PcrResult, ResponseAssessment
 from monitoring.models.choices import ANSWER, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT
+from monitoring.selectors.why import class_reason
 from monitoring.templatetags.figures import significant
 
 register = template.Library()
@@ -24,6 +26,12 @@ _CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TR
 def reason_words(reason: Reason) -> str:
     """The sentence of a reason with its facts."""
     return _(reason.template) % {name: fact_words(value) for name, value in reason.facts}
+
+
+@register.filter
+def why_class(assessment: ResponseAssessment, result: PcrResult) -> Reason:
+    """Why a class of a result stands."""
+    return class_reason(assessment, result)
 
 
 @register.filter

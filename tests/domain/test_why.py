@@ -1,0 +1,117 @@
+"""Why a class or an alert stands, as tables: what is stored, and the sentence that is shown."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+
+from monitoring.domain.explain import TEXTS
+from monitoring.domain.history import AlertKind
+from monitoring.domain.measurement import Flag, Measurement, Transcript
+from monitoring.domain.relapse import Certainty
+from monitoring.domain.response import score
+from monitoring.domain.scale import ControlGene
+from monitoring.domain.why import StoredClass, why_alert, why_class
+from tests.builders import copies, reported
+
+# replicates or report -> row of the decision table and sentence
+COPIES = [
+    ("nd/0", "row 1", "Every replicate failed its run controls or has no control signal, or the assay does not see the transcript."),
+    ("nd/9999", "row 3", "Not detected, but no replicate is good enough: at most 9999 control gene copies, MR4 needs 10000."),
+    ("nd/10000", "rows 4 to 6", "Not detected in 10000 control gene copies of good replicates: enough for MR4."),
+    ("nd/60000; nd/4000", "rows 4 to 6", "Not detected in 60000 control gene copies of good replicates: enough for MR4_5."),
+    ("nd/60000; nd/50000", "rows 4 to 6", "Not detected in 110000 control gene copies of good replicates: enough for MR5."),
+    ("51/50000", "row 8", "0.102 % IS is above 0.1 %."),
+    ("50/50000", "rows 9 and 11", "0.1 % IS is at most 0.1 %."),
+    ("3/40000", "rows 9 and 11", "0.0075 % IS is at most 0.01 %."),
+    ("3/100000", "rows 9 and 11", "0.003 % IS is at most 0.0032 %."),
+    ("3/31000; nd/10000", "rows 9 and 11", "0.0073 % IS is at most 0.01 %."),
+]  # fmt: skip
+REPORTED = [
+    ("0.05", "row 14", "0.05 % IS is at most 0.1 %."),
+    ("<0.0032", "row 12", "Detected below 0.0032 %: MR4_5, by that limit and the control gene copies."),
+    ("<0.5", "row 12", "Detected below 0.5 %: says nothing of MMR."),
+    (">55", "row 13", "Above 55 %, the upper end of the assay: above 0.1 %."),
+    (">0.05", "row 13", "Above 0.05 %, which is below 0.1 %: a loss of MMR is possible, nothing is proved."),
+]
+
+
+def reason_of(measurement: Measurement) -> tuple[str, str]:
+    found = score(measurement)
+    reason = why_class(
+        StoredClass(
+            found.response_class, "eutos-2015.1", found.detected, found.flags,
+            None if found.is_percent is None else Decimal(f"{found.is_percent:.2g}" if found.is_percent < Decimal("0.01") else str(found.is_percent)),
+            found.upper_bound_percent, measurement.control_gene,
+            [r.control_gene_copies for r in measurement.readings if r.run_valid and r.control_gene_copies is not None],
+            measurement.reported.is_percent,
+        )
+    )  # fmt: skip
+    return reason.line, reason.in_english()
+
+
+@pytest.mark.parametrize(("replicates", "row", "sentence"), COPIES)
+def test_why_a_class_by_copies_stands(replicates: str, row: str, sentence: str) -> None:
+    assert reason_of(copies(replicates)) == (row, sentence)
+
+
+@pytest.mark.parametrize(("report", "row", "sentence"), REPORTED)
+def test_why_a_reported_class_stands(report: str, row: str, sentence: str) -> None:
+    assert reason_of(reported(report)) == (row, sentence)
+
+
+@pytest.mark.parametrize(
+    ("measurement", "row", "code"),
+    [
+        (copies("60/50000", factor=None), "row 7", "class.no_factor"),
+        (copies("60/50000", transcript=Transcript.E1A2), "row 2", "class.off_scale"),
+        (copies("nd/60000", assay_sees_transcript=False), "row 1", "class.invalid"),
+        (copies("3/9000; nd/60000"), "replicates", "class.discordant"),
+        (copies("1/20000"), "rows 9 and 11", "class.value"),
+        (copies("nd/60000", gene="BCR", bcr_minimum_copies=Decimal(10000)), "rows 4 to 6", "class.undetected"),
+        (Measurement(copies_reported=False, detected=False), "row 15", "class.undetected_nothing_known"),
+        (
+            Measurement(copies_reported=False, detected=False, limit_of_detection_percent=Decimal("0.003")),
+            "row 15",
+            "class.undetected_by_limit",
+        ),
+    ],
+)
+def test_why_the_rarer_classes_stand(measurement: Measurement, row: str, code: str) -> None:
+    found = score(measurement)
+    reason = why_class(
+        StoredClass(
+            found.response_class, "eutos-2015.1", found.detected, found.flags, found.is_percent,
+            found.upper_bound_percent, measurement.control_gene,
+            [r.control_gene_copies for r in measurement.readings if r.control_gene_copies is not None],
+        )
+    )  # fmt: skip
+    assert (reason.line, reason.text_code) == (row, code)
+    assert reason.in_english()
+
+
+def test_a_class_that_control_copies_capped_says_so() -> None:
+    capped = StoredClass(
+        score(copies("3/40000; nd/11000")).response_class, "eutos-2015.1", True, frozenset({Flag.CAPPED_BY_CONTROL}),
+        Decimal("0.005"), control_gene=ControlGene.ABL1,
+    )  # fmt: skip
+    assert why_class(capped).line == "rows 10 and 11"
+
+
+@pytest.mark.parametrize("kind", list(AlertKind))
+def test_every_kind_of_alert_says_why(kind: AlertKind) -> None:
+    reason = why_alert(kind, Certainty.SUSPECTED, "r.1", on=dt.date(2025, 3, 10), value=Decimal("0.2"), days=40, highest=Decimal("0.3"))  # fmt: skip
+    assert reason.text_code in TEXTS
+    assert reason.in_english()
+    assert reason.citation
+    assert reason.line
+
+
+def test_a_loss_says_how_sure_it_is() -> None:
+    def line(certainty: Certainty, value: str | None) -> tuple[str, str]:
+        found = why_alert(AlertKind.LOSS_OF_MMR, certainty, "r.1", on=dt.date(2025, 3, 10), value=Decimal(value) if value else None, days=40, highest=Decimal("0.3"))  # fmt: skip
+        return found.line, found.in_english()
+
+    assert line(Certainty.CONFIRMED, "0.2") == ("A5", "0.2 % IS on 2025-03-10, 40 days after the stop, is above 0.1 %; the highest since is 0.3 %.")  # fmt: skip
+    assert line(Certainty.PROVISIONAL, None)[0] == "A4"
+    assert "it has no value" in line(Certainty.PROVISIONAL, None)[1]
