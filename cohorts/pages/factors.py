@@ -37,13 +37,6 @@ class FactorForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the t
         for name in ("valid_from", "valid_to", "revalidate_by"):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
-    def clean_reason(self) -> str:
-        """A preview needs no reason; a change does."""
-        reason = str(self.cleaned_data["reason"]).strip()
-        if "change" in self.data and not reason:
-            raise forms.ValidationError(_("say why the factor changes"))
-        return reason
-
 
 @require_http_methods(["GET", "POST"])
 @requires_role((Role.ADMINISTRATOR,))
@@ -58,8 +51,11 @@ def factor(request: HttpRequest, pk: int, factor_id: int | None = None) -> HttpR
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
         wanted = form.save(commit=False)
-        if "change" in request.POST:
-            save_setting(wanted, by=request.user.get_username(), reason=form.cleaned_data["reason"])
+        reason = form.cleaned_data["reason"].strip()
+        if "change" in request.POST and not reason:
+            form.add_error("reason", _("say why the factor changes"))
+        elif "change" in request.POST:
+            save_setting(wanted, by=request.user.get_username(), reason=reason)
             messages.success(request, _("Stored. The results that rest on it are read again."))
             return redirect("laboratory", pk=pk)
         context |= _previewed(wanted)

@@ -293,6 +293,7 @@ def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
     visitor.check("verdicts of a load")
     assert set(PcrResult.objects.filter(laboratory__code="LAB", patient=patient).values_list("accession_number", flat=True)) == {"BASE", "F1", "F4"}  # fmt: skip
     change_the_ladder(visitor)
+    register_a_factor(visitor)
 
 
 def change_the_ladder(visitor: Visitor) -> None:
@@ -315,11 +316,39 @@ def change_the_ladder(visitor: Visitor) -> None:
     assert EscalationPolicy.objects.get().steps == [{"roles": ["clinician"], "wait_hours": 6}]
 
 
+def register_a_factor(visitor: Visitor) -> None:
+    """A conversion factor: first what would change, then, with a reason, the change."""
+    page = visitor.page
+    visitor.open("/")
+    page.click("header a[href='/laboratories/']")
+    visitor.check("laboratories")
+    page.click("main a:has-text('LAB')")
+    page.wait_for_selector("#factors")
+    visitor.check("laboratory")
+    page.click("main a[href$='/factors/']")
+    page.fill("#id_factor", "0.5")
+    page.fill("#id_valid_from", "2010-01-01")
+    page.fill("#id_valid_to", "2011-01-01")
+    page.focus("button[name=preview]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview")
+    visitor.check("what a factor would change")
+    page.click("button[name=change]")
+    page.wait_for_selector("#id_reason[aria-invalid=true]")
+    visitor.forgive(400)
+    visitor.check("a factor without a reason")
+    page.fill("#id_reason", "certificate of the reference laboratory")
+    page.click("button[name=change]")
+    page.wait_for_selector(".message")
+    assert "0.5" in page.inner_text("#factors ~ .scroll")
+    visitor.check("laboratory with a factor")
+
+
 # --- every page ---------------------------------------------------------------------------------------------------
 
 LOOKS = [Look(width, scheme, language) for width, scheme in ((1280, "dark"), (1280, "light"), (390, "dark"), (390, "light")) for language in ("en", "zh-hans")]  # fmt: skip
 PAGES = {
-    "ada": ("/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/", "/patients/"),
+    "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/", "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment", "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/api/docs/", "/operations/", "/nowhere/"),
     "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/admin/monitoring/membership/add/",
