@@ -105,19 +105,18 @@ def _episode(
 ) -> Episode:
     assert course.stopped_on is not None
     restarted_on = restart.started_on if restart else None
-    ended_by = min(
-        (
-            fact
-            for fact in facts
-            if fact.kind in ENDS_EPISODE
-            and fact.observed_on >= course.stopped_on
-            and (restarted_on is None or fact.observed_on < restarted_on)
-        ),
-        key=lambda fact: fact.observed_on,
-        default=None,
-    )
-    if ended_by is not None and ended_by.kind is FactKind.ALLOGENEIC_TRANSPLANT:
-        points = tuple(p for p in points if p.on <= ended_by.observed_on)
+    ends = [
+        fact
+        for fact in facts
+        if fact.kind in ENDS_EPISODE
+        and fact.observed_on >= course.stopped_on
+        and (restarted_on is None or fact.observed_on < restarted_on)
+    ]
+    # A death on the day of the transplant is what is told, whichever of the two was entered first.
+    ended_by = min(ends, key=lambda fact: (fact.observed_on, fact.kind is not FactKind.DEATH), default=None)
+    transplants = [fact.observed_on for fact in ends if fact.kind is FactKind.ALLOGENEIC_TRANSPLANT]
+    if transplants:
+        points = tuple(p for p in points if p.on <= min(transplants))
     loss = find_loss(points, course.stopped_on, restarted_on, rule)
     later = [p for p in points if restarted_on is not None and p.on > restarted_on]
     return Episode(

@@ -182,6 +182,13 @@ def test_death_ends_an_episode() -> None:
     assert episode.state == "death"
 
 
+def test_a_death_on_the_day_of_the_transplant_is_told_in_whichever_order_they_were_entered() -> None:
+    facts = [Fact(FactKind.ALLOGENEIC_TRANSPLANT, day(30)), Fact(FactKind.DEATH, day(30))]
+    for entered in (facts, facts[::-1]):
+        (episode,) = find_episodes([course(-900, 0)], entered, [deep(-5), point(60, "2")])
+        assert (episode.state, episode.loss) == ("death", None)
+
+
 # --- before the stop --------------------------------------------------------------------------------------------
 
 

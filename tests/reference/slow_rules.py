@@ -275,15 +275,17 @@ def best_reason(stopped: Sequence[Taken]) -> str:
 def _off(
     series: Series, days: list[Day], tki_days: set[date], stop: date, restart: date | None, reason: str, attempt: int
 ) -> Off:
-    ends = sorted(
-        (f.observed_on, f.kind.value)
+    ends = [
+        f
         for f in series.facts
         if f.kind in (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT)
         and f.observed_on >= stop
         and not (restart and f.observed_on >= restart)
-    )
-    ended_on, ended_by = ends[0] if ends else (None, "")
-    counting = [d for d in days if ended_by != "allogeneic_transplant" or not (ended_on and d.on > ended_on)]
+    ]
+    first_ends = {f.kind.value for f in ends if f.observed_on == min(e.observed_on for e in ends)}
+    ended_by = max(first_ends, default="")  # of a death and a transplant on one day, the death
+    transplanted = [f.observed_on for f in ends if f.kind is FactKind.ALLOGENEIC_TRANSPLANT]
+    counting = [d for d in days if all(d.on <= on for on in transplanted)]
     lost_on, certainty = loss_in(off_days(counting, stop, restart), restart)
     after = [d for d in counting if lost_on and restart and d.on > restart]
     first_dmr_on, dmr_days = deep_before(days, stop, series.first_dmr_on)
