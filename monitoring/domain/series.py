@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -231,7 +231,7 @@ def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     """
     merged: list[Course] = []
     latest: dict[Drug, int] = {}
-    for course in sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key)):
+    for course in _open_ones_ended(sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key))):
         position = latest.get(course.drug)
         if position is not None:
             merged[position] = _stopped_before(merged[position], course)
@@ -241,6 +241,14 @@ def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
             latest[course.drug] = len(merged)
             merged.append(course)
     return tuple(merged)
+
+
+def _open_ones_ended(courses: Sequence[Course]) -> Iterator[Course]:
+    """Each open course that a later one of its drug follows, ended where that one starts; what else ran on runs on."""
+    for position, course in enumerate(courses):
+        following = (c.started_on for c in courses[position + 1 :] if c.drug is course.drug)
+        next_start = next(following, None) if course.stopped_on is None else None
+        yield dataclasses.replace(course, stopped_on=next_start) if next_start is not None else course
 
 
 def _stopped_before(before: Course, after: Course) -> Course:

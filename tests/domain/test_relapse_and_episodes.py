@@ -139,6 +139,11 @@ def test_an_open_dose_ends_with_the_later_one_of_the_same_drug() -> None:
     assert episode.stopped_on == day(0)
 
 
+def test_an_open_dose_inside_a_longer_course_does_not_shorten_it() -> None:
+    (merged,) = merge_courses([course(-900, 0), course(-400, None), course(-300, -200)])
+    assert (merged.started_on, merged.stopped_on) == (day(-900), day(0))
+
+
 def test_a_stop_known_to_the_year_lies_before_the_restart_of_the_drug() -> None:
     first = Course("a", Drug.IMATINIB, dt.date(2012, 1, 1), dt.date(2016, 7, 1), StopReason.TFR_ATTEMPT, stopped_precision=Precision.YEAR)  # fmt: skip
     again = Course("b", Drug.IMATINIB, dt.date(2016, 6, 1))

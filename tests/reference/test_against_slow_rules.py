@@ -7,7 +7,7 @@ import datetime as dt
 import math
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitoring.domain.episodes import find_episodes
@@ -28,6 +28,7 @@ from monitoring.domain.series import (
     StopReason,
     assess,
     time_points,
+    tki_courses,
 )
 from monitoring.domain.treatment import known_on, treatment_on
 from tests.builders import copies, course, day, reported
@@ -35,6 +36,7 @@ from tests.reference import slow_rules as slow
 
 # More examples by default than the profile says: these are cheap, and an edge needs several things to fall together.
 MORE = settings(max_examples=max(180, settings().max_examples))
+MANY = settings(max_examples=max(600, settings().max_examples))
 SCHEDULES = [r.id for r in rule_sets_of("schedule")]
 MILESTONES = [r.id for r in rule_sets_of("milestones")]
 LOSSES = [r.id for r in rule_sets_of("loss")]
@@ -70,12 +72,13 @@ def drug_courses(draw: st.DrawFn) -> list[Course]:
         is_open = draw(st.integers(0, 6)) == 0
         found.append(course(start, None if is_open else stop, drug=draw(DRUGS), reason=draw(REASONS)))
         start = stop + draw(GAPS)
-        if number == 0 and draw(st.integers(0, 3)) == 0:
-            beside = draw(st.sampled_from([stop - 40, stop - 1, stop, stop + 1]))
-            until = draw(st.sampled_from([beside, beside + 1, stop, stop + 20, None]))
-            until = None if until is None else max(until, beside)
-            drug = draw(st.sampled_from([Drug.NILOTINIB, found[0].drug]))
-            found.append(course(beside, until, drug=drug, reason=draw(REASONS)))
+        if number == 0:
+            for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+                beside = draw(st.sampled_from([stop - 200, stop - 40, stop - 1, stop, stop + 1]))
+                until = draw(st.sampled_from([beside, beside + 1, stop - 30, stop, stop + 20, None]))
+                until = None if until is None else max(until, beside)
+                drug = draw(st.sampled_from([Drug.NILOTINIB, found[0].drug]))
+                found.append(course(beside, until, drug=drug, reason=draw(REASONS)))
     return list({c.key: c for c in found}.values())
 
 
@@ -136,6 +139,29 @@ def test_the_class_of_every_result_and_the_worst_of_every_day(series: Series) ->
         assert (item.score.response_class.value, item.score.detected) == (found.kind, found.detected)
     said = [(p.on, p.response_class.value, p.low_control, p.key) for p in time_points(assessed)]
     assert said == [(d.on, d.kind, d.poor, d.result.key) for d in slow.days_of(series.results)]
+
+
+# --- courses ------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def crowded_courses(draw: st.DrawFn) -> list[Course]:
+    """Courses of two drugs that touch, overlap, lie within each other, and end or do not."""
+    found = {}
+    for _ in range(draw(st.integers(2, 6))):
+        start, length = draw(st.integers(0, 12)), draw(st.sampled_from([None, None, 0, 1, 2, 3, 5, 8, 12]))
+        drug = draw(st.sampled_from([*[Drug.IMATINIB] * 4, Drug.DASATINIB, Drug.INTERFERON]))
+        one = course(start, None if length is None else start + length, drug=drug, reason=draw(REASONS))
+        found[one.key] = one
+    return list(found.values())
+
+
+@MANY
+@given(crowded_courses())
+@example([course(1, 300), course(100, None), course(200, 250)])
+def test_courses_of_one_drug_that_touch_are_one(courses: list[Course]) -> None:
+    said = {slow.Taken(c.started_on, c.stopped_on, c.stop_reason.value, c.key) for c in tki_courses(courses)}
+    assert said == set(slow.drug_runs(courses))
 
 
 # --- episodes -----------------------------------------------------------------------------------------------------
