@@ -37,6 +37,8 @@ CONTROLS = (*["600000"] * 5, "100000", "32000", "31999", "10000", "9999", "4000"
 
 
 def near(chance: random.Random, edges: Sequence[dt.date]) -> dt.date:
+    if chance.random() < 0.2:
+        return chance.choice(edges)
     return add_months(chance.choice(edges), chance.choice(MONTHS)) + chance.choice(SHIFTS) * DAY
 
 
@@ -68,7 +70,9 @@ def some_result(chance: random.Random, number: int, on: dt.date) -> ResultFact:
     value, control = chance.choice(VALUES), chance.choice(CONTROLS)
     method = chance.choice([*[Method.RT_QPCR] * 7, Method.CARTRIDGE])
     factor = chance.choice(["1"] * 7 + ["0.8"])
-    if value[0] in "<>=":
+    if chance.random() < 0.06:  # 3 copies in too few to prove MR4: at its limit, and just above
+        measured = copies("3/9000", factor=chance.choice(["0.3", "0.303"]), method=method)
+    elif value[0] in "<>=":
         measured = reported(value.lstrip("="), method=method, conversion_factor=Decimal(factor))
     else:
         of_control = "nd" if value == "nd" else str(Decimal(value) * Decimal(control) / 100 / Decimal(factor))
@@ -85,6 +89,12 @@ def some_patient(chance: random.Random) -> Series:
     for number in range(chance.choice([0, 1, 2, 3, 4, 5, 6, 8])):
         again = results and chance.random() < 0.1
         on = chance.choice(results).collected_on if again else near(chance, edges_of(known))
+        if results and chance.random() < 0.15:  # as far from a day that matters as another result, on its other side
+            centre = add_months(
+                chance.choice(edges_of(Series("p", courses=known.courses))), chance.choice([2, 3, 6, 12])
+            )
+            closest = min((r.collected_on for r in results), key=lambda one: abs(one - centre))
+            on = centre + (centre - closest)
         results.append(some_result(chance, number, on))
         if chance.random() < 0.5:  # the next result may lie near this one as well
             known = Series("p", tuple(results), tuple(courses))

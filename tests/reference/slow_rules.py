@@ -222,6 +222,7 @@ class Off:
     first_dmr_on: date | None
     dmr_days: int | None
     tki_days: int
+    class_at_stop: str
 
 
 def off_days(days: Sequence[Day], stopped_on: date, restarted_on: date | None) -> list[Day]:
@@ -302,6 +303,7 @@ def _off(
         first_dmr_on=first_dmr_on,
         dmr_days=dmr_days,
         tki_days=len([d for d in tki_days if d <= stop]) - 1,  # from a day to the next day is one day
+        class_at_stop=next((d.kind for d in reversed(days) if d.on <= stop), ""),
     )
 
 

@@ -27,7 +27,7 @@ from tests.reference.patients import crowded_courses, patients, patients_on_a_da
 
 # More examples by default than the profile says: these are cheap, and an edge needs several things to fall together.
 MORE = settings(max_examples=max(500, settings().max_examples))
-MANY = settings(max_examples=max(300, settings().max_examples))
+MANY = settings(max_examples=max(900, settings().max_examples))
 SCHEDULES = [r.id for r in rule_sets_of("schedule")]
 MILESTONES = [r.id for r in rule_sets_of("milestones")]
 LOSSES = [r.id for r in rule_sets_of("loss")]
@@ -77,6 +77,7 @@ def test_episodes_with_their_loss_and_the_response_before(series: Series) -> Non
             ended_by=summary.episode.ended_by.kind.value if summary.episode.ended_by else "",
             first_dmr_on=summary.first_dmr_on,
             dmr_days=summary.dmr_days,
+            class_at_stop=summary.episode.baseline.response_class.value if summary.episode.baseline else "",
             tki_days=-1 if summary.tki_days is None else summary.tki_days,
         )
         for summary in replay(series).episodes
@@ -108,7 +109,7 @@ def test_loss_by_protocol(series: Series, rule_id: str) -> None:
 # --- the next sample, milestones ----------------------------------------------------------------------------------
 
 
-@MORE
+@MANY
 @given(patients_on_a_day(), st.sampled_from(SCHEDULES))
 def test_the_next_sample(case: tuple[Series, dt.date], rule_id: str) -> None:
     series, as_of = case
@@ -118,7 +119,7 @@ def test_the_next_sample(case: tuple[Series, dt.date], rule_id: str) -> None:
     assert said == slow.plan_on(series, as_of, rule_id)
 
 
-@MORE
+@MANY
 @given(patients_on_a_day(), st.sampled_from(MILESTONES))
 def test_milestones(case: tuple[Series, dt.date], rule_id: str) -> None:
     series, as_of = case
