@@ -26,8 +26,8 @@ from tests.reference import slow_rules as slow
 from tests.reference.patients import crowded_courses, patients, patients_on_a_day
 
 # More examples by default than the profile says: these are cheap, and an edge needs several things to fall together.
-MORE = settings(max_examples=max(500, settings().max_examples))
-MANY = settings(max_examples=max(900, settings().max_examples))
+MORE = settings(max_examples=max(450, settings().max_examples))
+MANY = settings(max_examples=max(600, settings().max_examples))
 SCHEDULES = [r.id for r in rule_sets_of("schedule")]
 MILESTONES = [r.id for r in rule_sets_of("milestones")]
 LOSSES = [r.id for r in rule_sets_of("loss")]
