@@ -6,11 +6,11 @@ seconds are what to compare between machines.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -94,38 +94,38 @@ def loading(patients: int) -> list[Figure]:
         bare = bare_copy(folder / "results.csv")
         run("import_patients", str(folder / "patients.csv"))
         run("import_treatments", str(folder / "treatments.csv"))
-        took = seconds(lambda: run("import_results", str(folder / "results.csv")))
-        again = seconds(lambda: run("import_results", str(folder / "results.csv")))
-        classified = seconds(lambda: run("shell", "-v0", "-c", _CLASSIFY))
-        replayed = seconds(lambda: run("shell", "-v0", "-c", _OWE_ALL + _CLASSIFY))
-        replay_mib = largest_process_mib()
+        took, import_mib = run("import_results", str(folder / "results.csv"))
+        again, again_mib = run("import_results", str(folder / "results.csv"))
+        classified, classify_mib = run("shell", "-v0", "-c", _CLASSIFY)
+        replayed, replay_mib = run("shell", "-v0", "-c", _OWE_ALL + _CLASSIFY)
         (folder / "c.json").write_text('{"slug": "bench", "title": "Bench", "factors": [{"name": "sex"}]}')
         run("define_cohort", str(folder / "c.json"))
-        night = seconds(lambda: run("recompute_cohorts"))
+        night, night_mib = run("recompute_cohorts")
     label = f"{patients:,} patients, {rows:,} results"
     return [
-        Figure(f"import_results, {label}", rows / took, "rows/s", f"{took / bare:.0f} x COPY of the same rows"),
-        Figure(f"import_results again, {label}", rows / again, "rows/s", f"{again / bare:.0f} x COPY"),
-        Figure(f"classification, {label}", rows / classified, "results/s"),
+        Figure(
+            f"import_results, {label}",
+            rows / took,
+            "rows/s",
+            f"{took / bare:.0f} x COPY of the same rows; {import_mib:.0f} MiB",
+        ),
+        Figure(
+            f"import_results again, {label}", rows / again, "rows/s", f"{again / bare:.0f} x COPY; {again_mib:.0f} MiB"
+        ),
+        Figure(f"classification, {label}", rows / classified, "results/s", f"{classify_mib:.0f} MiB"),
         Figure(
             f"replay of everything again, {label}",
             rows / replayed,
             "results/s",
-            f"{replay_mib:,.0f} MiB at most so far",
+            f"{replay_mib:.0f} MiB",
         ),
         Figure(
             f"recompute_cohorts, {label}",
             night,
             "s",
-            f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results",
+            f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results; {night_mib:.0f} MiB",
         ),
-        Figure(f"largest process so far, {label}", largest_process_mib(), "MiB"),
     ]
-
-
-def largest_process_mib() -> float:
-    """The largest resident size of any command that has ended."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 _OWE_ALL = """
@@ -142,16 +142,33 @@ while classify_owed(now=clock.now()):
 """
 
 
-def run(*words: str) -> None:
-    """A management command in a process of its own, as the application's role."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words],
-        env={**os.environ, "DATABASE_ROLE": "cml_app"},
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{words}: {done.stderr.decode()}")
+def run(*words: str) -> tuple[float, float]:
+    """A management command in a process of its own, as the application's role: seconds, and its largest size in MiB."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, "manage.py", *words],
+            env={**os.environ, "DATABASE_ROLE": "cml_app"},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        largest = 0.0
+        while child.poll() is None:
+            largest = max(largest, peak_mib(child.pid))
+            time.sleep(0.05)
+        if child.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{words}: {errors.read().decode()}")
+    return time.perf_counter() - started, largest
+
+
+def peak_mib(pid: int) -> float:
+    """The largest resident size of a process so far; what its parent held before it started does not count."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as handle:
+        for line in handle:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def empty_database() -> None:

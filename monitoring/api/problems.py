@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
+from psycopg.errors import DeadlockDetected, SerializationFailure
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -70,10 +71,15 @@ def _translated(exc: Exception) -> exceptions.APIException | None:
     if isinstance(exc, AlertConflictError | VerificationRefused):
         return ApiProblem(HTTPStatus.CONFLICT, str(exc))
     if isinstance(exc, OperationalError):
-        return ApiProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, _("The database does not answer; nothing was stored. Try again.")
-        )
+        return ApiProblem(HTTPStatus.SERVICE_UNAVAILABLE, _why_not_stored(exc))
     return None
+
+
+def _why_not_stored(exc: OperationalError) -> str:
+    """A database that does not answer, or one that answered that two changes cannot both be made."""
+    if isinstance(exc.__cause__, DeadlockDetected | SerializationFailure):
+        return _("Another change was made at the same moment; nothing of yours was stored. Try again.")
+    return _("The database does not answer; nothing was stored. Try again.")
 
 
 def _words(exc: exceptions.APIException) -> str:

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 
 from monitoring import clock
+from monitoring.api.problems import answer
 from monitoring.api.result_shapes import AmendIn, ResultIn
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
@@ -475,3 +478,20 @@ def test_a_zero_of_a_laboratory_that_means_not_detected_is_understood(technician
 def test_offsets_that_no_database_knows_are_brought_to_utc(technician: Api) -> None:
     assert technician.get("results/", recorded_from="2024-01-01T00:00:00+23:59").status_code == 200
     assert technician.get("alerts/", opened_to="2024-01-01T00:00:00-23:59").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (psycopg.errors.DeadlockDetected(), "Another change was made at the same moment"),
+        (psycopg.OperationalError(), "The database does not answer"),
+    ],
+)
+def test_a_change_that_the_database_could_not_make_says_why(cause: psycopg.Error, words: str) -> None:
+    problem = OperationalError("the statement failed")
+    problem.__cause__ = cause
+    found = answer(problem, {})
+    assert found is not None
+    assert found.status_code == 503
+    assert words in found.data["detail"]
+    assert "nothing" in found.data["detail"]

@@ -78,6 +78,7 @@ def page(client: Client, centre: Centre, member: Callable[..., User]) -> Callabl
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(COLUMNS, TRAPS)
 def test_a_patient_with_a_trap(
     load: Callable[[dict[str, str]], None],
