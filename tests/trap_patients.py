@@ -47,7 +47,7 @@ TRAPS = [
      "MR4_5 MMR MR4_5 MR4_5", "off_treatment",
      ("A deep response of 2012-03-15 was lost and regained: the run counts from 2014-09-15.", "since 2014-09-15: 42 whole months")),
     ("a nine-month gap off treatment", IMATINIB, "", f"{DEEP}, 2018-04-15 nd/60000, 2019-01-15 nd/60000",
-     "NO_MMR MR4_5 MR4_5 MR4_5 MR4_5 MR4_5", "off_treatment", ("No evaluable result between 2018-04-15 and 2019-01-15 (275 days) off treatment.",)),
+     "NO_MMR MR4_5 MR4_5 MR4_5 MR4_5 MR4_5", "off_treatment", ("Longest time without an evaluable result off treatment: 2018-04-15 to 2019-01-15, 275 days.",)),
     ("38,5 and 0.25 % and <0.0032 in a file", IMATINIB, "", "2010-02-01 38,5, 2011-02-01 0.25 %, 2014-02-01 <0.0032, 2018-03-01 <0.0032, 2018-06-01 0.25 %",
      "NO_MMR NO_MMR MR4_5 MR4_5 NO_MMR", "loss_of_mmr", ("38.5", "0.25 % IS on 2018-06-01")),
     ("late recurrence", IMATINIB, "", f"{DEEP}, 2019-03-15 nd/60000, 2020-03-16 100/50000", "NO_MMR MR4_5 MR4_5 MR4_5 MR4_5 NO_MMR",

@@ -96,9 +96,10 @@ def _before_the_stop(series: Series, points: Sequence[TimePoint], episode: Episo
 
 
 def _gaps(days: Sequence[date], code: str) -> Iterator[Reason]:
-    for first, second in pairwise(days):
-        if (second - first).days > LONG_GAP_DAYS:
-            yield _say("gap", code, first=first, second=second, days=(second - first).days)
+    """The longest time without an evaluable result, where it is long."""
+    first, second = max(pairwise(days), key=lambda gap: gap[1] - gap[0], default=(date.max, date.max))
+    if (second - first).days > LONG_GAP_DAYS:
+        yield _say("gap", code, first=first, second=second, days=(second - first).days)
 
 
 # --- off treatment ------------------------------------------------------------------------------------------------
@@ -123,18 +124,9 @@ def _observed(kind: FactKind, on: date, grade: int | None, episode: Episode) -> 
         yield _say("withdrawal", "withdrawal_syndrome_graded", on=on, days=days, grade=grade)
     elif kind is FactKind.WITHDRAWAL_SYNDROME:
         yield _say("withdrawal", "withdrawal_syndrome", on=on, days=days)
-    elif kind is FactKind.DEATH and episode.loss is None:
+    elif kind is FactKind.DEATH and episode.loss is None and episode.baseline is not None and episode.baseline.in_mmr:
         yield _say("end", "death_in_remission", on=on)
-    elif kind in (
-        FactKind.DEATH,
-        FactKind.ALLOGENEIC_TRANSPLANT,
-        FactKind.PROGRESSION,
-        FactKind.LOST_TO_FOLLOW_UP,
-        FactKind.PREGNANCY,
-        FactKind.PREGNANCY_END,
-        FactKind.CONSENT_WITHDRAWN,
-        FactKind.TRANSFER,
-    ):
+    elif kind not in (FactKind.LAST_CONTACT, FactKind.SAMPLE_TAKEN):
         yield _say("observed", "observed", kind=kind.value, on=on, days=days)
 
 
@@ -215,20 +207,24 @@ def _same_day(items: Sequence[Assessed]) -> Iterator[Reason]:
 
 
 def _changes(items: Sequence[Assessed]) -> Iterator[Reason]:
-    """Each first result after a change of laboratory, method or conversion factor."""
-    for before, item in pairwise(items):
-        old, new, on = before.result, item.result, item.result.collected_on
-        if old.laboratory != new.laboratory:
-            yield _say("laboratory", "laboratory_changed", on=on, first=old.laboratory, second=new.laboratory)
-        elif old.measurement.method != new.measurement.method:
-            first, second = old.measurement.method.value, new.measurement.method.value
-            yield _say("laboratory", "method_changed", on=on, first=first, second=second)
-        elif old.measurement.control_gene != new.measurement.control_gene:
-            first, second = old.measurement.control_gene.value, new.measurement.control_gene.value
-            yield _say("laboratory", "control_gene_changed", on=on, first=first, second=second)
-        elif old.measurement.conversion_factor != new.measurement.conversion_factor:
-            factors = (old.measurement.conversion_factor, new.measurement.conversion_factor)
-            yield _say("factor", "factor_changed", on=on, first=factors[0], second=factors[1])
+    """The latest change of laboratory, method, control gene and conversion factor; the chart marks every one."""
+    latest = {reason.text_code: reason for before, item in pairwise(items) for reason in _change(before, item)}
+    yield from latest.values()
+
+
+def _change(before: Assessed, item: Assessed) -> Iterator[Reason]:
+    old, new, on = before.result, item.result, item.result.collected_on
+    if old.laboratory != new.laboratory:
+        yield _say("laboratory", "laboratory_changed", on=on, first=old.laboratory, second=new.laboratory)
+    elif old.measurement.method != new.measurement.method:
+        first, second = old.measurement.method.value, new.measurement.method.value
+        yield _say("laboratory", "method_changed", on=on, first=first, second=second)
+    elif old.measurement.control_gene != new.measurement.control_gene:
+        first, second = old.measurement.control_gene.value, new.measurement.control_gene.value
+        yield _say("laboratory", "control_gene_changed", on=on, first=first, second=second)
+    elif old.measurement.conversion_factor != new.measurement.conversion_factor:
+        factors = (old.measurement.conversion_factor, new.measurement.conversion_factor)
+        yield _say("factor", "factor_changed", on=on, first=factors[0], second=factors[1])
 
 
 def _unseen(items: Sequence[Assessed]) -> Iterator[Reason]:

@@ -121,7 +121,7 @@ def chart_of(rows: list[TimelineRow], record: PatientRecord, today: dt.date) -> 
             "waiting": _("waits for its class"),
             "axis": _("% IS"),
             "treatment": _("treatment"),
-            "lab_changed": _("other laboratory than before"),
+            "lab_changed": _("other laboratory, method, control gene or conversion factor than before"),
         },
     }  # fmt: skip
 
@@ -137,7 +137,7 @@ def _point(row: TimelineRow) -> dict[str, Any]:
         "shape": row.shape.value,
         "percent": float(row.percent) if row.percent else None,
         "words": " · ".join(words),
-        "lab_changed": row.laboratory_changed,
+        "lab_changed": row.way_changed,
         "preliminary": row.result.status == "preliminary",
     }
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from django.db.models import Q, QuerySet
 
+from monitoring.domain.measurement import Method
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TfrEpisode, TkiCourse
 from monitoring.selectors.known import as_known, standing_results
@@ -38,7 +39,7 @@ class TimelineRow:
     shape: Shape
     percent: Decimal | None
     days_after_stop: int | None
-    laboratory_changed: bool
+    way_changed: bool  # of measuring: laboratory, method, control gene or conversion factor
 
     @property
     def response_class(self) -> ResponseClass | None:
@@ -66,12 +67,14 @@ def timeline_rows(
         said = Q(assessed_at__lte=known_at) & (said | Q(superseded_at__gt=known_at))
     classes = {a.result_id: a for a in ResponseAssessment.objects.filter(said, result__in=[r.pk for r in results])}
     rows: list[TimelineRow] = []
-    laboratory = None
+    before: tuple[object, ...] | None = None
     for result in results:
         assessment = classes.get(result.pk)
         shape, percent = drawn(result, assessment)
-        changed = laboratory is not None and laboratory != result.laboratory_id
-        laboratory = result.laboratory_id
+        factor = assessment.conversion_factor if assessment else None
+        way = (result.laboratory_id, result.method or Method.RT_QPCR, result.control_gene, factor)
+        changed = before is not None and before != way
+        before = way
         rows.append(
             TimelineRow(result, assessment, shape, percent, _days_after_stop(result.collected_on, episodes), changed)
         )

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from monitoring.domain.history import EARLY_SIGNS, AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import STORED_DIGITS
-from monitoring.models import Alert, Centre, Patient
+from monitoring.models import Alert, Centre, Patient, PcrResult
 from monitoring.models.alerts import LIVE_STATES, AlertState
 from monitoring.services import deliveries, escalation
 from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
@@ -161,6 +163,44 @@ def _open(
     if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
         alert.hand_over = _hand_over_of(patient.centre, alert, changes)
     changes.opened.append(alert)
+
+
+def open_by_the_clock(
+    kind: AlertKind,
+    *,
+    patient: Patient,
+    subject_key: str,
+    evidence_key: str,
+    evidence_on: dt.date,
+    rule_version: str,
+    now: dt.datetime,
+    evidence: PcrResult | None = None,
+    opening_key: str = "",
+) -> bool:
+    """Open an alert that no replay raises, and tell its first step; False where it is open already or was dealt with.
+
+    ``opening_key`` is what makes it the same alert however often it is raised; the subject unless it is named.
+    """
+    alert = Alert(
+        public_id=alert_public_id(kind, opening_key or subject_key, evidence_key),
+        kind=kind.value,
+        subject_key=subject_key,
+        centre_id=patient.centre_id,
+        patient=patient,
+        certainty=Certainty.CONFIRMED.value,
+        evidence=evidence,
+        evidence_key=evidence_key[:150],
+        evidence_on=evidence_on,
+        rule_version=rule_version[:40],
+        opened_at=now,
+    )
+    try:
+        with transaction.atomic():
+            alert.save(force_insert=True)
+            escalation.begin([alert], now=now)
+    except IntegrityError:
+        return False
+    return True
 
 
 def is_old_sign(intention: Intention, today: dt.date) -> bool:

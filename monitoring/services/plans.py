@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from monitoring.domain.dates import add_months
@@ -17,7 +16,6 @@ from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_m
 from monitoring.domain.findings import RULE_ID as FINDINGS
 from monitoring.domain.history import AlertKind, Replay
 from monitoring.domain.milestones import Milestone, milestones
-from monitoring.domain.relapse import Certainty
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
 from monitoring.domain.treatment import Phase, treatment_on
@@ -25,9 +23,7 @@ from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEp
 from monitoring.models.alerts import AlertState
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
-from monitoring.services import escalation
-from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS
+from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS, open_by_the_clock
 
 CHECKED_AT_ONCE = 200
 OVERDUE = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT)
@@ -220,22 +216,12 @@ def _open(
     kind: AlertKind, patient: Patient, subject_key: str, on: dt.date, rule_version: str, now: dt.datetime
 ) -> bool:
     key = f"{subject_key}/{on.isoformat()}"
-    alert = Alert(
-        public_id=alert_public_id(kind, subject_key, key),
-        kind=kind.value,
-        subject_key=subject_key,
-        centre_id=patient.centre_id,
+    return open_by_the_clock(
+        kind,
         patient=patient,
-        certainty=Certainty.CONFIRMED.value,
-        evidence_key=key[:150],
+        subject_key=subject_key,
+        evidence_key=key,
         evidence_on=on,
-        rule_version=rule_version[:40],
-        opened_at=now,
+        rule_version=rule_version,
+        now=now,
     )
-    try:
-        with transaction.atomic():
-            alert.save(force_insert=True)
-            escalation.begin([alert], now=now)
-    except IntegrityError:  # it is open already, or was dealt with
-        return False
-    return True

@@ -5,19 +5,15 @@ from __future__ import annotations
 import datetime as dt
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from monitoring.domain.history import AlertKind
-from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import ResponseClass
 from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus
 from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
-from monitoring.services import escalation
-from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.alerts import HISTORY_AFTER_DAYS
+from monitoring.services.alerts import HISTORY_AFTER_DAYS, open_by_the_clock
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
 SUSPICIOUS_AFTER = dt.timedelta(hours=1)
@@ -68,26 +64,10 @@ def raise_suspicious(*, now: dt.datetime, limit: int = 50) -> int:
 
 def _open(kind: AlertKind, result: PcrResult, now: dt.datetime) -> bool:
     key = result_key(result.laboratory.code, result.accession_number, result.version)
-    alert = Alert(
-        public_id=alert_public_id(kind, key, key),
-        kind=kind.value,
-        subject_key=f"result/{result.public_id}",
-        centre_id=result.patient.centre_id,
-        patient=result.patient,
-        certainty=Certainty.CONFIRMED.value,
-        evidence=result,
-        evidence_key=key,
-        evidence_on=result.collected_on,
-        rule_version=RULE_VERSION,
-        opened_at=now,
-    )
-    try:
-        with transaction.atomic():
-            alert.save(force_insert=True)
-            escalation.begin([alert], now=now)
-    except IntegrityError:  # another alertd was faster
-        return False
-    return True
+    return open_by_the_clock(
+        kind, patient=result.patient, subject_key=f"result/{result.public_id}", evidence_key=key,
+        evidence_on=result.collected_on, rule_version=RULE_VERSION, now=now, evidence=result, opening_key=key,
+    )  # fmt: skip
 
 
 class VerificationRefused(Exception):

@@ -221,3 +221,28 @@ def test_what_was_known_includes_the_laboratory_and_the_patient_s_row(
     assert [r.measurement.conversion_factor for r in now.series.results] == [Decimal(1)] * 2
     assert (then.patient.transcript, now.patient.transcript) == ("", "e1a2")
     assert {r.measurement.transcript.value for r in then.series.results} == {""}
+
+
+def test_every_change_of_the_way_of_measuring_is_marked_on_the_series(
+    patient: Patient, ada: User, client: Client, member: Callable[..., User]
+) -> None:
+    ways: list[dict[str, Any]] = [
+        {}, {}, {"laboratory": "OTHER"}, {"laboratory": "OTHER", "method": "dpcr"},
+        {"laboratory": "OTHER", "method": "dpcr", "conversion_factor": Decimal("0.8")},
+        {"laboratory": "OTHER", "method": "dpcr", "conversion_factor": Decimal("0.8")},
+    ]  # fmt: skip
+    for n, way in enumerate(ways):
+        said = report(f"W{n}", ago(100 - 10 * n).isoformat(), "10/50000", **way)
+        record_result(said, patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    client.force_login(member("grace", patient.centre))
+    answer = client.get(f"/patients/{patient.public_id}/")
+    marked = [point["lab_changed"] for point in answer.context["chart"]["points"]]
+    assert marked == [False, False, True, True, True, False]
+    page = answer.content.decode()
+    for sentence in (
+        "Another laboratory, last from",
+        "Another method, last from",
+        "Another conversion factor, last from",
+    ):
+        assert sentence in page
