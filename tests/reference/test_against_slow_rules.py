@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,9 @@ LOSSES = [r.id for r in rule_sets_of("loss")]
 KINETICS = "kinetics-ln-ratio.1"
 
 # --- classes and time points --------------------------------------------------------------------------------------
+
+
+pytestmark = pytest.mark.slow
 
 
 @MORE

@@ -22,7 +22,7 @@ from monitoring.services.ledger import check_ledger
 from monitoring.templatetags.reasons import reason_words
 from tests.trap_patients import COLUMNS, DEEP, IMATINIB, RUN_72, TRAPS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def files_of(courses: str, facts: str, results: str) -> dict[str, str]:
@@ -78,7 +78,6 @@ def page(client: Client, centre: Centre, member: Callable[..., User]) -> Callabl
     return read
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(COLUMNS, TRAPS)
 def test_a_patient_with_a_trap(
     load: Callable[[dict[str, str]], None],
