@@ -108,3 +108,4 @@ class Measurement:
     assay_sees_transcript: bool = True
     limit_of_quantification_percent: Decimal | None = None
     limit_of_blank_copies: Decimal | None = None
+    replicate_minimum_copies: Decimal | None = None

@@ -83,6 +83,7 @@ class LaboratoryProfile:
     assays_without_p210: frozenset[str] = frozenset()
     assays_with_p190: frozenset[str] = frozenset()
     limit_of_blank: Mapping[str, Decimal] = field(default_factory=dict)
+    minimum_control_copies: Mapping[str, Decimal] = field(default_factory=dict)
     limit_of_quantification_percent: Mapping[str, Decimal] = field(default_factory=dict)
     sd_ranges: Mapping[str, tuple[SdRange, ...]] = field(default_factory=dict)
 
@@ -154,6 +155,7 @@ def measurement(
         limit_of_quantification_percent=report.limit_of_quantification
         if report.limit_of_quantification is not None
         else profile.limit_of_quantification_percent.get(report.assay_name),
+        replicate_minimum_copies=profile.minimum_control_copies.get(report.assay_name),
         limit_of_blank_copies=profile.limit_of_blank.get(report.assay_name),
     )
 

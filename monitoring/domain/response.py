@@ -128,7 +128,8 @@ def _control(m: Measurement) -> _Control:
     with_copies = tuple(r for r in m.readings if r.control_gene_copies is not None)
     if limits is None or not with_copies:
         return _Control(m.readings, (), Sensitivity.NONE, known=False)
-    good = tuple(r for r in m.readings if r.run_valid and (r.control_gene_copies or 0) >= limits.mr4)
+    minimum = max(limits.mr4, m.replicate_minimum_copies or limits.mr4)  # a laboratory may ask for more, never for less
+    good = tuple(r for r in m.readings if r.run_valid and (r.control_gene_copies or 0) >= minimum)
     failed = tuple(r for r in m.readings if r not in good)
     return _Control(good, failed, limits.sensitivity(_control_sum(good)), known=True)
 

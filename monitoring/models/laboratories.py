@@ -51,6 +51,7 @@ class Laboratory(models.Model):
 
 _SD_LIMIT = 2  # log10 units: an assay that scatters more measures nothing
 _OF_ASSAYS = {
+    "minimum_control_copies": COPIES_LIMIT,
     "limit_of_detection_percent": PERCENT_LIMIT,
     "limit_of_quantification_percent": PERCENT_LIMIT,
     "sd_log10_below_mr_3_5": _SD_LIMIT,
@@ -69,6 +70,12 @@ class Assay(models.Model):
     control_gene = models.CharField(_("control gene"), max_length=5, choices=choices.CONTROL_GENE, default="ABL1")
     sees_p210 = models.BooleanField(_("sees p210 (e13a2, e14a2)"), default=True)
     sees_p190 = models.BooleanField(_("sees p190 (e1a2)"), default=False)
+    minimum_control_copies = NumberField(
+        _("minimum control gene copies per replicate"),
+        null=True,
+        blank=True,
+        help_text=_("Where the laboratory asks for more than the published 10,000 ABL1 or 24,000 GUSB copies."),
+    )
     limit_of_blank_copies = NumberField(_("limit of blank, copies"), null=True, blank=True)
     limit_of_detection_percent = NumberField(
         _("limit of detection, % IS"),

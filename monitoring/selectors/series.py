@@ -85,6 +85,7 @@ def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None 
     blind: dict[int, set[str]] = defaultdict(set)
     minor: dict[int, set[str]] = defaultdict(set)
     blank: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    minimum_copies: dict[int, dict[str, Decimal]] = defaultdict(dict)
     quantified: dict[int, dict[str, Decimal]] = defaultdict(dict)
     scatter: dict[int, dict[str, tuple[SdRange, ...]]] = defaultdict(dict)
     for assay in as_known(Assay, known_at).filter(laboratory_id__in=laboratory_ids):
@@ -92,6 +93,8 @@ def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None 
             blind[assay.laboratory_id].add(assay.name)
         if assay.limit_of_blank_copies is not None:
             blank[assay.laboratory_id][assay.name] = assay.limit_of_blank_copies
+        if assay.minimum_control_copies is not None:
+            minimum_copies[assay.laboratory_id][assay.name] = assay.minimum_control_copies
         if assay.limit_of_quantification_percent is not None:
             quantified[assay.laboratory_id][assay.name] = assay.limit_of_quantification_percent
         scatter[assay.laboratory_id][assay.name] = sd_ranges(assay)
@@ -105,6 +108,7 @@ def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None 
             frozenset(blind[pk]),
             frozenset(minor[pk]),
             dict(blank[pk]),
+            dict(minimum_copies[pk]),
             dict(quantified[pk]),
             dict(scatter[pk]),
         )

@@ -33,11 +33,9 @@ SCHEDULES = [r.id for r in rule_sets_of("schedule")]
 MILESTONES = [r.id for r in rule_sets_of("milestones")]
 LOSSES = [r.id for r in rule_sets_of("loss")]
 KINETICS = "kinetics-ln-ratio.1"
+pytestmark = pytest.mark.slow
 
 # --- classes and time points --------------------------------------------------------------------------------------
-
-
-pytestmark = pytest.mark.slow
 
 
 @MORE

@@ -195,6 +195,21 @@ def test_a_change_is_real_by_the_assay_s_own_sd(patient: Patient, ada: User) -> 
     assert (change.reference_change_log10, change.is_real) == (Decimal("0.2772"), True), "1.96 x root 2 x 0.10"
 
 
+@pytest.mark.parametrize(
+    ("minimum", "response_class"),
+    [(None, "MR4_5"), ("50000", "MR4_5"), ("50001", "INEVALUABLE_MR4"), ("5000", "MR4_5")],
+)
+def test_a_laboratory_may_ask_for_more_control_copies_in_each_replicate(
+    patient: Patient, ada: User, minimum: str | None, response_class: str
+) -> None:
+    laboratory = Laboratory.objects.create(code="LAB")
+    Assay.objects.create(laboratory=laboratory, name="in-house", minimum_control_copies=minimum)
+    said = report("A1", ago(9).isoformat(), "nd/50000; nd/9000", assay_name="in-house")
+    record_result(said, patient=patient, by=ada, now=clock.now())
+    classify_owed(now=clock.now())
+    assert ResponseAssessment.objects.get().response_class == response_class
+
+
 def test_the_limit_of_quantification_of_the_assay_is_used_where_a_result_names_none(
     patient: Patient, ada: User
 ) -> None:
