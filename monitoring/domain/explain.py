@@ -113,6 +113,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "class.off_scale": "The transcript is not e13a2 or e14a2: the International Scale does not hold for it.",
         "class.undetected": "Not detected in %(control)s control gene copies of good replicates: enough for %(response_class)s.",
         "class.undetected_poor": "Not detected, but no replicate is good enough: at most %(control)s control gene copies, MR4 needs %(needed)s.",
+        "class.undetected_below_own": "Not detected, but no replicate reaches the laboratory's own minimum: at most %(control)s control gene copies.",
         "class.undetected_by_limit": "Not detected, without control gene copies: the limit of detection of %(limit)s %% supports %(response_class)s.",
         "class.undetected_nothing_known": "Not detected, without control gene copies and without a limit of detection: it proves nothing.",
         "class.below": "Detected below %(limit)s %%: %(response_class)s, by that limit and the control gene copies.",

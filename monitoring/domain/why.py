@@ -59,6 +59,8 @@ def _undetected(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
         if not found.control_copies:
             return "row 15", "undetected_nothing_known", {}
         best, needed = max(found.control_copies), limits.mr4 if limits else None
+        if needed is None or best >= needed:  # the laboratory asks for more
+            return "row 3", "undetected_below_own", {"control": best}
         return "row 3", "undetected_poor", {"control": best, "needed": needed}
     if not found.control_copies:
         return "row 15", "undetected_by_limit", {"limit": found.upper_bound_percent}

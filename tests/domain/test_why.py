@@ -69,6 +69,8 @@ def test_why_a_reported_class_stands(report: str, row: str, sentence: str) -> No
         (copies("3/9000; nd/60000"), "replicates", "class.discordant"),
         (copies("1/20000"), "rows 9 and 11", "class.value"),
         (copies("nd/60000", gene="BCR", bcr_minimum_copies=Decimal(10000)), "rows 4 to 6", "class.undetected"),
+        (copies("nd/60000", replicate_minimum_copies=Decimal(70000)), "row 3", "class.undetected_below_own"),
+        (copies("nd/9000", gene="BCR", bcr_minimum_copies=Decimal(10000)), "row 3", "class.undetected_below_own"),
         (Measurement(copies_reported=False, detected=False), "row 15", "class.undetected_nothing_known"),
         (
             Measurement(copies_reported=False, detected=False, limit_of_detection_percent=Decimal("0.003")),
