@@ -39,7 +39,16 @@ class TfrEpisode(models.Model):
     class Meta:
         verbose_name = _("treatment-free episode")
         verbose_name_plural = _("treatment-free episodes")
-        indexes = [models.Index(fields=["patient", "stopped_on"], name="episode_of_patient")]
+        indexes = [
+            models.Index(fields=["patient", "stopped_on"], name="episode_of_patient"),
+            # What alertd asks every other second: losses without a restart, restarts without MMR.
+            models.Index(fields=["loss_on"], condition=Q(state="loss_of_mmr"), name="episode_lost"),
+            models.Index(
+                fields=["restarted_on"],
+                condition=Q(state="restarted", loss_on__isnull=False, mmr_regained_on__isnull=True),
+                name="episode_not_back",
+            ),
+        ]
 
 
 class ResponseEvent(models.Model):
