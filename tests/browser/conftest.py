@@ -48,7 +48,7 @@ WIDER_THAN_THE_WINDOW = """() => [...document.querySelectorAll('body *')]
 # What a browser says of its own accord when a form is refused with 400 or 409, as it should be.
 ANSWERED = "Failed to load resource: the server responded with a status of "
 # What htmx says of a preview that is still on its way when the page is left.
-INTERRUPTED = ("htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")
+INTERRUPTED = ("htmx:afterRequest", "htmx:sendAbort", "htmx:sendError", "htmx:timeout")
 BROKER_OF_THE_BROWSER = 9
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 
