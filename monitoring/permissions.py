@@ -48,6 +48,12 @@ def centres_with_role(user: AbstractBaseUser | AnonymousUser, roles: Iterable[Ro
     return mine.valid_on(TruncDate(Now())).values_list("centre_id", flat=True)
 
 
+def check_role_in_all(user: AbstractBaseUser | AnonymousUser, centre_ids: Iterable[int], role: Role) -> None:
+    """Raise ``PermissionDenied`` unless a person has the role today in each of these centres."""
+    if not set(centre_ids) <= set(centres_with_role(user, (role,))):
+        raise PermissionDenied
+
+
 def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
     """Let a view be seen only by people who have one of these roles in some centre today."""
     wanted = frozenset(role.value for role in roles)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,9 +16,9 @@ from django.views.decorators.http import require_http_methods
 from cohorts.services.what_if import cohort_changes
 from monitoring import clock
 from monitoring.models import Centre, ConversionFactor, Laboratory, PcrResult, Role
-from monitoring.permissions import centres_with_role, requires_role
+from monitoring.permissions import check_role_in_all, requires_role
 from monitoring.services.laboratories import save_setting
-from monitoring.services.what_if import preview_factor, topic_words
+from monitoring.services.what_if import preview_factor
 
 
 class FactorForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the type checker only
@@ -58,26 +56,13 @@ def factor(request: HttpRequest, pk: int, factor_id: int | None = None) -> HttpR
             save_setting(wanted, by=request.user.get_username(), reason=reason)
             messages.success(request, _("Stored. The results that rest on it are read again."))
             return redirect("laboratory", pk=pk)
-        context |= _previewed(wanted)
+        found = preview_factor(wanted)
+        context |= found.in_words() | {"cohorts": cohort_changes(found.points, clock.now().date())}
     return render(request, "laboratories/factor.html", context, status=400 if form.errors else 200)
-
-
-def _previewed(wanted: ConversionFactor) -> dict[str, Any]:
-    found, words = preview_factor(wanted), topic_words()
-    return {
-        "found": found,
-        "counts": [(words[topic], number) for topic, number in found.counts.most_common()],
-        "shown": [
-            (one.patient, [(words[topic], old, new) for topic, (old, new) in one.changes.items()])
-            for one in found.shown
-        ],
-        "cohorts": [dataclasses.asdict(one) | {"cohort": one.cohort} for one in cohort_changes(found.points, clock.now().date())],
-    }  # fmt: skip
 
 
 def _check_administrator_of_all(request: HttpRequest, laboratory: Laboratory) -> None:
     """A factor reaches every centre with results of the laboratory: somebody who administers each of them changes it."""
     results = PcrResult.objects.filter(laboratory=laboratory)
-    served = set(Centre.objects.filter(patients__results__in=results).values_list("pk", flat=True).distinct())
-    if not served <= set(centres_with_role(request.user, (Role.ADMINISTRATOR,))):
-        raise PermissionDenied
+    served = Centre.objects.filter(patients__results__in=results).values_list("pk", flat=True).distinct()
+    check_role_in_all(request.user, served, Role.ADMINISTRATOR)

@@ -168,7 +168,7 @@ def fresh_result(
             for t in tubes
         ]
     }  # fmt: skip
-    result.standing_assessments, result.is_owed = [], True  # type: ignore[attr-defined]
+    result.standing_assessments, result.is_owed = [], True  # type: ignore[attr-defined]  # what the query adds
     return result
 
 

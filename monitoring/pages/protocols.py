@@ -5,7 +5,6 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -16,9 +15,9 @@ from monitoring import clock
 from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
-from monitoring.permissions import centres_with_role, requires_role
+from monitoring.permissions import check_role_in_all, requires_role
 from monitoring.services.protocols import change_protocol, preview
-from monitoring.services.what_if import Preview, topic_words
+from monitoring.services.what_if import Preview
 
 
 class ProtocolForm(forms.Form):
@@ -71,18 +70,11 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol", code=code)
         found = preview(protocol, form.named(), as_of=clock.now().date())
-    words = topic_words()
-    counts = [(words[topic], number) for topic, number in found.counts.most_common()] if found else []
-    shown = [
-        (one.patient, [(words[topic], old, new) for topic, (old, new) in one.changes.items()])
-        for one in (found.shown if found else [])
-    ]
-    context = {"protocol": protocol, "form": form, "found": found, "counts": counts, "shown": shown}
+    context = {"protocol": protocol, "form": form} | (found.in_words() if found else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
 
 
 def _check_administrator_of_all(request: HttpRequest, protocol: Protocol) -> None:
     """A protocol of several centres is changed by somebody who administers each of them."""
-    served = set(Centre.objects.filter(protocol=protocol).values_list("pk", flat=True))
-    if not served <= set(centres_with_role(request.user, (Role.ADMINISTRATOR,))):
-        raise PermissionDenied
+    served = Centre.objects.filter(protocol=protocol).values_list("pk", flat=True)
+    check_role_in_all(request.user, served, Role.ADMINISTRATOR)

@@ -48,6 +48,18 @@ class Preview:
         if changes and len(self.shown) < SHOWN_PATIENTS:
             self.shown.append(Consequence(patient, changes))
 
+    def in_words(self) -> dict[str, object]:
+        """What a page shows of it: how often by topic, and the first patients with each topic before and after."""
+        words = _topic_words()
+        return {
+            "found": self,
+            "counts": [(words[topic], number) for topic, number in self.counts.most_common()],
+            "shown": [
+                (one.patient, [(words[topic], old, new) for topic, (old, new) in one.changes.items()])
+                for one in self.shown
+            ],
+        }
+
 
 def patients_of_factor(factor: ConversionFactor) -> list[int]:
     """The patients with a result of this laboratory, control gene and assay that names no factor of its own."""
@@ -122,7 +134,7 @@ def _alerts(said: Replay) -> str:
     return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.settled_by))
 
 
-def topic_words() -> dict[str, str]:
+def _topic_words() -> dict[str, str]:
     """The topics of a preview as people read them."""
     return {
         "classes": _("classes of results"),

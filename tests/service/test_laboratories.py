@@ -78,7 +78,7 @@ def test_a_corrected_factor_is_shown_first_and_changed_with_a_reason(
     assert f"{ago(20)} NO_MMR" in page
     assert "Everybody" in page, "one more event of the cohort"
     changed = shown.context["cohorts"][0]
-    assert (changed["members"], changed["events"]) == ((1, 1), (0, 1))
+    assert (changed.members, changed.events) == ((1, 1), (0, 1))
     factor.refresh_from_db()
     assert factor.factor == Decimal("0.5"), "a preview stores nothing"
     assert not Alert.objects.filter(kind="loss_of_mmr").exists()
