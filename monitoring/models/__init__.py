@@ -4,7 +4,7 @@ from monitoring.models.alerts import Alert, AlertDelivery
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
 from monitoring.models.escalation import EscalationPolicy
-from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory
+from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory, LaboratoryCentre
 from monitoring.models.operations import (
     AccessEvent,
     ApiToken,
@@ -35,6 +35,7 @@ __all__ = [
     "ImportRun",
     "JobRun",
     "Laboratory",
+    "LaboratoryCentre",
     "Membership",
     "MonitoringPlan",
     "Observation",

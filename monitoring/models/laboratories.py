@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
+from monitoring.models.centres import Centre
 from monitoring.models.fields import NumberField
 
 # The upper bounds also refuse NaN, which PostgreSQL sorts above every number.
@@ -32,6 +33,9 @@ class Laboratory(models.Model):
         help_text=_("Switched off, results entered on the page are final at once."),
     )
     zero_means_not_detected = models.BooleanField(_("a reported 0 means not detected"), default=False)
+    centres: "models.ManyToManyField[Centre, LaboratoryCentre]" = models.ManyToManyField(
+        Centre, through="LaboratoryCentre", related_name="laboratories", verbose_name=_("reports for")
+    )
 
     class Meta:
         verbose_name = _("laboratory")
@@ -47,6 +51,17 @@ class Laboratory(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.code
+
+
+@pghistory.track()
+class LaboratoryCentre(models.Model):
+    """A centre that a laboratory reports for: only for its patients may results of the laboratory be recorded."""
+
+    laboratory = models.ForeignKey(Laboratory, models.PROTECT, related_name="reports_for")
+    centre = models.ForeignKey(Centre, models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["laboratory", "centre"], name="laboratory_centre_once")]
 
 
 _SD_LIMIT = 2  # log10 units: an assay that scatters more measures nothing
