@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import translation
 
 from monitoring import clock
-from monitoring.models import Centre, Membership, Patient, Role
+from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership, Patient, Role
 
 hypothesis.settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=3000, deadline=None)
@@ -48,6 +48,14 @@ def ada(db: None) -> User:
 @pytest.fixture
 def centre(db: None) -> Centre:
     return Centre.objects.create(code="H1", name="First hospital")
+
+
+def reporting(code: str, *centres: Centre, **settings: Any) -> Laboratory:
+    """A laboratory that reports for these centres."""
+    laboratory, _ = Laboratory.objects.get_or_create(code=code, defaults=settings)
+    for centre in centres:
+        LaboratoryCentre.objects.get_or_create(laboratory=laboratory, centre=centre)
+    return laboratory
 
 
 @pytest.fixture

@@ -228,7 +228,14 @@ class ActOnAlert(AlertVerb):
         if started_on is None:
             raise refused_field("started_on", "", _("is needed: the first day of the drug"))
         record_restart(
-            alert, by=self.person, drug=drug, started_on=started_on, note=note, now=now, version=alert.version_tag
+            alert,
+            by=self.person,
+            reach=self.reach(self.write_roles),
+            drug=drug,
+            started_on=started_on,
+            note=note,
+            now=now,
+            version=alert.version_tag,
         )
 
 

@@ -15,10 +15,11 @@ from rest_framework.response import Response
 from monitoring import clock
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.resources import RECORDING, Resource, find_patient, idempotently
+from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import OBSERVATION_COLUMNS
 from monitoring.intake.facts import observation_facts
+from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Observation, Patient
 from monitoring.models.choices import FACT_KIND
@@ -117,9 +118,12 @@ class ObservationList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = Cells(cells_of(request.data, (*OBSERVATION_COLUMNS, "reason")))
-        facts = observation_facts(cells, lambda centre, pid: find_patient(self.centres_with(RECORDING), centre, pid))
+        reach = self.reach(RECORDING)
+        facts = observation_facts(cells, lambda centre, pid: find_patient(reach, centre, pid))
         reason = cells.text("reason", longest=500)
-        verdict = judged(lambda: record_observations([facts], by=self.person, now=now, amend_reason=reason))
+        verdict = judged(
+            lambda: record_observations([facts], by=self.person, reach=reach, now=now, amend_reason=reason)
+        )
         rows = visible_observations(request.user).filter(patient=facts.patient, kind=facts.kind)
         row = next((r for r in rows if partly(r.observed_on, r.observed_precision) == str(facts.observed_on)), None)
         return recorded(verdict, row, ObservationOut)

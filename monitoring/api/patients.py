@@ -21,7 +21,7 @@ from monitoring.api.explained import monitoring_json
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import public_id_of, refused_field
-from monitoring.api.resources import RECORDING, Resource, find_centre, idempotently
+from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
 from monitoring.intake.facts import patient_facts
@@ -138,9 +138,10 @@ class PatientList(Resource):
         now = clock.now()
         cells = Cells(cells_of(request.data, (*PATIENT_COLUMNS, "reason")))
         facts = patient_facts(cells)
-        find_centre(self.centres_with(RECORDING), facts.centre)
         reason = cells.text("reason", longest=500)
-        verdict = judged(lambda: record_patients([facts], by=self.person, now=now, amend_reason=reason))
+        verdict = judged(
+            lambda: record_patients([facts], by=self.person, reach=self.reach(RECORDING), now=now, amend_reason=reason)
+        )
         row = Patient.objects.filter(centre__code=facts.centre, patient_id=facts.patient_id).select_related("centre")
         return recorded(verdict, row.first(), PatientOut)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -19,8 +19,9 @@ from rest_framework.response import Response
 from monitoring.api.paging import Pages
 from monitoring.api.permissions import RolesAllow
 from monitoring.api.refusals import ApiProblem, refused_field
-from monitoring.models import Centre, IdempotentRequest, Patient, Role
+from monitoring.models import IdempotentRequest, Role
 from monitoring.permissions import ANY_ROLE
+from monitoring.services.reach import Reach, reach_of
 from monitoring.services.verdicts import StaleVersionError
 
 LONGEST_KEY = 200
@@ -42,6 +43,11 @@ class Resource(GenericAPIView[Any]):
     def centres_with(self, roles: Sequence[Role]) -> set[int]:
         """The ids of the centres in which who asks has one of these roles."""
         return {centre for centre, role in self.memberships if role in roles}
+
+    def reach(self, roles: Sequence[Role]) -> Reach:
+        """How far who asks may write with these roles; a token says whether a laboratory's own system asks."""
+        system_of = getattr(self.request.auth, "laboratory_id", None)
+        return reach_of(self.memberships, roles, system_of=system_of)
 
     @property
     def person(self) -> User:
@@ -138,31 +144,3 @@ def _fingerprint(request: Request) -> bytes:
     _data = request.data  # the parser keeps the raw body
     said = [request.method or "", request.path, request.headers.get("If-Match", "")]
     return hashlib.sha256("\n".join(said).encode() + b"\n" + getattr(request, "raw_body", b"")).digest()
-
-
-# --- centres and patients ----------------------------------------------------------------------------------------
-
-
-def find_patient(centres: Collection[int], centre: str, patient_id: str) -> Patient:
-    """The patient a body names, in the centres in which this person may write; anybody else is not known here."""
-    found = list(Patient.objects.filter(patient_id=patient_id, centre__in=centres).select_related("centre"))
-    if centre:
-        found = [patient for patient in found if patient.centre.code == centre]
-    if not found:
-        if centre:
-            reason = _("is not known in centre %(centre)s among the patients you may write about") % {"centre": centre}
-        else:
-            reason = _("is not known among the patients you may write about")
-        raise refused_field("patient_id", patient_id, reason)
-    if len(found) > 1:
-        said = {"patient": patient_id, "centres": ", ".join(sorted(patient.centre.code for patient in found))}
-        raise refused_field("centre", "", _("is needed: patient %(patient)s is known in %(centres)s") % said)
-    return found[0]
-
-
-def find_centre(centres: Collection[int], code: str) -> Centre:
-    """The centre a body names, among those in which this person may write."""
-    found = Centre.objects.filter(code=code, pk__in=centres).first()
-    if found is None:
-        raise refused_field("centre", code, _("is not one of your centres"))
-    return found

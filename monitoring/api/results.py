@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from monitoring import clock
 from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import ApiProblem, public_id_of, refused
-from monitoring.api.resources import Resource, etag, find_patient, idempotently, require_match
+from monitoring.api.resources import Resource, etag, idempotently, require_match
 from monitoring.api.result_shapes import (
     AMENDABLE,
     REPLICATE_FIELDS,
@@ -38,6 +39,7 @@ from monitoring.api.result_shapes import (
 from monitoring.domain.report import LaboratoryReport
 from monitoring.domain.scale import ResponseClass
 from monitoring.intake.columns import RESULT_COLUMNS
+from monitoring.intake.named import find_patient
 from monitoring.intake.reports import parse_report
 from monitoring.intake.tables import TableRow
 from monitoring.intake.written import cells_of_report
@@ -51,6 +53,7 @@ from monitoring.models import (
     Role,
 )
 from monitoring.models.choices import RESPONSE_CLASS
+from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.amendments import (
     StandingResult,
@@ -119,35 +122,36 @@ class ResultList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = cells_of(request.data, RESULT_COLUMNS, lists=("replicates",))
+        reach = self.reach(ENTERING)
 
         @cache
         def patient_of(centre: str, patient_id: str) -> Patient:
-            return find_patient(self.centres_with(ENTERING), centre, patient_id)
+            return find_patient(reach, centre, patient_id)
 
         def zone_of(centre: str, patient_id: str) -> ZoneInfo:
             return ZoneInfo(patient_of(centre, patient_id).centre.time_zone)
 
-        laboratory = Laboratory.objects.filter(code=cells.get("laboratory", "")).first()
-        zero = laboratory is not None and laboratory.zero_means_not_detected
+        code = cells.get("laboratory", "")
+        laboratory = reporting_laboratories([code]).get(code)
+        zero = laboratory is not None and laboratory.row.zero_means_not_detected
         report = parse_report(rows_of(request.data, cells), zone_of=zone_of, zero_means_not_detected=zero).report
         patient = patient_of(report.centre, report.patient_id)
-        verdict = record_result(report, patient=patient, by=self.person, now=now, laboratory=laboratory)
+        verdict = record_result(report, patient=patient, by=self.person, reach=reach, now=now, laboratory=laboratory)
         if verdict.action is Action.REFUSED:
             raise self._refusal(verdict)
         assert verdict.public_id is not None
         if verdict.action is not Action.CREATED:
             return answered(verdict.public_id)
+        if verdict.notes and report.status != ResultStatus.PRELIMINARY:  # a second person verifies it first
+            report = dataclasses.replace(report, status=ResultStatus.PRELIMINARY.value)
         fresh = fresh_result(verdict.public_id, report, patient, self.person, now)
         return Response(ResultOut(fresh).data, status=HTTPStatus.CREATED, headers=etag(fresh.version))
 
     def _refusal(self, verdict: Verdict) -> ApiProblem:
-        """Another content for a known key is a conflict; its id is told to those who may see it."""
+        """Another content for a known key of the writer's centres is a conflict, told with its id."""
         if verdict.public_id is None:
             return refused(verdict.problems)
-        seen = visible_results(self.request.user).filter(public_id=verdict.public_id).exists()
         words = _("This accession is stored with other content; amend it, giving a reason.")
-        if not seen:
-            return ApiProblem(HTTPStatus.CONFLICT, _("This accession number is in use at this laboratory."))
         return ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(verdict.public_id)})
 
 
@@ -235,7 +239,9 @@ class VerifyResult(ResultVerb):
 
     def deed(self, request: Request, standing: StandingResult) -> Verdict:
         cells_of(request.data or {}, ())
-        return verify_result(standing, by=self.person, version=standing.row.version, now=clock.now())
+        return verify_result(
+            standing, by=self.person, reach=self.reach(self.write_roles), version=standing.row.version, now=clock.now()
+        )
 
 
 class AmendResult(ResultVerb):
@@ -252,11 +258,17 @@ class AmendResult(ResultVerb):
         patient = standing.row.patient
         if given.get("patient_id", patient.patient_id) != patient.patient_id or given.get("centre"):
             patient_id = given.get("patient_id", patient.patient_id)
-            patient = find_patient(self.centres_with(ENTERING), given.get("centre", ""), patient_id)
+            patient = find_patient(self.reach(ENTERING), given.get("centre", ""), patient_id)
         zone = ZoneInfo(patient.centre.time_zone)
         parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_names: zone)
         return amend_result(
-            standing, parsed.report, patient=patient, by=self.person, version=standing.row.version, now=now
+            standing,
+            parsed.report,
+            patient=patient,
+            by=self.person,
+            reach=self.reach(ENTERING),
+            version=standing.row.version,
+            now=now,
         )
 
 
@@ -282,4 +294,11 @@ class RetractResult(ResultVerb):
 
     def deed(self, request: Request, standing: StandingResult) -> Verdict:
         reason = cells_of(request.data, ("reason",)).get("reason", "")
-        return retract_result(standing, by=self.person, reason=reason, version=standing.row.version, now=clock.now())
+        return retract_result(
+            standing,
+            by=self.person,
+            reach=self.reach(ENTERING),
+            reason=reason,
+            version=standing.row.version,
+            now=clock.now(),
+        )

@@ -94,7 +94,9 @@ class RowItem(Resource, Generic[Row]):
         values = self.values_of(row, given)
         try:
             with transaction.atomic():
-                problem = change(row, values, by=self.person, reason=reason, now=clock.now())
+                problem = change(
+                    row, values, by=self.person, reach=self.reach(self.write_roles), reason=reason, now=clock.now()
+                )
         except IntegrityError:
             words = _("Another row of this patient has the same key already.")
             raise ApiProblem(HTTPStatus.CONFLICT, words) from None

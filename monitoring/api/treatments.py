@@ -15,11 +15,12 @@ from rest_framework.response import Response
 from monitoring import clock
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.resources import RECORDING, Resource, find_patient, idempotently
+from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.domain.series import Drug, StopReason
 from monitoring.intake.columns import TREATMENT_COLUMNS
 from monitoring.intake.facts import course_facts
+from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Patient, TkiCourse
 from monitoring.models.choices import DRUG, STOP_REASON
@@ -130,9 +131,10 @@ class TreatmentList(Resource):
     def _record(self, request: Request) -> Response:
         now = clock.now()
         cells = Cells(cells_of(request.data, (*TREATMENT_COLUMNS, "reason")))
-        facts = course_facts(cells, lambda centre, pid: find_patient(self.centres_with(RECORDING), centre, pid))
+        reach = self.reach(RECORDING)
+        facts = course_facts(cells, lambda centre, pid: find_patient(reach, centre, pid))
         reason = cells.text("reason", longest=500)
-        verdict = judged(lambda: record_courses([facts], by=self.person, now=now, amend_reason=reason))
+        verdict = judged(lambda: record_courses([facts], by=self.person, reach=reach, now=now, amend_reason=reason))
         rows = visible_courses(request.user).filter(patient=facts.patient, drug=facts.drug)
         row = next((r for r in rows if partly(r.started_on, r.started_precision) == str(facts.started_on)), None)
         return recorded(verdict, row, TreatmentOut)

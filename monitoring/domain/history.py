@@ -6,6 +6,7 @@ what this function says and what stands in the ledger is what gets written.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +23,7 @@ from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import (
     Assessed,
     Course,
+    Fact,
     Series,
     StopReason,
     TimePoint,
@@ -69,6 +71,7 @@ class AlertKind(StrEnum):
     LOSS_IN_PREGNANCY = "loss_in_pregnancy"
     HAND_OVER = "hand_over"
     NO_CLINICIAN = "no_clinician"
+    UNCONFIRMED_TREATMENT = "unconfirmed_treatment"
 
 
 KINETICS = "kinetics-ln-ratio.1"
@@ -142,7 +145,7 @@ def replay(series: Series, rules: ResponseRules = EUTOS_2015) -> Replay:
         points=points,
         episodes=tuple(_summary(series, episode, points) for episode in episodes),
         events=tuple(sorted(_events(series, points, episodes))),
-        intentions=tuple(_intentions(series, assessed, points, episodes)),
+        intentions=tuple(_standing_intentions(series, assessed, points, episodes)),
         rule_version=rules.version,
     )
 
@@ -199,6 +202,53 @@ def _crossings(series: Series, points: Sequence[TimePoint]) -> Iterator[Event]:
 
 
 # --- alerts ------------------------------------------------------------------------------------------------------
+
+
+# What a restart, a death or a transplant ends.
+OFF_TREATMENT = (AlertKind.LOSS_OF_MMR, AlertKind.NOT_IN_MMR_OFF_TREATMENT, *EARLY_SIGNS)
+
+
+def _standing_intentions(
+    series: Series, assessed: Sequence[Assessed], points: Sequence[TimePoint], episodes: Sequence[Episode]
+) -> Iterator[Intention]:
+    """What should stand. What only an unconfirmed course or observation would end goes on, and asks for a look at it."""
+    whole = list(_intentions(series, assessed, points, episodes))
+    if not series.unconfirmed:
+        yield from whole
+        return
+    trusted = dataclasses.replace(
+        series,
+        courses=tuple(course for course in series.courses if course.is_confirmed),
+        facts=tuple(fact for fact in series.facts if fact.is_confirmed),
+    )
+    without = _intentions(trusted, assessed, points, find_episodes(trusted.courses, trusted.facts, points))
+    going_on = {(i.kind, i.subject_key): i for i in without if i.kind in OFF_TREATMENT and not i.settled_by}
+    ended: dict[str, Intention] = {}
+    for intention in whole:
+        kept = going_on.pop((intention.kind, intention.subject_key), None)
+        if kept is not None and intention.settled_by:
+            ended[kept.subject_key] = kept
+            yield kept
+        else:
+            yield intention
+    for kept in going_on.values():
+        ended[kept.subject_key] = kept
+        yield kept
+    for subject_key in ended:
+        yield _to_confirm(subject_key, series.unconfirmed)
+
+
+def _to_confirm(subject_key: str, unconfirmed: Sequence[Course | Fact]) -> Intention:
+    """The question to those who treat: the latest of what would end an alert and nobody of them has recorded."""
+    days = {_day_of(one): one for one in unconfirmed}
+    on = max(days)
+    latest = days[on]
+    key = latest.key if isinstance(latest, Course) else f"{latest.kind.value}/{on.isoformat()}"
+    return Intention(AlertKind.UNCONFIRMED_TREATMENT, subject_key, Certainty.CONFIRMED, key, on)
+
+
+def _day_of(one: Course | Fact) -> date:
+    return one.started_on if isinstance(one, Course) else one.observed_on
 
 
 def _intentions(

@@ -86,6 +86,7 @@ class Course:
     started_precision: Precision = Precision.DAY
     stopped_precision: Precision = Precision.DAY
     dose_reduced_on: date | None = None
+    is_confirmed: bool = True  # recorded or confirmed by somebody who treats, so that alerts may rest on it
 
     def covers(self, on: date) -> bool:
         """Whether the drug was taken on that day."""
@@ -100,6 +101,7 @@ class Fact:
     observed_on: date
     detail: str = ""
     grade: int | None = None
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,12 @@ class Series:
     facts: tuple[Fact, ...] = ()
     first_mmr_on: date | None = None
     first_dmr_on: date | None = None
+
+    @property
+    def unconfirmed(self) -> tuple[Course | Fact, ...]:
+        """Courses and observations that nobody who treats has recorded or confirmed."""
+        known: tuple[Course | Fact, ...] = (*self.courses, *self.facts)
+        return tuple(one for one in known if not one.is_confirmed)
 
 
 @dataclass(frozen=True, slots=True)

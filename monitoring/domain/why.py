@@ -114,6 +114,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_IN_PREGNANCY: ("A6", _DESIGN),
     AlertKind.HAND_OVER: ("hand-over", _DESIGN),
     AlertKind.NO_CLINICIAN: ("ladder", _DESIGN),
+    AlertKind.UNCONFIRMED_TREATMENT: ("A0", _DESIGN),
 }
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError
@@ -23,6 +22,7 @@ from django.utils.translation import gettext as _
 from monitoring import clock
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.facts import course_facts, observation_facts, patient_facts
+from monitoring.intake.named import NamedPatients
 from monitoring.intake.plain import plain_row_pattern
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.staging import Staging
@@ -30,8 +30,8 @@ from monitoring.intake.tables import TableRow, ends_with_a_line_end, open_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
 from monitoring.services.plain_results import record_plain_results
+from monitoring.services.reach import EVERYWHERE, Reach
 from monitoring.services.records import (
-    PatientFacts,
     record_courses,
     record_observations,
     record_patients,
@@ -67,10 +67,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file given on the page: its run, the centres its giver may load into, and who hears the verdict of each row."""
+    """A file given on the page: its run, how far its giver reaches, and who hears the verdict of each row."""
 
     run: ImportRun
-    centres: frozenset[int]
+    reach: Reach
     say: Callable[..., None]
 
 
@@ -204,7 +204,8 @@ def _load_chunk(
     dry_run: bool,
     upload: Upload | None,
 ) -> list[tuple[int, str, str, str]]:
-    lookup = Lookup(kind, chunk, upload.centres if upload else None)
+    reach = upload.reach if upload else EVERYWHERE
+    lookup = Lookup(kind, chunk, reach)
     parse, record = _DOORS[kind]
     parsed: list[Parsed] = []
     refusals: list[tuple[int, str, str, str]] = []
@@ -217,7 +218,7 @@ def _load_chunk(
                 refusals += _refused(problem, one, outcome)
     for one_parsed in parsed:
         outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
-    options = {"by": by, "amend_reason": amend_reason, "bulk": True, "dry_run": dry_run}
+    options = {"by": by, "reach": reach, "amend_reason": amend_reason, "bulk": True, "dry_run": dry_run}
     verdicts = _judged_again(lambda: record(parsed, now=clock.now(), **options))
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
@@ -263,52 +264,17 @@ def _row_of(line: int, problem: Problem) -> tuple[int, str, str, str]:
 # --- finding patients --------------------------------------------------------------------------------------------
 
 
-class Lookup:
-    """The patients that a chunk of rows names, found with one query, and what their centres and laboratories say."""
+class Lookup(NamedPatients):
+    """The patients that a chunk of rows names, and what their laboratories say of zeros."""
 
-    def __init__(self, kind: str, chunk: Sequence[list[TableRow]], centres: frozenset[int] | None = None) -> None:
-        self._patients: dict[str, list[Patient]] = {}
-        self._centres: frozenset[str] | None = None  # by code; None for all, also new ones
+    def __init__(self, kind: str, chunk: Sequence[list[TableRow]], reach: Reach) -> None:
+        named = {row.cells.get("patient_id", "") for rows in chunk for row in rows}
+        super().__init__(set() if kind == "patients" else named, reach)
         self.zero_means_not_detected: frozenset[str] = frozenset()
-        if kind == "patients":
-            if centres is not None:
-                self._centres = frozenset(Centre.objects.filter(pk__in=centres).values_list("code", flat=True))
-            return
-        wanted = {row.cells.get("patient_id", "") for rows in chunk for row in rows}
-        known = Patient.objects.filter(patient_id__in=wanted)
-        if centres is not None:
-            known = known.filter(centre__in=centres)
-        for patient in known.select_related("centre"):
-            self._patients.setdefault(patient.patient_id, []).append(patient)
         if kind == "results":
             codes = {row.cells.get("laboratory", "") for rows in chunk for row in rows}
             zeros = Laboratory.objects.filter(code__in=codes, zero_means_not_detected=True)
             self.zero_means_not_detected = frozenset(zeros.values_list("code", flat=True))
-
-    def patient(self, centre: str, patient_id: str) -> Patient:
-        """The patient of a row. Raises ``CellProblem`` where it is unknown or known in more than one centre."""
-        found = self._patients.get(patient_id, [])
-        if centre:
-            found = [p for p in found if p.centre.code == centre]
-        if not found:
-            if centre:
-                reason = _("is not known in centre %(centre)s; import the patient first") % {"centre": centre}
-            else:
-                reason = _("is not known; import the patient first")
-            raise CellProblem("patient_id", patient_id, reason)
-        if len(found) > 1:
-            said = {"patient": patient_id, "centres": ", ".join(sorted(p.centre.code for p in found))}
-            raise CellProblem("centre", centre, _("is needed: patient %(patient)s is known in %(centres)s") % said)
-        return found[0]
-
-    def check_centre(self, code: str) -> None:
-        """Raise ``CellProblem`` for a centre that the giver of the file may not write to."""
-        if self._centres is not None and code not in self._centres:
-            raise CellProblem("centre", code, _("is not one of your centres"))
-
-    def zone(self, centre: str, patient_id: str) -> ZoneInfo:
-        """The time zone in which a sample of this patient was taken."""
-        return ZoneInfo(self.patient(centre, patient_id).centre.time_zone)
 
 
 # --- the four kinds ----------------------------------------------------------------------------------------------
@@ -316,13 +282,7 @@ class Lookup:
 
 def _parse_patient(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-
-    def read(cells: Cells) -> PatientFacts:
-        facts = patient_facts(cells)
-        lookup.check_centre(facts.centre)
-        return facts
-
-    return Parsed((row.line,), _read(row, read))
+    return Parsed((row.line,), _read(row, patient_facts))
 
 
 def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:

@@ -22,8 +22,9 @@ from monitoring import clock
 from monitoring.intake.loading import Outcome, Upload, load_file
 from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
-from monitoring.permissions import centres_with_role
+from monitoring.permissions import memberships_of
 from monitoring.services.jobs import claim_slot, finish
+from monitoring.services.reach import reach_of
 from tasks import hints
 
 LOADING = (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR)
@@ -112,7 +113,7 @@ def load_upload(run_id: int) -> bool:
         return False
     verdicts = _Verdicts()
     assert isinstance(run.by, User)
-    upload = Upload(run, frozenset(centres_with_role(run.by, LOADING)), verdicts.say)
+    upload = Upload(run, reach_of(memberships_of(run.by), LOADING, by_file=True), verdicts.say)
     with translation.override(run.language), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / run.file_name
         path.write_bytes(bytes(run.content or b""))

@@ -10,6 +10,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now, TruncDate
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.models.fields import LookField
+
 
 class Role(models.TextChoices):
     """What a person may do in a centre."""
@@ -21,11 +23,12 @@ class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", _("administrator")
 
 
-@pghistory.track()
+@pghistory.track(exclude=["look"])  # derived from the identifier
 class Centre(models.Model):
     """A hospital; its time zone decides which calendar day a sample belongs to."""
 
     code = models.CharField(_("code"), max_length=60, unique=True)
+    look = LookField(of="code", unique=True)
     name = models.CharField(_("name"), max_length=200, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
     protocol = models.ForeignKey(

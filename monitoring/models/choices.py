@@ -73,6 +73,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.LOSS_IN_PREGNANCY, _("loss of MMR in pregnancy: specialist review")),
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
     (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
+    (AlertKind.UNCONFIRMED_TREATMENT, _("restart, death or transplant recorded by somebody who does not treat")),
 ]
 CERTAINTY: type_choices = [
     (Certainty.PROVISIONAL, _("provisional")),

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
 from monitoring.models.centres import Centre
-from monitoring.models.fields import NumberField
+from monitoring.models.fields import LookField, NumberField
 
 # The upper bounds also refuse NaN, which PostgreSQL sorts above every number.
 FACTOR_LIMIT = 100
@@ -15,11 +15,12 @@ COPIES_LIMIT = 10**12
 PERCENT_LIMIT = 10**4
 
 
-@pghistory.track()
+@pghistory.track(exclude=["look"])  # derived from the identifier
 class Laboratory(models.Model):
     """A laboratory that reports BCR::ABL1 results."""
 
     code = models.CharField(_("code"), max_length=60, unique=True)
+    look = LookField(of="code", unique=True)
     name = models.CharField(_("name"), max_length=200, blank=True)
     bcr_minimum_copies = NumberField(
         _("minimum BCR copies per replicate"),
@@ -31,6 +32,13 @@ class Laboratory(models.Model):
         _("a second person verifies results entered on the page"),
         default=True,
         help_text=_("Switched off, results entered on the page are final at once."),
+    )
+    files_are_final = models.BooleanField(
+        _("results of files given on the page are final at once"),
+        default=False,
+        help_text=_(
+            "Where the files come from the laboratory's own system, in which a second person has verified them."
+        ),
     )
     zero_means_not_detected = models.BooleanField(_("a reported 0 means not detected"), default=False)
     centres: "models.ManyToManyField[Centre, LaboratoryCentre]" = models.ManyToManyField(

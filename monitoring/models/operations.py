@@ -6,6 +6,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Now
 
+from monitoring.models.laboratories import Laboratory
 from monitoring.models.patients import Patient
 
 
@@ -118,6 +119,8 @@ class ApiToken(models.Model):
     """A program's key, stored as a hash; the token itself is shown once."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="api_tokens")
+    # The laboratory whose own system calls: what it sends may be final. Empty for a person's programs.
+    laboratory = models.ForeignKey(Laboratory, models.PROTECT, null=True, related_name="+")
     token_hash = models.BinaryField(unique=True)
     created_at = models.DateTimeField(db_default=Now())
     revoked_at = models.DateTimeField(null=True)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
 from monitoring.models.centres import Centre, Membership
+from monitoring.models.fields import LookField
 
 
 class PatientQuerySet(models.QuerySet["Patient"]):
@@ -21,13 +22,14 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(centre__in=Membership.objects.centres_of(user))
 
 
-@pghistory.track()
+@pghistory.track(exclude=["look"])  # derived from the identifier
 class Patient(models.Model):
     """A person with CML. The key people use is (centre, patient_id); addresses use ``public_id``."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     centre = models.ForeignKey(Centre, models.PROTECT, related_name="patients")
     patient_id = models.CharField(_("patient id"), max_length=60)
+    look = LookField(of="patient_id")
     sex = models.CharField(_("sex"), max_length=1, choices=choices.SEX, blank=True)
     born_on = models.DateField(_("date of birth"), null=True, blank=True)
     born_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
@@ -50,6 +52,7 @@ class Patient(models.Model):
         verbose_name_plural = _("patients")
         constraints = [
             models.UniqueConstraint(fields=["centre", "patient_id"], name="patient_key"),
+            models.UniqueConstraint(fields=["centre", "look"], name="patient_look"),
             models.CheckConstraint(condition=Q(sex__in=["", "F", "M", "X"]), name="patient_sex_known_code"),
             models.CheckConstraint(
                 condition=Q(born_on__isnull=True)

@@ -26,6 +26,11 @@ class TkiCourse(models.Model):
     stopped_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
     stop_reason = models.CharField(_("reason of the stop"), max_length=20, choices=choices.STOP_REASON, blank=True)
     dose_mg_per_day = NumberField(_("dose, mg per day"), null=True, blank=True)
+    is_confirmed = models.BooleanField(
+        _("confirmed"),
+        default=True,
+        help_text=_("Recorded or confirmed by somebody who treats; else it ends no alert."),
+    )
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -58,6 +63,11 @@ class Observation(models.Model):
     observed_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
     detail = models.CharField(_("detail"), max_length=200, blank=True)
     grade = models.PositiveSmallIntegerField(_("grade"), null=True, blank=True)
+    is_confirmed = models.BooleanField(
+        _("confirmed"),
+        default=True,
+        help_text=_("Recorded or confirmed by somebody who treats; else it ends no alert."),
+    )
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

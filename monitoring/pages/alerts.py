@@ -19,10 +19,11 @@ from django.views.decorators.http import require_GET, require_POST
 from monitoring import clock
 from monitoring.domain.series import Drug
 from monitoring.models import Alert, Role
-from monitoring.permissions import ANY_ROLE, has_role_in, requires_role
+from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.home import open_alerts_of
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
+from monitoring.services.reach import reach_of
 from monitoring.services.restarts import record_restart
 
 PAGE_SIZE = 25
@@ -122,7 +123,15 @@ def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.
         return
     if not said["drug"] or on is None:
         raise AlertConflictError(_("a restart needs the drug and its first day"))
-    record_restart(alert, by=by, drug=str(said["drug"]), started_on=on, note=note, now=now)
+    record_restart(
+        alert,
+        by=by,
+        reach=reach_of(memberships_of(by), MAY_ACT),
+        drug=str(said["drug"]),
+        started_on=on,
+        note=note,
+        now=now,
+    )
 
 
 def _alert(request: HttpRequest, public_id: UUID) -> Alert:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -23,17 +23,20 @@ from monitoring import clock
 from monitoring.domain.measurement import Method
 from monitoring.domain.report import LaboratoryReport
 from monitoring.domain.scale import ControlGene
+from monitoring.intake.named import NamedPatients
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.tables import TableRow
 from monitoring.intake.values import CellProblem
 from monitoring.models import Centre, Laboratory, Patient, ResultStatus, Role
-from monitoring.permissions import centres_with_role, requires_role
+from monitoring.permissions import centres_with_role, memberships_of, requires_role
 from monitoring.selectors.foresight import Foresight, foresee
-from monitoring.services.results import record_result
+from monitoring.services.reach import Reach, reach_of
+from monitoring.services.results import barred_report, record_result
 from monitoring.services.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 LEAST_TUBES = 3
+MOST_LABORATORIES = 200  # suggested while typing
 # What stays for the next sample of the same run.
 KEPT = ("centre", "laboratory", "control_gene", "method", "assay", "kit_lot", "conversion_factor", "specimen")
 SESSION_KEY = "bench"
@@ -151,15 +154,16 @@ class Entered:
 def bench(request: HttpRequest) -> HttpResponse:
     """Enter one result. For technicians and verifiers; preliminary unless the laboratory has switched that off."""
     assert isinstance(request.user, User)
-    centres = _centres(request.user)
+    reach = entering_reach(request.user)
+    centres = centres_within(reach)
     if request.method == "GET":
         return _page(request, EntryForm(centres=centres, initial=request.session.get(SESSION_KEY)))
     form = EntryForm(request.POST, centres=centres)
-    entered = read_entry(form, centres, status=ResultStatus.PRELIMINARY)
+    entered = read_entry(form, reach, status=ResultStatus.PRELIMINARY)
     if entered is None:
         return _page(request, form, status=400)
     report = _with_status(entered.report)
-    verdict = record_result(report, patient=entered.patient, by=request.user, now=clock.now())
+    verdict = record_result(report, patient=entered.patient, by=request.user, reach=reach, now=clock.now())
     if verdict.action is Action.REFUSED:
         for problem in verdict.problems:
             form.show(problem.column, problem.reason)
@@ -174,9 +178,12 @@ def bench(request: HttpRequest) -> HttpResponse:
 def preview(request: HttpRequest) -> HttpResponse:
     """The class, change and consequence of what stands in the form, as a fragment. Stores nothing."""
     assert isinstance(request.user, User)
-    centres = _centres(request.user)
-    form = EntryForm(request.POST, centres=centres)
-    entered = read_entry(form, centres, status=ResultStatus.PRELIMINARY)
+    reach = entering_reach(request.user)
+    form = EntryForm(request.POST, centres=centres_within(reach))
+    entered = read_entry(form, reach, status=ResultStatus.PRELIMINARY)
+    if entered is not None and (barred := barred_report(entered.report, entered.patient, reach)):
+        form.show(barred.column, barred.reason)
+        entered = None
     foresight = foresee(entered.patient, _with_status(entered.report)) if entered else None
     return render(
         request, "bench/preview.html", {"form": form, "entered": entered, "foresight": foresight, "began": _began(form)}
@@ -188,13 +195,19 @@ def _began(form: EntryForm) -> bool:
     return bool(form.data.get("patient_id") and form.data.get("collected_on"))
 
 
-def _centres(user: User) -> list[Centre]:
-    return list(Centre.objects.filter(pk__in=centres_with_role(user, ENTERING)))
+def entering_reach(user: User) -> Reach:
+    """How far a person reaches who enters and changes results."""
+    return reach_of(memberships_of(user), ENTERING)
+
+
+def centres_within(reach: Reach) -> list[Centre]:
+    """The centres of a reach, for the form's choice."""
+    return list(Centre.objects.filter(pk__in=reach.centres or ()))
 
 
 def read_entry(
     form: EntryForm,
-    centres: list[Centre],
+    reach: Reach,
     *,
     status: str,
     reason: str = "",
@@ -203,27 +216,15 @@ def read_entry(
     """What the form says, or None with each refusal beside its field."""
     if not form.is_valid():
         return None
-    allowed = [centre.pk for centre in centres]
-
-    def patient_of(centre: str, patient_id: str) -> Patient:
-        found = Patient.objects.filter(patient_id=patient_id, centre__in=allowed).select_related("centre")
-        if centre:
-            found = found.filter(centre__code=centre)
-        rows = list(found[:2])
-        if not rows:
-            raise CellProblem("patient_id", patient_id, _("is not known in your centres"))
-        if len(rows) > 1:
-            raise CellProblem("centre", "", _("is needed: this patient id is known in more than one centre"))
-        return rows[0]
-
+    named = NamedPatients([str(form.cleaned_data["patient_id"]).strip()], reach)
     laboratory = Laboratory.objects.filter(code=form.cleaned_data["laboratory"]).first()
     try:
         parsed = parse_report(
             form.rows(status, reason, standing),
-            zone_of=lambda centre, patient_id: ZoneInfo(patient_of(centre, patient_id).centre.time_zone),
+            zone_of=named.zone,
             zero_means_not_detected=laboratory is not None and laboratory.zero_means_not_detected,
         )
-        patient = patient_of(parsed.report.centre, parsed.report.patient_id)
+        patient = named.patient(parsed.report.centre, parsed.report.patient_id)
     except LineProblem as problem:
         form.show(problem.cell.column, problem.cell.reason)
         return None
@@ -249,7 +250,13 @@ def _said(verdict: Verdict, report: LaboratoryReport, patient: Patient) -> str:
     return _("Stored %(accession)s of %(patient)s.") % names
 
 
+def _laboratories(request: HttpRequest) -> QuerySet[Laboratory]:
+    """The laboratories that report for a centre in which this person enters results."""
+    mine = centres_with_role(request.user, ENTERING)
+    return Laboratory.objects.filter(centres__in=mine).distinct()[:MOST_LABORATORIES]
+
+
 def _page(request: HttpRequest, form: EntryForm, status: int = 200, foresight: Foresight | None = None) -> HttpResponse:
     today: dt.date = clock.now().date()
-    context = {"form": form, "foresight": foresight, "today": today, "laboratories": Laboratory.objects.all()[:200]}
+    context = {"form": form, "foresight": foresight, "today": today, "laboratories": _laboratories(request)}
     return render(request, "bench/entry.html", context, status=status)

@@ -18,12 +18,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from monitoring import clock
 from monitoring.intake.written import cells_of_report
-from monitoring.models import Centre, Patient, PcrResult, ResponseAssessment, ResultStatus, Role
+from monitoring.models import Patient, PcrResult, ResponseAssessment, ResultStatus, Role
 from monitoring.models.choices import FLAG, RESPONSE_CLASS
-from monitoring.pages.bench import ENTERING, EntryForm, read_entry
-from monitoring.permissions import ANY_ROLE, centres_with_role, has_role_in, requires_role
+from monitoring.pages.bench import ENTERING, EntryForm, centres_within, entering_reach, read_entry
+from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.foresight import foresee
 from monitoring.services.amendments import StandingResult, amend_result, retract_result, standing_result, verify_result
+from monitoring.services.reach import reach_of
 from monitoring.services.verdicts import Action, StaleVersionError, Verdict
 from monitoring.services.verification import VerificationRefused, check_may_verify
 
@@ -82,7 +83,10 @@ def verify(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return _detail(request, standing, status=400)
     assert isinstance(request.user, User)
     try:
-        verify_result(standing, by=request.user, version=form.cleaned_data["version"], now=clock.now())
+        verify_result(
+            standing, by=request.user, reach=reach_of(memberships_of(request.user), (Role.VERIFIER,)),
+            version=form.cleaned_data["version"], now=clock.now(),
+        )  # fmt: skip
     except (StaleVersionError, VerificationRefused) as problem:
         return _detail(request, _standing(request, public_id), problem=str(problem), status=409)
     messages.success(request, _("Verified."))
@@ -100,7 +104,14 @@ def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     said = form.cleaned_data
     try:
-        retract_result(standing, by=request.user, reason=said["reason"], version=said["version"], now=clock.now())
+        retract_result(
+            standing,
+            by=request.user,
+            reach=entering_reach(request.user),
+            reason=said["reason"],
+            version=said["version"],
+            now=clock.now(),
+        )
     except StaleVersionError as problem:
         return _detail(request, _standing(request, public_id), problem=str(problem), status=409)
     messages.success(request, _("Marked as entered in error. It counts for nothing any more."))
@@ -112,14 +123,16 @@ def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Correct a result, with a reason. For technicians and verifiers of the centre."""
     standing = _standing_to_change(request, public_id, ENTERING)
-    centres = list(Centre.objects.filter(pk__in=centres_with_role(request.user, ENTERING)))
+    assert isinstance(request.user, User)
+    reach = entering_reach(request.user)
+    centres = centres_within(reach)
     tubes = max((tube.number for tube in standing.report.replicates), default=0)
     if request.method == "GET":
         form = EntryForm(centres=centres, initial=_initial(standing), tubes=tubes)
         return _amend_page(request, standing, form, ReasonForm(initial={"version": standing.row.version}))
     form, why = EntryForm(request.POST, centres=centres, tubes=tubes), ReasonForm(request.POST)
     reason, cells = request.POST.get("reason", "")[:500], cells_of_report(standing.report)[0]
-    entered = read_entry(form, centres, status=ResultStatus.FINAL, reason=reason, standing=cells)
+    entered = read_entry(form, reach, status=ResultStatus.FINAL, reason=reason, standing=cells)
     if entered is None or not why.is_valid():
         return _amend_page(request, standing, form, why, status=400)
     key = (entered.report.laboratory, entered.report.accession_number)
@@ -129,10 +142,9 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if "foresee" in request.POST:
         foresight = foresee(entered.patient, entered.report)
         return _amend_page(request, standing, form, why, foresight=foresight)
-    assert isinstance(request.user, User)
     try:
         verdict = amend_result(
-            standing, entered.report, patient=entered.patient, by=request.user,
+            standing, entered.report, patient=entered.patient, by=request.user, reach=reach,
             version=why.cleaned_data["version"], now=clock.now(),
         )  # fmt: skip
     except StaleVersionError as problem:
@@ -141,8 +153,14 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if verdict.action is Action.REFUSED:
         _show(verdict, form)
         return _amend_page(request, standing, form, why, status=400)
-    messages.success(request, _("Nothing was changed.") if verdict.action is Action.UNCHANGED else _("Amended."))
+    messages.success(request, _amended_words(verdict))
     return redirect("result", public_id=public_id)
+
+
+def _amended_words(verdict: Verdict) -> str:
+    if verdict.action is Action.UNCHANGED:
+        return _("Nothing was changed.")
+    return _("Amended. It waits for a second person to verify it.") if verdict.notes else _("Amended.")
 
 
 def _show(verdict: Verdict, form: EntryForm) -> None:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, QuerySet
 
-from monitoring.models import ConversionFactor
+from monitoring.models import ConversionFactor, Laboratory
 
 WARNED_DAYS_BEFORE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ReportingLaboratory:
+    """A laboratory and the centres (by id) that it reports for."""
+
+    row: Laboratory
+    centres: frozenset[int]
+
+
+def reporting_laboratories(codes: Collection[str]) -> dict[str, ReportingLaboratory]:
+    """Laboratories by code with the centres they report for, in one query."""
+    found = Laboratory.objects.filter(code__in=codes).annotate(
+        centre_ids=ArrayAgg("reports_for__centre_id", filter=Q(reports_for__isnull=False), default=[])
+    )
+    return {row.code: ReportingLaboratory(row, frozenset(row.centre_ids)) for row in found}
 
 
 class FactorStanding(StrEnum):

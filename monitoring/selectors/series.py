@@ -154,7 +154,7 @@ def load_series(
         courses[course.patient_id].append(course_of(course))
     facts: dict[int, list[Fact]] = defaultdict(list)
     for row in as_known(Observation, known_at).filter(patient_id__in=patient_ids):
-        facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
+        facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade, row.is_confirmed))
     return {
         pk: LoadedSeries(
             patient,
@@ -178,7 +178,7 @@ def _load_patients(patient_ids: Collection[int], known_at: dt.datetime | None) -
     if known_at is not None:
         for row in known_rows(Patient, patient_ids, known_at):
             for field in Patient._meta.concrete_fields:
-                if field.attname not in ("id", "centre_id"):
+                if field.attname not in ("id", "centre_id", "look"):  # what never changes has no history
                     setattr(patients[row_key(row)], field.attname, getattr(row, field.attname))
     return patients
 
@@ -194,6 +194,7 @@ def course_of(row: TkiCourse) -> Course:
         dose_mg_per_day=row.dose_mg_per_day,
         started_precision=Precision(row.started_precision),
         stopped_precision=Precision(row.stopped_precision),
+        is_confirmed=row.is_confirmed,
     )
 
 

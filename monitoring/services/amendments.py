@@ -17,11 +17,15 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport
 from monitoring.models import Patient, PcrResult, ResultStatus
+from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
 from monitoring.services.owed import owe_classification
+from monitoring.services.reach import Reach, laboratory_refusal, patient_out_of_reach
 from monitoring.services.results import (
+    FINAL,
     Insertion,
     StoredResult,
+    awaits_words,
     content_of,
     insert_versions,
     out_of_order,
@@ -40,7 +44,10 @@ class StandingResult:
 
     @property
     def stored(self) -> StoredResult:
-        return StoredResult(self.row.pk, self.row.public_id, self.row.patient_id, self.report)
+        row = self.row
+        return StoredResult(
+            row.pk, row.public_id, row.patient_id, row.patient.centre_id, row.recorded_by_id, self.report
+        )
 
 
 def standing_result(public_id: uuid.UUID) -> StandingResult | None:
@@ -58,21 +65,51 @@ def standing_result(public_id: uuid.UUID) -> StandingResult | None:
     return StandingResult(row, report)
 
 
-def verify_result(standing: StandingResult, *, by: User, version: int, now: dt.datetime) -> Verdict:
-    """Make a preliminary result final. Raises ``VerificationRefused`` for its own author or another state."""
+def verify_result(standing: StandingResult, *, by: User, reach: Reach, version: int, now: dt.datetime) -> Verdict:
+    """Make a preliminary result final. Raises ``VerificationRefused`` for its own author or another state.
+
+    A correction of what was final before is corrected then, and keeps its reason.
+    """
+    if barred := _barred(standing, standing.row.patient, reach):
+        return barred
     check_may_verify(standing.row, by)
     final = dataclasses.replace(standing.report, status=ResultStatus.FINAL.value, reason="")
+    if PcrResult.objects.filter(public_id=standing.row.public_id, status__in=FINAL).exists():
+        final = dataclasses.replace(standing.report, status=ResultStatus.CORRECTED.value)
     return _supersede(standing, final, patient=standing.row.patient, by=by, version=version, now=now)
 
 
+def _barred(standing: StandingResult, patient: Patient, reach: Reach) -> Verdict | None:
+    """Why this writer may not touch a result, or give it to this patient; said before anything of what stands there."""
+    if not reach.covers(standing.row.patient.centre_id) or not reach.covers(patient.centre_id):
+        return Verdict(Action.REFUSED, (patient_out_of_reach(patient.patient_id),))
+    code = standing.row.laboratory.code
+    moves = patient.centre_id != standing.row.patient.centre_id
+    if moves and not reach.is_operator and patient.centre_id not in reporting_laboratories([code])[code].centres:
+        return Verdict(Action.REFUSED, (laboratory_refusal(code, reach),))
+    return None
+
+
 def amend_result(
-    standing: StandingResult, report: LaboratoryReport, *, patient: Patient, by: User, version: int, now: dt.datetime
+    standing: StandingResult,
+    report: LaboratoryReport,
+    *,
+    patient: Patient,
+    by: User,
+    reach: Reach,
+    version: int,
+    now: dt.datetime,
 ) -> Verdict:
-    """Store a corrected version: the report is complete and says why. A preliminary result stays preliminary."""
+    """Store a corrected version: the report is complete and says why.
+
+    It is preliminary where the standing one is, and where a second person of the laboratory verifies what a person says.
+    """
+    if barred := _barred(standing, patient, reach):
+        return barred
     if not report.reason.strip():
         return refused("reason", "", _("say why the result is changed"))
-    kept = standing.row.status == ResultStatus.PRELIMINARY
-    status = ResultStatus.PRELIMINARY if kept else ResultStatus.CORRECTED
+    waits = standing.row.status == ResultStatus.PRELIMINARY or not reach.may_be_final(standing.row.laboratory)
+    status = ResultStatus.PRELIMINARY if waits else ResultStatus.CORRECTED
     whole = dataclasses.replace(report, status=status.value)
     problem = outside_life(whole, patient, now) or out_of_order(whole)
     if problem:
@@ -80,11 +117,16 @@ def amend_result(
     was_error = standing.row.status == ResultStatus.ENTERED_IN_ERROR
     if not was_error and content_of(whole, patient.pk) == content_of(standing.report, standing.row.patient_id):
         return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
-    return _supersede(standing, whole, patient=patient, by=by, version=version, now=now)
+    stored = _supersede(standing, whole, patient=patient, by=by, version=version, now=now)
+    return dataclasses.replace(stored, notes=(awaits_words(),)) if waits else stored
 
 
-def retract_result(standing: StandingResult, *, by: User, reason: str, version: int, now: dt.datetime) -> Verdict:
+def retract_result(
+    standing: StandingResult, *, by: User, reach: Reach, reason: str, version: int, now: dt.datetime
+) -> Verdict:
     """Mark a result as entered in error: it stays readable and counts for nothing."""
+    if barred := _barred(standing, standing.row.patient, reach):
+        return barred
     if not reason.strip():
         return refused("reason", "", _("say why the result is marked as entered in error"))
     if standing.row.status == ResultStatus.ENTERED_IN_ERROR:

@@ -17,8 +17,9 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from psycopg import sql
 
+from monitoring.selectors.laboratories import reporting_laboratories
+from monitoring.services.laboratories import laboratory_twins, make_laboratories, report_for
 from monitoring.services.owed import owe_classification
-from monitoring.services.results import laboratories_by_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,18 @@ def record_plain_results(
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _take_in(cursor, rows, columns)
-        cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run})
+        cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run, "twins": _twins(cursor)})
         cursor.execute(_COMPARE_TUBES)
         outcome = _outcome(cursor)
         if outcome.created and not dry_run:
-            laboratories_by_code(set(outcome.laboratories), create=True)
+            known = reporting_laboratories(outcome.laboratories)
+            make_laboratories(known, outcome.laboratories, dry_run=False)
             cursor.execute(_INSERT_RESULTS, {"by": by.pk, "now": now})
             cursor.execute(_INSERT_REPLICATES)
             cursor.execute("select distinct patient_id from plain_record where verdict = 'created'")
             owe_classification((pk for (pk,) in cursor.fetchall()), bulk=True)
+            cursor.execute(_REPORTED_FOR)
+            report_for([(known[code].row.pk, centre_id) for code, centre_id in cursor.fetchall()])
         cursor.execute("drop table plain_row, plain_record")  # inside an outer transaction they would stay
     return outcome
 
@@ -60,6 +64,13 @@ def _take_in(cursor: Any, rows: bytes, columns: Sequence[str]) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, ("record", "position", *columns)))
     with cursor.cursor.copy(sql.SQL("copy plain_row ({}) from stdin").format(names)) as copy:
         copy.write(rows)
+
+
+def _twins(cursor: Any) -> list[str]:
+    """The new laboratories of these rows that look like another one: not plain, so left to be refused in words."""
+    cursor.execute("select distinct laboratory from plain_row")
+    codes = {code for (code,) in cursor.fetchall()}
+    return list(laboratory_twins(sorted(codes - reporting_laboratories(codes).keys())))
 
 
 def _outcome(cursor: Any) -> PlainOutcome:
@@ -163,6 +174,7 @@ with known as materialized (
            else is_percent is not null or mr_value is not null
            end
        and sample.record not in (select record from disagreeing)
+       and sample.laboratory <> all(%(twins)s)
 )
 select storable.record, storable.tubes, storable.has_tubes, storable.laboratory, storable.accession_number,
        storable.patient as patient_id, storable.collected_on, storable.received_on, storable.tested_on,
@@ -221,6 +233,12 @@ update plain_record set verdict = 'left'
       ) kept using (record, number)
      where given.tube is distinct from kept.tube
  )
+"""
+
+_REPORTED_FOR = """
+select distinct laboratory, patient.centre_id
+  from plain_record join monitoring_patient patient on patient.id = plain_record.patient_id
+ where verdict = 'created'
 """
 
 _INSERT_RESULTS = """

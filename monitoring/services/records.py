@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.dates import PartialDate
+from monitoring.domain.lookalike import look_of
 from monitoring.domain.series import FactKind
 from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.selectors.patients import Birth, birth_of, born_alike
 from monitoring.services.actors import recorded_as
 from monitoring.services.identities import Identities, IdentityFacts
 from monitoring.services.owed import owe_classification
-from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference, is_empty
-
-Row = TypeVar("Row", Patient, TkiCourse, Observation)
+from monitoring.services.reach import Reach, alike, centre_out_of_reach, not_treating, patient_out_of_reach
+from monitoring.services.reconciling import Row, put, reconcile, value_of, write
+from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, is_empty
 
 PATIENT_DATES = ("born_on", "diagnosed_on", "first_mmr_on", "first_dmr_on")
 COURSE_DATES = ("started_on", "stopped_on")
-# Dates that carry a precision in a column of their own.
-PRECISION_OF = {
-    "born_on": "born_precision",
-    "diagnosed_on": "diagnosed_precision",
-    "first_mmr_on": "first_mmr_precision",
-    "first_dmr_on": "first_dmr_precision",
-    "started_on": "started_precision",
-    "stopped_on": "stopped_precision",
-    "observed_on": "observed_precision",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +66,17 @@ def record_patients(
     facts: Sequence[PatientFacts],
     *,
     by: User,
+    reach: Reach,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
     dry_run: bool = False,
 ) -> list[Verdict]:
-    """Store patients, one verdict each; centres named for the first time are created."""
+    """Store patients, one verdict each; centres that the operator names for the first time are created."""
     with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
-        centres = centres_by_code({f.centre for f in facts}, create=not dry_run)
+        centre_twins = _centre_twins({f.centre for f in facts}) if reach.is_operator else {}
+        wanted = {f.centre for f in facts} - centre_twins.keys()
+        centres = centres_by_code(wanted, create=reach.is_operator and not dry_run)
         stored = {
             (p.centre.code, p.patient_id): p
             for p in Patient.objects.filter(
@@ -95,10 +89,23 @@ def record_patients(
                 centre=centres.get(f.centre) or Centre(code=f.centre), patient_id=f.patient_id, recorded_at=now
             )
 
-        identities = Identities(facts, stored.values(), amend_reason)
-        outcome = _reconcile(
+        within = {code: centre for code, centre in centres.items() if reach.covers(centre.pk)}
+        looks = _known_looks(facts, within)
+
+        def barred(f: PatientFacts) -> Problem | None:
+            if f.centre in centre_twins:
+                return alike("centre", f.centre, centre_twins[f.centre])
+            if not reach.is_operator and f.centre not in within:
+                return centre_out_of_reach(f.centre)
+            known = looks.setdefault((f.centre, look_of(f.patient_id)), f.patient_id)
+            if known != f.patient_id and (f.centre, f.patient_id) not in stored:
+                return alike("patient_id", f.patient_id, known)
+            return None
+
+        identities = Identities([f for f in facts if not barred(f)], stored.values(), amend_reason)
+        outcome = reconcile(
             facts, stored, key=lambda f: (f.centre, f.patient_id), fresh=fresh, values=lambda f: f.values,
-            amend_reason=amend_reason,
+            amend_reason=amend_reason, barred=barred,
             check=lambda f, row: identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row),
         )  # fmt: skip
         for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
@@ -106,10 +113,16 @@ def record_patients(
                 outcome.verdicts[position] = Verdict(Action.COMPLETED, id=row.pk)
         _note_doubles(outcome.verdicts, outcome.rows)
         if not dry_run:
-            _write(Patient, outcome)
+            write(Patient, outcome)
             identities.store()
             owe_classification({row.pk for row in outcome.changed}, bulk=bulk)
         return outcome.verdicts
+
+
+def _known_looks(facts: Sequence[PatientFacts], centres: dict[str, Centre]) -> dict[tuple[str, str], str]:
+    """The patients of these centres that look like one of the named: centre and look to the id that is known."""
+    alike_rows = Patient.objects.filter(centre__in=centres.values(), look__in={look_of(f.patient_id) for f in facts})
+    return {(code, look): known for code, look, known in alike_rows.values_list("centre__code", "look", "patient_id")}
 
 
 def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> None:
@@ -138,30 +151,33 @@ def record_courses(
     facts: Sequence[CourseFacts],
     *,
     by: User,
+    reach: Reach,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
     dry_run: bool = False,
 ) -> list[Verdict]:
-    """Store courses of drugs, one verdict each."""
+    """Store courses of drugs, one verdict each; of a writer who does not treat they end no alert until confirmed."""
     with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
         stored = {
-            (c.patient_id, c.drug, _get(c, "started_on").as_imputed): c
+            (c.patient_id, c.drug, value_of(c, "started_on").as_imputed): c
             for c in TkiCourse.objects.filter(patient__in={f.patient.pk for f in facts})
         }
-        outcome = _reconcile(
+        outcome = reconcile(
             facts, stored, key=lambda f: (f.patient.pk, f.drug, f.started_on.as_imputed),
             fresh=lambda f: TkiCourse(
                 patient=f.patient, drug=f.drug, started_on=f.started_on.on,
                 started_precision=f.started_on.precision.value, recorded_at=now,
+                is_confirmed=reach.treats(f.patient.centre_id),
             ),
             values=lambda f: {"started_on": f.started_on, **f.values}, amend_reason=amend_reason,
+            barred=lambda f: _patient_barred(f.patient, reach), treats=lambda f: reach.treats(f.patient.centre_id),
             check=lambda f, row: (
                 _not_yet(row, now, COURSE_DATES) or _before_birth(row, f.patient, "started_on") or _course_in_order(row)
             ),
         )  # fmt: skip
         if not dry_run:
-            _write(TkiCourse, outcome)
+            write(TkiCourse, outcome)
             owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
         return outcome.verdicts
 
@@ -170,25 +186,28 @@ def record_observations(
     facts: Sequence[ObservationFacts],
     *,
     by: User,
+    reach: Reach,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
     dry_run: bool = False,
 ) -> list[Verdict]:
-    """Store observations, one verdict each."""
+    """Store observations, one verdict each; of a writer who does not treat they end no alert until confirmed."""
     with transaction.atomic(), recorded_as(by.get_username(), amend_reason):
         stored = {
-            (o.patient_id, o.kind, _get(o, "observed_on").as_imputed): o
+            (o.patient_id, o.kind, value_of(o, "observed_on").as_imputed): o
             for o in Observation.objects.filter(patient__in={f.patient.pk for f in facts})
         }
         deaths = {o.patient_id: o for o in stored.values() if o.kind == FactKind.DEATH}
-        outcome = _reconcile(
+        outcome = reconcile(
             facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.as_imputed),
             fresh=lambda f: Observation(
                 patient=f.patient, kind=f.kind, observed_on=f.observed_on.on,
                 observed_precision=f.observed_on.precision.value, recorded_at=now,
+                is_confirmed=reach.treats(f.patient.centre_id),
             ),
             values=lambda f: {"observed_on": f.observed_on, **f.values}, amend_reason=amend_reason,
+            barred=lambda f: _patient_barred(f.patient, reach), treats=lambda f: reach.treats(f.patient.centre_id),
             check=lambda f, row: (
                 _not_yet(row, now, ("observed_on",))
                 or _before_birth(row, f.patient, "observed_on")
@@ -196,17 +215,27 @@ def record_observations(
             ),
         )  # fmt: skip
         if not dry_run:
-            _write(Observation, outcome)
+            write(Observation, outcome)
             owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
         return outcome.verdicts
 
 
-def change(row: Row, values: dict[str, Any], *, by: User, reason: str, now: dt.datetime) -> Problem | None:
+def _patient_barred(patient: Patient, reach: Reach) -> Problem | None:
+    return None if reach.covers(patient.centre_id) else patient_out_of_reach(patient.patient_id)
+
+
+def change(
+    row: Row, values: dict[str, Any], *, by: User, reach: Reach, reason: str, now: dt.datetime
+) -> Problem | None:
     """Change one stored row, which the caller has locked; None in ``values`` empties a field.
 
-    What contradicts a stored value needs a reason. Returns why nothing was stored, or None.
+    What contradicts a stored value needs a reason, and of a treatment somebody who treats. Returns why nothing was
+    stored, or None.
     """
-    before = {name: _get(row, name) for name in values}
+    patient = row if isinstance(row, Patient) else row.patient
+    if not reach.covers(patient.centre_id):
+        return patient_out_of_reach(patient.patient_id)
+    before = {name: value_of(row, name) for name in values}
     changed = [name for name, value in values.items() if not _same(before[name], value)]
     if not changed:
         return None
@@ -214,8 +243,12 @@ def change(row: Row, values: dict[str, Any], *, by: User, reason: str, now: dt.d
     if overwritten is not None and not reason:
         said = {"column": COLUMN_OF.get(overwritten, overwritten), "value": before[overwritten]}
         return Problem("reason", "", _("%(column)s is %(value)s by now; say why it changes") % said)
+    if not isinstance(row, Patient):
+        if overwritten is not None and not reach.treats(patient.centre_id):
+            return not_treating(COLUMN_OF.get(overwritten, overwritten), str(values[overwritten] or ""))
+        row.is_confirmed |= reach.treats(patient.centre_id)
     for name in changed:
-        _set(row, name, values[name])
+        put(row, name, values[name])
     problem = _CHECKS[type(row)](row, now)
     if problem is not None:
         return problem
@@ -265,110 +298,32 @@ def centres_by_code(codes: set[str], *, create: bool) -> dict[str, Centre]:
     return found
 
 
-# --- the shared rule ---------------------------------------------------------------------------------------------
-
-AnyFacts = TypeVar("AnyFacts", PatientFacts, CourseFacts, ObservationFacts)
-
-
-@dataclass
-class _Outcome(Generic[Row]):
-    verdicts: list[Verdict] = field(default_factory=list)
-    rows: list[Row | None] = field(default_factory=list)
-    created: list[Row] = field(default_factory=list)
-    changed: list[Row] = field(default_factory=list)
-
-
-def _reconcile(
-    facts: Sequence[AnyFacts],
-    stored: dict[Any, Row],
-    *,
-    key: Callable[[AnyFacts], Hashable],
-    fresh: Callable[[AnyFacts], Row],
-    values: Callable[[AnyFacts], dict[str, Any]],
-    amend_reason: str,
-    check: Callable[[AnyFacts, Row], Problem | None] | None = None,
-) -> _Outcome[Row]:
-    """Compare facts with stored rows in order; a key met twice is compared with what the first made of it."""
-    outcome: _Outcome[Row] = _Outcome()
-    for one in facts:
-        row = stored.get(key(one))
-        given = values(one)
-        is_new = row is None
-        if row is None:
-            row = fresh(one)
-        found = difference({name: _get(row, name) for name in given}, given)
-        if found.contradicted and not amend_reason:
-            outcome.verdicts.append(contradiction(found))
-            outcome.rows.append(None)
-            continue
-        before = {name: _get(row, name) for name in given}
-        for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
-            _set(row, name, value)
-        problem = check(one, row) if check else None
-        if problem is not None:
-            for name, value in before.items():
-                _set(row, name, value)
-            outcome.verdicts.append(Verdict(Action.REFUSED, (problem,)))
-            outcome.rows.append(None)
-            continue
-        stored[key(one)] = row
-        outcome.rows.append(row)
-        outcome.verdicts.append(Verdict(_action(is_new, bool(found.filled), bool(found.contradicted)), id=row.pk))
-        if is_new:
-            outcome.created.append(row)
-        elif not found.is_none and row.pk is not None:
-            outcome.changed.append(row)
-    return outcome
-
-
-def _action(is_new: bool, filled: bool, contradicted: bool) -> Action:
-    if is_new:
-        return Action.CREATED
-    if contradicted:
-        return Action.AMENDED
-    return Action.COMPLETED if filled else Action.UNCHANGED
-
-
-def _get(row: models.Model, name: str) -> Any:
-    value = getattr(row, name)
-    if name in PRECISION_OF and value is not None:
-        return PartialDate(value, Precision(getattr(row, PRECISION_OF[name])))
-    return value
-
-
-def _set(row: models.Model, name: str, value: Any) -> None:
-    if name in PRECISION_OF:
-        setattr(row, name, value.on if value else None)
-        setattr(row, PRECISION_OF[name], value.precision.value if value else Precision.DAY.value)
-    else:
-        text = isinstance(row._meta.get_field(name), models.CharField)
-        setattr(row, name, "" if value is None and text else value)
-
-
-def _write(model: type[Row], outcome: _Outcome[Row]) -> None:
-    model._default_manager.bulk_create(outcome.created, batch_size=1000)
-    if outcome.changed:
-        names = [f.name for f in model._meta.concrete_fields if not f.primary_key]
-        model._default_manager.bulk_update(list(dict.fromkeys(outcome.changed)), names, batch_size=500)
+def _centre_twins(codes: set[str]) -> dict[str, str]:
+    """Which of these new centre codes look like a known centre, or like an earlier one of them, and like which."""
+    looks = {look_of(code) for code in codes}
+    seen = dict(Centre.objects.filter(look__in=looks).values_list("look", "code"))
+    known = set(Centre.objects.filter(code__in=codes).values_list("code", flat=True))
+    first = ((code, seen.setdefault(look_of(code), code)) for code in sorted(codes - known))
+    return {code: other for code, other in first if other != code}
 
 
 def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Problem | None:
     """Nothing is recorded before it happened; a day is left for time zones."""
     tomorrow = now.date() + dt.timedelta(days=1)
     for name in names:
-        value = _get(row, name)
+        value = value_of(row, name)
         if value is None:
             continue
         if value.earliest > tomorrow:
             return Problem(
                 COLUMN_OF.get(name, name), str(value), _("this day has not come yet; check day, month and year")
             )
-        _set(row, name, value.within(latest=now.date()))  # a partly known day lies before today
+        put(row, name, value.within(latest=now.date()))  # a partly known day lies before today
     return None
 
 
 def _before_birth(row: models.Model, patient: Patient, name: str) -> Problem | None:
-    born, value = _get(patient, "born_on"), _get(row, name)
+    born, value = value_of(patient, "born_on"), value_of(row, name)
     if born is not None and value.latest < born.earliest:
         reason = _("lies before the birth of the patient (%(born)s); check the date or the id") % {"born": born}
         return Problem(name, str(value), reason)
@@ -387,7 +342,7 @@ def _second_death(row: Observation, deaths: dict[int, Observation]) -> Problem |
 
 
 def _patient_in_order(row: Patient) -> Problem | None:
-    born, diagnosed = _get(row, "born_on"), _get(row, "diagnosed_on")
+    born, diagnosed = value_of(row, "born_on"), value_of(row, "diagnosed_on")
     if born is not None and diagnosed is not None and diagnosed.latest < born.earliest:
         return Problem("diagnosed_on", str(diagnosed), _("lies before the birth (%(born)s)") % {"born": born})
     return None
@@ -395,14 +350,14 @@ def _patient_in_order(row: Patient) -> Problem | None:
 
 def _course_in_order(row: TkiCourse) -> Problem | None:
     """Bring partly known dates into the known order, then refuse what still contradicts it."""
-    started, stopped = _get(row, "started_on"), _get(row, "stopped_on")
+    started, stopped = value_of(row, "started_on"), value_of(row, "stopped_on")
     if stopped is None:
         if not row.stop_reason:
             return None
         return Problem("stop_reason", row.stop_reason, _("a reason needs the day of the stop in stopped_on"))
     stopped = stopped.within(earliest=started.on)
-    _set(row, "stopped_on", stopped)
-    _set(row, "started_on", started.within(latest=stopped.on))
+    put(row, "stopped_on", stopped)
+    put(row, "started_on", started.within(latest=stopped.on))
     if row.stopped_on is not None and row.stopped_on < row.started_on:
         return Problem("stopped_on", str(stopped), _("lies before the start on %(day)s") % {"day": started})
     return None

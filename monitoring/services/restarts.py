@@ -12,6 +12,7 @@ from monitoring.domain.dates import PartialDate
 from monitoring.models import Alert
 from monitoring.services.classification import reclassify
 from monitoring.services.escalation import Action, AlertConflictError, act
+from monitoring.services.reach import Reach
 from monitoring.services.records import CourseFacts, record_courses
 from monitoring.services.verdicts import Action as Recorded
 
@@ -20,6 +21,7 @@ def record_restart(
     alert: Alert,
     *,
     by: User,
+    reach: Reach,
     drug: str,
     started_on: dt.date,
     note: str,
@@ -32,7 +34,7 @@ def record_restart(
     with transaction.atomic():
         act(alert, by=by, action=Action.RESTART, note=note, now=now, version=version)
         facts = CourseFacts(alert.patient, drug, PartialDate(started_on), {})
-        (verdict,) = record_courses([facts], by=by, now=now)
+        (verdict,) = record_courses([facts], by=by, reach=reach, now=now)
         if verdict.action is Recorded.REFUSED:
             problem = verdict.problems[0]
             raise AlertConflictError(f"{problem.column}: {problem.reason}")

@@ -16,14 +16,18 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
 from monitoring.models import Laboratory, Patient, PcrResult, Replicate, ResultStatus
+from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
 from monitoring.services.bulk import copy_rows, next_ids
+from monitoring.services.laboratories import make_laboratories, report_for
 from monitoring.services.owed import owe_classification
-from monitoring.services.verdicts import Action, Difference, Verdict, contradiction, difference, refused
+from monitoring.services.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
+from monitoring.services.verdicts import Action, Difference, Problem, Verdict, contradiction, difference, refused
 
 _INSERTED = ("accession_number", *REPORT_COLUMNS, "recorded_at")
 _CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
@@ -38,6 +42,8 @@ class StoredResult:
     id: int
     public_id: uuid.UUID
     patient_id: int
+    centre_id: int
+    recorded_by_id: int
     report: LaboratoryReport
 
 
@@ -58,29 +64,34 @@ def record_results(
     *,
     patients: Sequence[Patient],
     by: User,
+    reach: Reach,
     now: dt.datetime,
     amend_reason: str = "",
     bulk: bool = False,
     dry_run: bool = False,
-    known_laboratories: Mapping[str, Laboratory] | None = None,
+    known_laboratories: Mapping[str, ReportingLaboratory] | None = None,
 ) -> list[Verdict]:
     """Store these reports, one verdict each, in order. ``patients`` names the patient of each report.
 
     A report that equals a stored version changes nothing; one that fills an empty value or finalises a preliminary
     result becomes a new version; any other difference needs a correcting status or ``amend_reason``. A refused report
-    does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored.
+    does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored. What stands in a centre
+    out of ``reach``, or at a laboratory that does not report for the patient's centre, is refused before anything else
+    is said of it.
     """
     # A sample known to the month or year was taken before today, wherever its imputed day falls.
     reports = [_not_after(r, now.date()) for r in reports]
     with transaction.atomic():
-        laboratories = known_laboratories or laboratories_by_code({r.laboratory for r in reports}, create=not dry_run)
+        laboratories = dict(known_laboratories or reporting_laboratories({r.laboratory for r in reports}))
+        twins = make_laboratories(laboratories, {r.laboratory for r in reports}, dry_run) if reach.is_operator else {}
         stored = stored_versions(reports, laboratories)
         verdicts: list[Verdict] = []
         insertions: list[Insertion] = []
         for report, patient in zip(reports, patients, strict=True):
             laboratory = laboratories.get(report.laboratory)
-            versions = stored.get((laboratory.pk, report.accession_number), []) if laboratory else []
-            verdict = outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
+            versions = stored.get((laboratory.row.pk, report.accession_number), []) if laboratory else []
+            barred = _barred(report, patient, laboratory, versions, reach, twins)
+            verdict = barred or outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
             verdicts.append(verdict)
             if verdict.action in (Action.REFUSED, Action.UNCHANGED) or laboratory is None:
                 continue
@@ -89,14 +100,60 @@ def record_results(
             if disorder := out_of_order(merged):
                 verdicts[-1] = disorder
                 continue
+            if not _may_be_final(laboratory.row, versions, by, reach):
+                merged = _waiting(merged, patient, newest)
+                if merged.status == ResultStatus.PRELIMINARY:
+                    verdict = verdicts[-1] = dataclasses.replace(verdict, notes=(awaits_words(),))
+                if newest is not None and _says_nothing_new(merged, patient, newest):
+                    verdicts[-1] = dataclasses.replace(verdict, action=Action.UNCHANGED)
+                    continue
             public_id = newest.public_id if newest else uuid.uuid4()
-            insertions.append(Insertion(public_id, merged, patient.pk, laboratory.pk, len(versions) + 1, newest))
+            insertions.append(Insertion(public_id, merged, patient.pk, laboratory.row.pk, len(versions) + 1, newest))
             verdicts[-1] = dataclasses.replace(verdict, public_id=public_id)
         if not dry_run and insertions:
             insert_versions(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
             owe_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
+            if reach.is_operator:
+                centre_of = {patient.pk: patient.centre_id for patient in patients}
+                report_for({(i.laboratory_id, centre_of[i.patient_id]) for i in insertions})
         return verdicts
+
+
+def _barred(
+    report: LaboratoryReport,
+    patient: Patient,
+    laboratory: ReportingLaboratory | None,
+    versions: Sequence[StoredResult],
+    reach: Reach,
+    twins: Mapping[str, str],
+) -> Verdict | None:
+    """Why the writer may not touch this key at all, in words that say nothing of what stands there."""
+    if report.laboratory in twins:
+        return _refusal(alike("laboratory", report.laboratory, twins[report.laboratory]))
+    if reach.is_operator:
+        return None
+    if not reach.covers(patient.centre_id):
+        return _refusal(patient_out_of_reach(report.patient_id))
+    if laboratory is None or patient.centre_id not in laboratory.centres:
+        return _refusal(laboratory_refusal(report.laboratory, reach))
+    missing = not versions and report.status == ResultStatus.ENTERED_IN_ERROR
+    if missing or (versions and not reach.covers(versions[-1].centre_id)):
+        return _refusal(out_of_reach(report.accession_number))
+    return None
+
+
+def barred_report(report: LaboratoryReport, patient: Patient, reach: Reach) -> Problem | None:
+    """Why a writer may not touch the key of a report at all, as storing it would say; for previews."""
+    laboratories = reporting_laboratories([report.laboratory])
+    found = laboratories.get(report.laboratory)
+    versions = next(iter(stored_versions([report], laboratories).values()), [])
+    barred = _barred(report, patient, found, versions, reach, {})
+    return barred.problems[0] if barred else None
+
+
+def _refusal(problem: Problem) -> Verdict:
+    return Verdict(Action.REFUSED, (problem,))
 
 
 def _not_after(report: LaboratoryReport, today: dt.date) -> LaboratoryReport:
@@ -105,14 +162,47 @@ def _not_after(report: LaboratoryReport, today: dt.date) -> LaboratoryReport:
     return dataclasses.replace(report, collected=report.collected.within(latest=today))
 
 
+FINAL = (ResultStatus.FINAL, ResultStatus.CORRECTED)
+# Cells that say how a sample travelled: filling them leaves a final result final.
+_DESCRIPTIVE = {"kit_lot", "received_on", "received_at", "issued_at"}
+
+
+def _may_be_final(laboratory: Laboratory, versions: Sequence[StoredResult], by: User, reach: Reach) -> bool:
+    """Whether what this writer says can be final; of a file never what its giver has entered or changed before."""
+    if reach.by_file and any(by.pk == old.recorded_by_id for old in versions):
+        return reach.is_operator or not laboratory.verification_required
+    return reach.may_be_final(laboratory)
+
+
+def _waiting(report: LaboratoryReport, patient: Patient, newest: StoredResult | None) -> LaboratoryReport:
+    """The report as a person's word that a second person has not verified yet."""
+    if report.status not in FINAL:
+        return report
+    if newest is not None and newest.report.status in FINAL:
+        found = _difference(report, patient.pk, newest)
+        if not found.contradicted and found.filled.keys() <= _DESCRIPTIVE:
+            return dataclasses.replace(report, status=newest.report.status, reason=newest.report.reason)
+    return dataclasses.replace(report, status=ResultStatus.PRELIMINARY.value)
+
+
+def _says_nothing_new(report: LaboratoryReport, patient: Patient, newest: StoredResult) -> bool:
+    return report.status == newest.report.status and _difference(report, patient.pk, newest).is_none
+
+
+def awaits_words() -> str:
+    """The note beside a result that a person has entered or changed where a second person verifies."""
+    return _("waits for a second person of the laboratory to verify it")
+
+
 def record_result(
     report: LaboratoryReport,
     *,
     patient: Patient,
     by: User,
+    reach: Reach,
     now: dt.datetime,
     amend_reason: str = "",
-    laboratory: Laboratory | None = None,
+    laboratory: ReportingLaboratory | None = None,
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
     for _attempt in range(
@@ -120,8 +210,8 @@ def record_result(
     ):  # who loses a race is judged again against what the winner stored: the same content is no error
         try:
             (verdict,) = record_results(
-                [report], patients=[patient], by=by, now=now, amend_reason=amend_reason,
-                known_laboratories={laboratory.code: laboratory} if laboratory else None,
+                [report], patients=[patient], by=by, reach=reach, now=now, amend_reason=amend_reason,
+                known_laboratories={laboratory.row.code: laboratory} if laboratory else None,
             )  # fmt: skip
         except IntegrityError as problem:
             if "result_key" not in str(problem) and "supersedes" not in str(problem):
@@ -131,25 +221,18 @@ def record_result(
     return refused("version", report.version, _("somebody else has just changed this result; load it again"))
 
 
-def laboratories_by_code(codes: set[str], *, create: bool) -> dict[str, Laboratory]:
-    """Laboratories by code; unknown ones are created when asked for."""
-    found = {lab.code: lab for lab in Laboratory.objects.filter(code__in=codes)}
-    if create and codes - found.keys():
-        Laboratory.objects.bulk_create(
-            [Laboratory(code=code) for code in sorted(codes - found.keys())], ignore_conflicts=True
-        )
-        found = {lab.code: lab for lab in Laboratory.objects.filter(code__in=codes)}
-    return found
-
-
 def stored_versions(
-    reports: Sequence[LaboratoryReport], laboratories: Mapping[str, Laboratory]
+    reports: Sequence[LaboratoryReport], laboratories: Mapping[str, ReportingLaboratory]
 ) -> dict[tuple[int, str], list[StoredResult]]:
     """All versions of the named accessions, oldest first."""
     named = PcrResult.objects.filter(
-        laboratory__in=[lab.pk for lab in laboratories.values()],
+        laboratory__in=[lab.row.pk for lab in laboratories.values()],
         accession_number__in={r.accession_number for r in reports},
     )
+    return _versions(named)
+
+
+def _versions(named: QuerySet[PcrResult]) -> dict[tuple[int, str], list[StoredResult]]:
     known = list(named.values_list("id", flat=True))
     if not known:  # most reports are new: the wide query is then not worth asking
         return {}
@@ -157,7 +240,15 @@ def stored_versions(
         PcrResult.objects.filter(id__in=known)
         .order_by("version")
         .values(
-            "id", "public_id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS
+            "id",
+            "public_id",
+            "patient_id",
+            "patient__centre_id",
+            "recorded_by_id",
+            "laboratory_id",
+            "laboratory__code",
+            "accession_number",
+            *REPORT_COLUMNS,
         )
     )
     replicates = load_replicates(known)
@@ -165,8 +256,16 @@ def stored_versions(
     for row in rows:
         report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
         found[row["laboratory_id"], row["accession_number"]].append(
-            StoredResult(row["id"], row["public_id"], row["patient_id"], report)
+            StoredResult(
+                row["id"], row["public_id"], row["patient_id"], row["patient__centre_id"], row["recorded_by_id"], report
+            )
         )
+    return found
+
+
+def versions_of(result: PcrResult) -> list[StoredResult]:
+    """All versions of one result, oldest first."""
+    (found,) = _versions(PcrResult.objects.filter(public_id=result.public_id)).values()
     return found
 
 

@@ -14,6 +14,7 @@ from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus
 from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
 from monitoring.services.alerts import HISTORY_AFTER_DAYS, open_by_the_clock
+from monitoring.services.results import content_of, versions_of
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
 SUSPICIOUS_AFTER = dt.timedelta(hours=1)
@@ -79,6 +80,17 @@ def check_may_verify(result: PcrResult, by: User) -> None:
     if result.status != ResultStatus.PRELIMINARY:
         said = {"status": result.get_status_display()}
         raise VerificationRefused(_("only a preliminary result is verified; this one is %(status)s") % said)
-    authors = PcrResult.objects.filter(public_id=result.public_id).values_list("recorded_by_id", flat=True)
-    if by.pk in set(authors):
+    if by.pk in _who_wrote(result):
         raise VerificationRefused(_("a second person verifies: you have entered or changed this result yourself"))
+
+
+def _who_wrote(result: PcrResult) -> set[int]:
+    """Who has entered or changed a result (by id). To have verified it, which changes nothing it says, is neither."""
+    wrote: set[int] = set()
+    said: dict[str, object] | None = None
+    for version in versions_of(result):
+        now_said = content_of(version.report, version.patient_id)
+        if said != now_said or version.report.status == ResultStatus.ENTERED_IN_ERROR:
+            wrote.add(version.recorded_by_id)
+        said = now_said
+    return wrote

@@ -23,6 +23,7 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.services.classification import classify_owed
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
 from tests.builders import report
@@ -57,9 +58,9 @@ def build_world() -> World:
     seen = Observation.objects.create(patient=patient, kind="last_contact", observed_on=stop)
     for number, (days, tubes) in enumerate(((-30, "nd/50000"), (85, "60/52000; 44/48000"))):
         on = (stop + dt.timedelta(days=days)).isoformat()
-        record_result(report(f"A{number}", on, tubes), patient=patient, by=by, now=now)
+        record_result(report(f"A{number}", on, tubes), patient=patient, by=by, reach=EVERYWHERE, now=now)
     waiting = report("A9", (stop + dt.timedelta(days=86)).isoformat(), status=ResultStatus.PRELIMINARY.value)
-    record_result(waiting, patient=patient, by=by, now=now)
+    record_result(waiting, patient=patient, by=by, reach=EVERYWHERE, now=now)
     classify_owed(now=clock.now())
     cohort, _ = define_cohort({"slug": "tfr", "title": "Stops"}, by="test")
     assert recompute(cohort).ok

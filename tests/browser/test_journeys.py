@@ -17,6 +17,7 @@ from playwright.sync_api import Download, Page, TimeoutError
 from monitoring import clock
 from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, Patient, PcrResult, TkiCourse
 from monitoring.services.identities import IdentityFacts
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tasks import hints
@@ -42,12 +43,14 @@ def recent(days: int) -> str:
 def patient(study: dict[str, User]) -> Patient:
     """Somebody of H1 who has been off treatment for ninety days, in MR4 forty days ago."""
     facts = PatientFacts("H1", "LIVE", {}, IdentityFacts(hospital_number="HN-77", family_name="Meier"))
-    record_patients([facts], by=study["ada"], now=clock.now())
+    record_patients([facts], by=study["ada"], reach=EVERYWHERE, now=clock.now())
     found = Patient.objects.get(patient_id="LIVE")
     TkiCourse.objects.create(
         patient=found, drug="imatinib", started_on="2015-01-01", stopped_on=recent(90), stop_reason="tfr_attempt"
     )
-    record_result(report("BASE", recent(40), "6/60000"), patient=found, by=study["ada"], now=clock.now())
+    record_result(
+        report("BASE", recent(40), "6/60000"), patient=found, by=study["ada"], reach=EVERYWHERE, now=clock.now()
+    )
     return found
 
 
@@ -149,7 +152,7 @@ def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
 ) -> None:
     page, words, today = visitor.page, visitor.words, clock.now().date().isoformat()
     lost = report("LOST", recent(3), "100/50000")
-    record_result(lost, patient=patient, by=study["ada"], now=clock.now())
+    record_result(lost, patient=patient, by=study["ada"], reach=EVERYWHERE, now=clock.now())
     until_classified()
     alert = Alert.objects.get(patient=patient)
     visitor.sign_in("grace")
@@ -379,7 +382,7 @@ def test_every_page_in_every_look(
 ) -> None:
     for accession, days, status in (("LOST", 9, "final"), ("WAIT", 3, "preliminary")):
         shown = report(accession, recent(days), "100/50000", status=status)
-        record_result(shown, patient=patient, by=study["vera"], now=clock.now())
+        record_result(shown, patient=patient, by=study["vera"], reach=EVERYWHERE, now=clock.now())
     until_classified()
     ids = {
         "patient": patient.public_id,

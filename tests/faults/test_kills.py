@@ -17,6 +17,7 @@ from django.db import transaction
 from monitoring import clock
 from monitoring.models import Centre, ClassificationRequest, Patient, PcrResult, ResponseAssessment
 from monitoring.services.demo import DEMO_FOLDER
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from tests.builders import report
 from tests.processes import ROOT, WORKER, command, environment, kill_group, running, wait_until
@@ -108,6 +109,6 @@ def test_a_hint_alone_brings_a_saved_result_to_its_class(tmp_path: Path) -> None
     with running(*WORKER, log=tmp_path / "worker.log"):
         for number in range(3):
             with transaction.atomic():
-                record_result(report(f"A{number}"), patient=patient, by=by, now=clock.now())
+                record_result(report(f"A{number}"), patient=patient, by=by, reach=EVERYWHERE, now=clock.now())
             wanted = ResponseAssessment.objects.filter(result__accession_number=f"A{number}")
             wait_until(wanted.exists, 40, "not classified")

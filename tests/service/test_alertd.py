@@ -35,6 +35,7 @@ from monitoring.services import deliveries, escalation
 from monitoring.services.classification import classify_owed
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act, advance
 from monitoring.services.ledger import check_ledger
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.restarts import record_restart
 from monitoring.services.results import record_result
 from tests.builders import report
@@ -62,7 +63,7 @@ def enter(patient: Patient, ada: User) -> Callable[..., None]:
 
     def call(accession: str, days_ago: int, tubes: str, **more: Any) -> None:
         verdict = record_result(
-            report(accession, ago(days_ago), tubes, **more), patient=patient, by=ada, now=clock.now()
+            report(accession, ago(days_ago), tubes, **more), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
         assert not verdict.problems
         classify_owed(now=clock.now())
@@ -263,7 +264,9 @@ def test_watching_and_repeats_come_back_on_their_day(enter: Callable[..., None],
 def test_a_restart_recorded_from_the_alert_is_a_course_and_closes_it(enter: Callable[..., None], grace: User) -> None:
     enter("L1", 5, "100/50000")
     alert = Alert.objects.get()
-    record_restart(alert, by=grace, drug="dasatinib", started_on=clock.now().date(), note="", now=clock.now())
+    record_restart(
+        alert, by=grace, reach=EVERYWHERE, drug="dasatinib", started_on=clock.now().date(), note="", now=clock.now()
+    )
     alert.refresh_from_db()
     assert (alert.state, alert.acknowledged_by) == ("closed", grace)
     assert alert.closing_reason.startswith("restart on")
@@ -275,7 +278,15 @@ def test_a_restart_that_cannot_be_stores_nothing(enter: Callable[..., None], gra
     enter("L1", 5, "100/50000")
     future = clock.now().date() + dt.timedelta(days=30)
     with pytest.raises(AlertConflictError, match="not come yet"):
-        record_restart(Alert.objects.get(), by=grace, drug="dasatinib", started_on=future, note="", now=clock.now())
+        record_restart(
+            Alert.objects.get(),
+            by=grace,
+            reach=EVERYWHERE,
+            drug="dasatinib",
+            started_on=future,
+            note="",
+            now=clock.now(),
+        )
     assert Alert.objects.get().state == "open"
 
 
@@ -338,7 +349,7 @@ def test_the_inbox_is_paginated_with_flat_queries(
         TkiCourse.objects.create(
             patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
         )
-        record_result(report(f"L{n}", ago(5), "100/50000"), patient=patient, by=ada, now=clock.now())
+        record_result(report(f"L{n}", ago(5), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     client.force_login(grace)
     with django_assert_max_num_queries(15):
@@ -360,7 +371,9 @@ def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada
             patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(500), stop_reason="tfr_attempt"
         )
         for accession, days, tubes in ((f"B{n}", 510, "nd/60000"), (f"L{n}", 400, "100/50000")):
-            record_result(report(accession, ago(days), tubes), patient=patient, by=ada, now=clock.now())
+            record_result(
+                report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+            )
     classify_owed(now=clock.now())
     assert Alert.objects.count() == 4
     assert AlertDelivery.objects.get().alert.kind == "hand_over"
@@ -378,7 +391,7 @@ def test_one_round_classifies_what_hints_lost_sends_it_and_beats(
     TkiCourse.objects.create(
         patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
     )
-    record_result(report("L1", ago(5), "100/50000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("L1", ago(5), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     call_command("alertd", "--once", stderr=io.StringIO())
     assert not ClassificationRequest.objects.exists()
     assert len(mail.outbox) == 1

@@ -20,6 +20,7 @@ from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, Pc
 from monitoring.services.classification import classify_owed, reclassify
 from monitoring.services.escalation import acknowledge
 from monitoring.services.tokens import create_token
+from tests.conftest import reporting
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +42,12 @@ class Api:
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.send("POST", path, body, **headers)
+
+
+@pytest.fixture(autouse=True)
+def laboratory(centre: Centre) -> Laboratory:
+    """A laboratory in which nobody verifies: what is sent is final. The other kind: test_finality.py."""
+    return reporting("LAB", centre, verification_required=False)
 
 
 @pytest.fixture
@@ -421,8 +428,10 @@ def test_another_centres_objects_are_not_found_and_not_counted(
     assert stranger.send("PATCH", f"patients/{patient.public_id}/", {"sex": "F"}, If_Match="*").status_code == 404
     assert stranger.post("results/", body(accession_number="Z9")).status_code == 400
     Patient.objects.create(centre=Centre.objects.get(code="H2"), patient_id="P1")
+    reporting("LAB", Centre.objects.get(code="H2"))
     taken = stranger.post("results/", body())
-    assert (taken.status_code, "id" in taken.json()) == (409, False)
+    assert (taken.status_code, "id" in taken.json()) == (400, False)
+    assert [e["field"] for e in taken.json()["errors"]] == ["accession_number"]
 
 
 def test_an_analyst_reads_and_never_writes(member: Callable[..., User], patient: Patient) -> None:
@@ -470,7 +479,7 @@ def test_the_documentation_page_is_ours_and_needs_a_role(technician: Api, client
 
 
 def test_a_zero_of_a_laboratory_that_means_not_detected_is_understood(technician: Api) -> None:
-    Laboratory.objects.create(code="LAB", zero_means_not_detected=True)
+    Laboratory.objects.update(zero_means_not_detected=True)
     tubes = [{"bcr_abl1_copies": 0, "control_gene_copies": 40000}]
     assert technician.post("results/", body(replicates=tubes)).status_code == 201
 

@@ -28,6 +28,7 @@ from monitoring.services import classification
 from monitoring.services.classification import ClassificationFailed, classify_owed, reclassify
 from monitoring.services.laboratories import save_setting
 from monitoring.services.ledger import check_ledger
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from tests.builders import report
 
@@ -44,7 +45,7 @@ def grace(member: Callable[..., User], centre: Centre) -> User:
 def enter(ada: User) -> Callable[..., None]:
     def call(patient: Patient, accession: str, on: dt.date, tubes: str, **more: Any) -> None:
         verdict = record_result(
-            report(accession, on.isoformat(), tubes, **more), patient=patient, by=ada, now=clock.now()
+            report(accession, on.isoformat(), tubes, **more), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
         assert not verdict.problems
 

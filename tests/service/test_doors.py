@@ -29,6 +29,7 @@ from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role, TkiCourse
 from monitoring.services.classification import classify_owed
 from monitoring.services.demo import make_demo_users
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.tokens import token_hash
 from monitoring.templatetags.figures import percent, significant
@@ -130,7 +131,7 @@ def fresh_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
 def entry_seconds(patient: Patient, by: User, accession: str) -> float:
     started = time.monotonic()
     with transaction.atomic():
-        record_result(report(accession), patient=patient, by=by, now=clock.now())
+        record_result(report(accession), patient=patient, by=by, reach=EVERYWHERE, now=clock.now())
     return time.monotonic() - started
 
 
@@ -189,7 +190,7 @@ def test_another_centre_is_never_visible_nor_countable(
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=dt.date(2010, 1, 1),
                              stopped_on=clock.now().date() - dt.timedelta(days=60), stop_reason="tfr_attempt")  # fmt: skip
     recent = (clock.now().date() - dt.timedelta(days=5)).isoformat()
-    record_result(report("L1", recent, "100/50000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("L1", recent, "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     mallory = member("mallory", Centre.objects.create(code="H2"))
     assert not Patient.objects.visible_to(mallory).exists()

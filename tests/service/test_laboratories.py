@@ -28,6 +28,7 @@ from monitoring.selectors.laboratories import FactorStanding, factors_to_look_af
 from monitoring.selectors.series import load_series
 from monitoring.services.classification import classify_owed
 from monitoring.services.ledger import check_ledger
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from tests.builders import report
 
@@ -47,7 +48,7 @@ def factor(patient: Patient, ada: User, member: Callable[..., User]) -> Conversi
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
     for accession, days, tubes in (("A1", 70, "nd/60000"), ("A2", 20, "96/60000")):
         said = report(accession, ago(days).isoformat(), tubes, conversion_factor=None)
-        record_result(said, patient=patient, by=ada, now=clock.now())
+        record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     return found
 
@@ -119,14 +120,18 @@ def test_who_may_change_a_factor_administers_every_centre_it_reaches(
     address = f"/laboratories/{factor.laboratory_id}/factors/"
     assert client.get(address).status_code == 200
     other = Patient.objects.create(centre=Centre.objects.create(code="H2"), patient_id="Q1")
-    record_result(report("B1", conversion_factor=None, patient_id="Q1"), patient=other, by=ada, now=clock.now())
+    record_result(
+        report("B1", conversion_factor=None, patient_id="Q1"), patient=other, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     assert client.get(address).status_code == 403
 
 
 def test_a_result_with_its_own_factor_does_not_rest_on_the_register(
     factor: ConversionFactor, adam: User, client: Client, patient: Patient, ada: User
 ) -> None:
-    record_result(report("A3", ago(5).isoformat(), "96/60000"), patient=patient, by=ada, now=clock.now())
+    record_result(
+        report("A3", ago(5).isoformat(), "96/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     shown = client.post(f"/laboratories/{factor.laboratory_id}/factors/{factor.pk}/", fields(factor="1", preview="1"))
     assert f"{ago(5)}" not in shown.context["shown"][0][1][0][1], "A3 is 0.16 % either way"
 
@@ -178,7 +183,7 @@ def rising(patient: Patient, ada: User, **more: Any) -> None:
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01")
     for accession, days, tubes in (("A1", 40, "10/100000"), ("A2", 10, "20/100000")):
         said = report(accession, ago(days).isoformat(), tubes, **more)
-        record_result(said, patient=patient, by=ada, now=clock.now())
+        record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
 
 
 def test_a_change_is_real_by_the_assay_s_own_sd(patient: Patient, ada: User) -> None:
@@ -205,7 +210,7 @@ def test_a_laboratory_may_ask_for_more_control_copies_in_each_replicate(
     laboratory = Laboratory.objects.create(code="LAB")
     Assay.objects.create(laboratory=laboratory, name="in-house", minimum_control_copies=minimum)
     said = report("A1", ago(9).isoformat(), "nd/50000; nd/9000", assay_name="in-house")
-    record_result(said, patient=patient, by=ada, now=clock.now())
+    record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     assert ResponseAssessment.objects.get().response_class == response_class
 
@@ -248,7 +253,7 @@ def test_every_change_of_the_way_of_measuring_is_marked_on_the_series(
     ]  # fmt: skip
     for n, way in enumerate(ways):
         said = report(f"W{n}", ago(100 - 10 * n).isoformat(), "10/50000", **way)
-        record_result(said, patient=patient, by=ada, now=clock.now())
+        record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     client.force_login(member("grace", patient.centre))
     answer = client.get(f"/patients/{patient.public_id}/")

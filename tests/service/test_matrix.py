@@ -37,6 +37,7 @@ from monitoring.models import (
 from monitoring.services.classification import classify_owed
 from monitoring.services.demo import configuration_group
 from monitoring.services.identities import IdentityFacts
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tests.builders import report
@@ -196,7 +197,7 @@ def place(code: str, by: User) -> Place:
     clinician = User.objects.create_user(f"user{User.objects.count()}")
     Membership.objects.create(user=clinician, centre=centre, role=C, valid_from="2020-01-01")
     identity = IdentityFacts(hospital_number=f"{code}-HN", family_name=f"{code}-family")
-    record_patients([PatientFacts(code, f"{code}-P", {}, identity)], by=by, now=now)
+    record_patients([PatientFacts(code, f"{code}-P", {}, identity)], by=by, reach=EVERYWHERE, now=now)
     patient = Patient.objects.get(centre=centre)
     course = TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2015-01-01",
                                       stopped_on=today - dt.timedelta(days=90), stop_reason="tfr_attempt")  # fmt: skip
@@ -205,7 +206,9 @@ def place(code: str, by: User) -> Place:
         ("DEEP", 100, "nd/60000", "final"), ("LOST", 9, "100/50000", "final"), ("WAIT", 3, "100/50000", "preliminary"),
     ):  # fmt: skip
         on = (today - dt.timedelta(days=days)).isoformat()
-        record_result(report(f"{code}-{accession}", on, tubes, status=status), patient=patient, by=by, now=now)
+        record_result(
+            report(f"{code}-{accession}", on, tubes, status=status), patient=patient, by=by, reach=EVERYWHERE, now=now
+        )
     classify_owed(now=clock.now())
     found: dict[type[Any], Any] = {Patient: patient, TkiCourse: course, Observation: seen}
     found[PcrResult] = PcrResult.objects.get(accession_number=f"{code}-WAIT")

@@ -34,13 +34,20 @@ from monitoring.services import escalation
 from monitoring.services.classification import classify_owed
 from monitoring.services.demo import DEMO_FOLDER
 from monitoring.services.identities import IdentityFacts
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from monitoring.services.verification import raise_unverified
 from tests.builders import report
+from tests.conftest import reporting
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def laboratory(centre: Centre) -> Laboratory:
+    return reporting("LAB", centre)
 
 
 @pytest.fixture
@@ -75,7 +82,7 @@ def off_treatment(patient: Patient) -> None:
 
 def test_the_consequence_is_said_before_anything_is_stored(sign_in: SignIn, patient: Patient, ada: User) -> None:
     off_treatment(patient)
-    record_result(report("B1", recent(40), "nd/60000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("B1", recent(40), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     text = sign_in(Role.TECHNICIAN).post("/bench/preview/", entry()).content.decode()
     assert "no MMR" in text
     assert "0.104 % IS" in text
@@ -88,7 +95,7 @@ def test_the_consequence_is_said_before_anything_is_stored(sign_in: SignIn, pati
 
 
 def test_a_change_between_numbers_is_said_in_log(sign_in: SignIn, patient: Patient, ada: User) -> None:
-    record_result(report("B1", recent(40), "6/60000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("B1", recent(40), "6/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     text = sign_in(Role.TECHNICIAN).post("/bench/preview/", entry()).content.decode()
     assert "Change +1.02 log." in text
 
@@ -117,7 +124,7 @@ def test_an_entered_result_is_preliminary_alerts_at_once_and_is_verified_by_anot
 
 
 def test_a_laboratory_without_verification_makes_final_results(sign_in: SignIn) -> None:
-    Laboratory.objects.create(code="LAB", verification_required=False)
+    Laboratory.objects.update(verification_required=False)
     sign_in(Role.TECHNICIAN).post("/bench/", entry())
     assert PcrResult.objects.get().status == "final"
 
@@ -125,7 +132,7 @@ def test_a_laboratory_without_verification_makes_final_results(sign_in: SignIn) 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"patient_id": "nobody"}, "is not known in your centres"),
+        ({"patient_id": "nobody"}, "is not known among the patients you may write about"),
         ({"collected_on": "10/03/2025"}, "2025-03-10"),
         ({"bcr_abl1_copies_1": "0"}, "not detected is not zero"),
         ({"control_gene_copies_2": "many"}, "not a plain number"),
@@ -160,7 +167,7 @@ def test_undetected_is_written_u(sign_in: SignIn) -> None:
 def test_an_amendment_keeps_what_the_form_does_not_show(sign_in: SignIn, patient: Patient, ada: User) -> None:
     stored = report("E1", recent(), "60/52000;44/48000;1/20000;2/30000", limit_of_quantification=None, kit_lot="K7",
                     collected_at=dt.datetime.fromisoformat(recent() + "T08:30:00+00:00"), reported_class="MMR")  # fmt: skip
-    record_result(stored, patient=patient, by=ada, now=clock.now())
+    record_result(stored, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     result, vera = PcrResult.objects.get(), sign_in(Role.VERIFIER)
     page = vera.get(f"/results/{result.public_id}/amend/").content.decode()
     assert "bcr_abl1_copies_4" in page
@@ -176,7 +183,7 @@ def test_an_amendment_keeps_what_the_form_does_not_show(sign_in: SignIn, patient
     assert PcrResult.objects.count() == 1
     assert vera.post(f"/results/{result.public_id}/amend/", change).status_code == 302
     newest = PcrResult.objects.get(version=2)
-    assert (newest.status, newest.collected_at, newest.reported_class) == ("corrected", stored.collected_at, "MMR")
+    assert (newest.status, newest.collected_at, newest.reported_class) == ("preliminary", stored.collected_at, "MMR")
     assert newest.replicates.count() == 4
     late = vera.post(f"/results/{result.public_id}/amend/", {**change, "bcr_abl1_copies_1": "7"})
     assert late.status_code == 409
@@ -185,7 +192,7 @@ def test_an_amendment_keeps_what_the_form_does_not_show(sign_in: SignIn, patient
 
 def test_a_retraction_needs_a_reason_and_withdraws_the_alert(sign_in: SignIn, patient: Patient, ada: User) -> None:
     off_treatment(patient)
-    record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     result, vera = PcrResult.objects.get(), sign_in(Role.VERIFIER)
     path = f"/results/{result.public_id}/retract/"
@@ -219,7 +226,9 @@ def test_a_result_unverified_for_four_hours_alerts_the_laboratory_and_closes_wit
 
 
 def test_a_file_of_old_preliminary_results_does_not_flood(patient: Patient, ada: User) -> None:
-    record_result(report("O1", "2019-01-01", status="preliminary"), patient=patient, by=ada, now=clock.now())
+    record_result(
+        report("O1", "2019-01-01", status="preliminary"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     assert raise_unverified(now=clock.now() + dt.timedelta(days=1)) == 0
 
 
@@ -231,7 +240,7 @@ def test_a_signed_ladder_decides_who_is_told_and_when(sign_in: SignIn, patient: 
         acknowledged_comes_back_days=3, signed_by="Dr Example",
     )  # fmt: skip
     off_treatment(patient)
-    record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     alert = Alert.objects.get()
     assert AlertDelivery.objects.get().recipient.get_username() == "the_administrator"
@@ -260,9 +269,11 @@ def test_patients_are_found_by_pseudonym_number_and_state_with_flat_queries(
     sign_in: SignIn, centre: Centre, ada: User, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     facts = [PatientFacts("H1", f"Q{n:02}", {}, IdentityFacts(hospital_number=f"HN-{n}")) for n in range(30)]
-    record_patients(facts, by=ada, now=clock.now())
+    record_patients(facts, by=ada, reach=EVERYWHERE, now=clock.now())
     for patient in Patient.objects.filter(patient_id__startswith="Q"):
-        record_result(report(f"A-{patient.patient_id}", recent()), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report(f"A-{patient.patient_id}", recent()), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+        )
     off_treatment(Patient.objects.get(patient_id="Q07"))
     classify_owed(now=clock.now())
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
@@ -278,7 +289,9 @@ def test_patients_are_found_by_pseudonym_number_and_state_with_flat_queries(
 def test_a_timeline_shows_shapes_and_records_who_looked(
     sign_in: SignIn, patient: Patient, ada: User, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
-    record_patients([PatientFacts("H1", "P1", {}, IdentityFacts(family_name="Meier"))], by=ada, now=clock.now())
+    record_patients(
+        [PatientFacts("H1", "P1", {}, IdentityFacts(family_name="Meier"))], by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     off_treatment(patient)
     for accession, days, tubes in (
         ("T1", 60, "nd/60000"),
@@ -286,7 +299,9 @@ def test_a_timeline_shows_shapes_and_records_who_looked(
         ("T3", 20, "6/60000"),
         ("T4", 5, "100/50000"),
     ):
-        record_result(report(accession, recent(days), tubes), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report(accession, recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+        )
     classify_owed(now=clock.now())
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
     with django_assert_max_num_queries(32):
@@ -318,7 +333,7 @@ def test_small_groups_of_other_centres_are_withheld(sign_in: SignIn, centre: Cen
         )
         TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on="2020-01-01", stop_reason="tfr_attempt")  # fmt: skip
         for accession, on, tubes in ((f"a{n}", "2019-12-01", "nd/60000"), (f"b{n}", "2021-01-01", "nd/60000")):
-            record_result(report(accession, on, tubes), patient=patient, by=ada, now=clock.now())
+            record_result(report(accession, on, tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     cohort, _ = define_cohort({"slug": "c", "title": "All", "factors": [{"name": "sex"}]}, by="test")
     recompute(cohort)
     anna = sign_in(Role.ANALYST)
@@ -439,6 +454,8 @@ def test_the_demo_files_load_on_the_page(sign_in: SignIn, centre: Centre) -> Non
     user = User.objects.get(username="the_administrator")
     for code in (f"H{n}" for n in range(2, 9)):
         user.memberships.create(centre=Centre.objects.create(code=code), role="administrator", valid_from="2020-01-01")
+        reporting(f"LAB-{code}", Centre.objects.get(code=code))
+    reporting("LAB-H1", centre)
     for kind in ("patients", "treatments", "observations", "results"):
         run = give(adam, kind, (DEMO_FOLDER / f"{kind}.csv").read_text(), dry_run=False)
         load_upload(run.pk)
@@ -465,7 +482,7 @@ def test_home_is_by_role(sign_in: SignIn, role: Role, sees: str, misses: str) ->
 
 
 def test_metrics_tell_what_is_owed_to_administrators_only(sign_in: SignIn, patient: Patient, ada: User) -> None:
-    record_result(report("E1", recent()), patient=patient, by=ada, now=clock.now())
+    record_result(report("E1", recent()), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     text = sign_in(Role.ADMINISTRATOR).get("/metrics").content.decode()
     assert 'cml_owed{what="classifications"} 1.0' in text
     assert "P1" not in text
@@ -480,13 +497,14 @@ def test_metrics_tell_what_is_owed_to_administrators_only(sign_in: SignIn, patie
 def test_a_page_says_what_was_known_on_a_day_and_what_was_said(sign_in: SignIn, patient: Patient, ada: User) -> None:
     off_treatment(patient)
     old = clock.now() - dt.timedelta(days=10)
-    record_result(report("K1", recent(30), "100/50000"), patient=patient, by=ada, now=old)
+    record_result(report("K1", recent(30), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=old)
     classify_owed(now=clock.now())
     ResponseAssessment.objects.update(assessed_at=old)
     record_result(
         report("K1", recent(30), "5/50000", status="corrected", reason="wrong tube"),
         patient=patient,
         by=ada,
+        reach=EVERYWHERE,
         now=clock.now(),
     )
     classify_owed(now=clock.now())

@@ -15,6 +15,7 @@ from monitoring.models.protocols import KIND_OF
 from monitoring.services.classification import classify_owed, reclassify
 from monitoring.services.ledger import check_ledger
 from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
 from monitoring.services.verification import raise_suspicious
@@ -38,7 +39,13 @@ def enter(patient: Patient, ada: User, member: Callable[..., User]) -> Callable[
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
 
     def record(accession: str, days: int, tubes: str = "nd/60000", **more: Any) -> None:
-        record_result(report(accession, ago(days).isoformat(), tubes, **more), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report(accession, ago(days).isoformat(), tubes, **more),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
         classify_owed(now=clock.now())
 
     return record
@@ -83,7 +90,13 @@ def test_history_from_a_file_does_not_make_everybody_overdue(
     for n in range(5):
         patient = Patient.objects.create(centre=centre, patient_id=f"H{n}")
         TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(300 + n), stop_reason="tfr_attempt")  # fmt: skip
-        record_result(report(f"H{n}", ago(200).isoformat(), "nd/60000"), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report(f"H{n}", ago(200).isoformat(), "nd/60000"),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
     classify_owed(now=clock.now())
     assert raise_overdue(now=later(1)) == 0
     assert Alert.objects.filter(kind="overdue_sample").count() == 0
@@ -168,7 +181,9 @@ def test_criteria_before_a_stop_are_shown_on_treatment_and_adult_rules_refuse_ch
 ) -> None:
     Patient.objects.filter(pk=patient.pk).update(born_on=ago(365 * 10), diagnosed_on=ago(365 * 6))
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(365 * 5))
-    record_result(report("A1", ago(30).isoformat(), "nd/60000"), patient=patient, by=ada, now=clock.now())
+    record_result(
+        report("A1", ago(30).isoformat(), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     classify_owed(now=clock.now())
     client.force_login(member("grace", patient.centre))
     page = client.get(f"/patients/{patient.public_id}/").content.decode()
@@ -215,7 +230,13 @@ def on_drug(patient: Patient, ada: User, member: Callable[..., User]) -> Callabl
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(366))
 
     def record(accession: str, days: int, tubes: str, **more: Any) -> None:
-        record_result(report(accession, ago(days).isoformat(), tubes, **more), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report(accession, ago(days).isoformat(), tubes, **more),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
         classify_owed(now=clock.now())
 
     return record
@@ -232,7 +253,7 @@ def test_a_failed_milestone_alerts_once_and_a_correction_ends_it(
     assert Alert.objects.filter(kind="milestone_failed").count() == 1
     assert list(check_ledger()) == []
     corrected = report("M12", ago(2).isoformat(), "10/50000", status="corrected", reason="tubes exchanged")
-    record_result(corrected, patient=patient, by=ada, now=clock.now())
+    record_result(corrected, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     assert Alert.objects.get(kind="milestone_failed").state == "closed"
 

@@ -14,6 +14,7 @@ from monitoring import clock
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.report import ReplicateReport
 from monitoring.models import Centre, ClassificationRequest, Patient, PcrResult, Replicate
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.verdicts import Action, Verdict
 from tests.builders import report
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def record(patient: Patient, ada: User) -> Any:
     def call(*, on_patient: Patient = patient, amend: str = "", **values: Any) -> Verdict:
-        return record_result(report(**values), patient=on_patient, by=ada, now=clock.now(), amend_reason=amend)
+        return record_result(
+            report(**values), patient=on_patient, by=ada, reach=EVERYWHERE, now=clock.now(), amend_reason=amend
+        )
 
     return call
 
@@ -168,8 +171,14 @@ def test_two_people_who_amend_one_result_at_once_make_one_version_and_one_refusa
 @pytest.mark.django_db(transaction=True)
 def test_the_migration_gives_all_versions_of_a_result_one_address(patient: Patient, ada: User) -> None:
     for tubes, status in (("50/50000", "final"), ("60/50000", "corrected"), ("70/50000", "corrected")):
-        record_result(report("M1", tubes=tubes, status=status, reason="test"), patient=patient, by=ada, now=clock.now())
-    record_result(report("M2"), patient=patient, by=ada, now=clock.now())
+        record_result(
+            report("M1", tubes=tubes, status=status, reason="test"),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
+    record_result(report("M2"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     statements = importlib.import_module("monitoring.migrations.0004_service_doors").GIVE_VERSIONS_ONE_ID
     with connection.cursor() as cursor:
         cursor.execute("alter table monitoring_pcrresult disable trigger user")

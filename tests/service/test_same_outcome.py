@@ -24,6 +24,7 @@ from monitoring.models import Alert, Patient, PcrResult, ResponseAssessment, Rol
 from monitoring.services.amendments import amend_result, retract_result, standing_result
 from monitoring.services.classification import EPISODE_COLUMNS, classify_owed, standing_events
 from monitoring.services.ledger import check_ledger
+from monitoring.services.reach import EVERYWHERE
 from tests.reference.patients import patients
 from tests.service.test_api import Api
 
@@ -234,10 +235,18 @@ def _amend_and_undo(ward: Ward, result: PcrResult, chance: random.Random) -> Non
             replicates=(ReplicateReport(1, Decimal(chance.choice([30, 6_000])), Decimal(60_000)),),
         )  # fmt: skip
         verdict = amend_result(
-            standing, other, patient=ward.patient, by=ward.ada, version=result.version, now=clock.now()
+            standing,
+            other,
+            patient=ward.patient,
+            by=ward.ada,
+            reach=EVERYWHERE,
+            version=result.version,
+            now=clock.now(),
         )
     else:
-        verdict = retract_result(standing, by=ward.ada, reason="other patient", version=result.version, now=clock.now())
+        verdict = retract_result(
+            standing, by=ward.ada, reach=EVERYWHERE, reason="other patient", version=result.version, now=clock.now()
+        )
     assert not verdict.problems
     if chance.random() < 0.7:
         classify()
@@ -246,7 +255,7 @@ def _amend_and_undo(ward: Ward, result: PcrResult, chance: random.Random) -> Non
     assert changed is not None
     back = dataclasses.replace(original, reason="it was right")
     verdict = amend_result(
-        changed, back, patient=ward.patient, by=ward.ada, version=changed.row.version, now=clock.now()
+        changed, back, patient=ward.patient, by=ward.ada, reach=EVERYWHERE, version=changed.row.version, now=clock.now()
     )
     assert not verdict.problems
     if chance.random() < 0.7:

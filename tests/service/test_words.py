@@ -43,6 +43,7 @@ from monitoring.models import (
 from monitoring.services import escalation
 from monitoring.services.amendments import standing_result, verify_result
 from monitoring.services.classification import classify_owed
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
 from monitoring.services.verdicts import StaleVersionError
@@ -184,11 +185,13 @@ def test_rows_as_a_whole_are_refused_in_the_readers_language(tmp_path: Path, chi
 
 @pytest.mark.django_db
 def test_a_stale_amendment_is_told_in_the_readers_language(patient: Patient, ada: User, chinese: None) -> None:
-    record_result(report("E1", recent(), status="preliminary"), patient=patient, by=ada, now=clock.now())
+    record_result(
+        report("E1", recent(), status="preliminary"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
     standing = standing_result(PcrResult.objects.get().public_id)
     assert standing is not None
     with pytest.raises(StaleVersionError, match="当前为第 1 版，您读取的是第 7 版；请重新载入"):
-        verify_result(standing, by=User.objects.create_user("vera"), version=7, now=clock.now())
+        verify_result(standing, by=User.objects.create_user("vera"), reach=EVERYWHERE, version=7, now=clock.now())
 
 
 @pytest.mark.django_db
@@ -318,18 +321,22 @@ def furnished(patient: Patient, centre: Centre, ada: User) -> Patient:
     stopped = {"drug": "imatinib", "started_on": "2010-01-01", "stop_reason": "tfr_attempt"}
     TkiCourse.objects.create(patient=patient, stopped_on=now.date() - dt.timedelta(days=90), **stopped)
     for accession, days, tubes in (("T1", 60, "nd/60000"), ("T2", 40, "nd/4000"), ("T3", 20, "6/60000")):
-        record_result(report(accession, recent(days), tubes), patient=patient, by=ada, now=now)
-    record_result(report("T4", recent(), "100/50000", status="preliminary"), patient=patient, by=ada, now=now)
+        record_result(report(accession, recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=now)
+    record_result(
+        report("T4", recent(), "100/50000", status="preliminary"), patient=patient, by=ada, reach=EVERYWHERE, now=now
+    )
     for n in range(7):
         other = Patient.objects.create(centre=centre if n else elsewhere, patient_id=f"C{n}", sex="F" if n < 2 else "M")
         TkiCourse.objects.create(patient=other, stopped_on="2020-01-01", **stopped)
         for accession, on, tubes in ((f"a{n}", "2019-12-01", "nd/60000"), (f"b{n}", "2021-01-01", "nd/60000")):
-            record_result(report(accession, on, tubes), patient=other, by=ada, now=now)
+            record_result(report(accession, on, tubes), patient=other, by=ada, reach=EVERYWHERE, now=now)
     classify_owed(now=now)
     cohort, _changed = define_cohort({"slug": "all", "title": "All", "factors": [{"name": "sex"}]}, by="test")
     recompute(cohort)
     define_cohort({"slug": "empty", "title": "Empty"}, by="test")
-    record_result(report("T5", recent(1), "6/60000"), patient=patient, by=ada, now=now)  # waits for its class
+    record_result(
+        report("T5", recent(1), "6/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=now
+    )  # waits for its class
     return patient
 
 
@@ -375,7 +382,7 @@ def test_no_english_is_left_of_plan_milestones_and_criteria_on_treatment(
     started_on = recent(int(started.removeprefix("days ago: "))) if ":" in started else started
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=started_on)
     for n, (days, tubes) in enumerate(results):
-        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, now=clock.now())
+        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     client = Client(headers={"Accept-Language": "zh-hans"})
     client.force_login(member("grace", centre))
@@ -406,7 +413,7 @@ def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
         patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=recent(90), stop_reason=reason
     )
     for n, (days, tubes) in enumerate(results):
-        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, now=clock.now())
+        record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     client = Client(headers={"Accept-Language": "zh-hans"})
     client.force_login(member("grace", centre))

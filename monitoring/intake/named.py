@@ -1,0 +1,66 @@
+"""The patients that rows and bodies name by their pseudonym, among those that a writer may write about.
+
+One door for files, forms and programs: a patient elsewhere and one who does not exist are answered alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from monitoring.domain.lookalike import look_of
+from monitoring.intake.values import CellProblem
+from monitoring.models import Patient
+from monitoring.services.reach import Reach, alike, patient_out_of_reach
+
+
+class NamedPatients:
+    """The patients with these pseudonyms within a writer's reach, found with one query."""
+
+    def __init__(self, patient_ids: Collection[str], reach: Reach) -> None:
+        self._reach = reach
+        self._found: dict[str, list[Patient]] = {}
+        for patient in self._within(Patient.objects.filter(patient_id__in=patient_ids)):
+            self._found.setdefault(patient.patient_id, []).append(patient)
+
+    def _within(self, patients: QuerySet[Patient]) -> QuerySet[Patient]:
+        if self._reach.centres is not None:
+            patients = patients.filter(centre__in=self._reach.centres)
+        return patients.select_related("centre")
+
+    def patient(self, centre: str, patient_id: str) -> Patient:
+        """The patient of a row. Raises ``CellProblem`` where nobody, or more than one person, is known by it."""
+        found = self._found.get(patient_id, [])
+        if centre:
+            found = [p for p in found if p.centre.code == centre]
+        if not found:
+            raise CellProblem("patient_id", patient_id, self._unknown(centre, patient_id))
+        if len(found) > 1:
+            said = {"patient": patient_id, "centres": ", ".join(sorted(p.centre.code for p in found))}
+            raise CellProblem("centre", centre, _("is needed: patient %(patient)s is known in %(centres)s") % said)
+        return found[0]
+
+    def _unknown(self, centre: str, patient_id: str) -> str:
+        looking_alike = self._within(Patient.objects.filter(look=look_of(patient_id)).exclude(patient_id=patient_id))
+        if centre:
+            looking_alike = looking_alike.filter(centre__code=centre)
+        known = looking_alike.first()
+        if known is not None:
+            return alike("patient_id", patient_id, known.patient_id).reason
+        if not self._reach.is_operator:
+            return patient_out_of_reach(patient_id).reason
+        if centre:
+            return _("is not known in centre %(centre)s; import the patient first") % {"centre": centre}
+        return _("is not known; import the patient first")
+
+    def zone(self, centre: str, patient_id: str) -> ZoneInfo:
+        """The time zone in which a sample of this patient was taken."""
+        return ZoneInfo(self.patient(centre, patient_id).centre.time_zone)
+
+
+def find_patient(reach: Reach, centre: str, patient_id: str) -> Patient:
+    """The patient that one body or form names. Raises ``CellProblem`` as ``NamedPatients`` does."""
+    return NamedPatients([patient_id], reach).patient(centre, patient_id)

@@ -1,0 +1,144 @@
+"""Facts compared with rows that may change in place: the one rule of patients, courses and observations.
+
+The same facts change nothing, facts that fill an empty cell complete the row, facts that contradict it are refused
+unless a reason for the amendment is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from django.db import models
+
+from monitoring.domain.dates import PartialDate, Precision
+from monitoring.models import Observation, Patient, TkiCourse
+from monitoring.services.reach import not_treating
+from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
+
+# Dates that carry a precision in a column of their own.
+PRECISION_OF = {
+    "born_on": "born_precision",
+    "diagnosed_on": "diagnosed_precision",
+    "first_mmr_on": "first_mmr_precision",
+    "first_dmr_on": "first_dmr_precision",
+    "started_on": "started_precision",
+    "stopped_on": "stopped_precision",
+    "observed_on": "observed_precision",
+}
+
+AnyFacts = TypeVar("AnyFacts")
+Row = TypeVar("Row", Patient, TkiCourse, Observation)
+
+
+@dataclass
+class Outcome(Generic[Row]):
+    """A verdict and a row (None where refused) for each of the facts, and the rows to be written."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    rows: list[Row | None] = field(default_factory=list)
+    created: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+
+
+def reconcile(
+    facts: Sequence[AnyFacts],
+    stored: dict[Any, Row],
+    *,
+    key: Callable[[AnyFacts], Hashable],
+    fresh: Callable[[AnyFacts], Row],
+    values: Callable[[AnyFacts], dict[str, Any]],
+    amend_reason: str,
+    barred: Callable[[AnyFacts], Problem | None],
+    check: Callable[[AnyFacts, Row], Problem | None],
+    treats: Callable[[AnyFacts], bool] | None = None,
+) -> Outcome[Row]:
+    """Compare facts with stored rows in order; a key met twice is compared with what the first made of it.
+
+    Who is ``barred`` from a row is told so before anything is said of what stands there.
+    """
+    outcome: Outcome[Row] = Outcome()
+
+    def refuse(verdict: Verdict) -> None:
+        outcome.verdicts.append(verdict)
+        outcome.rows.append(None)
+
+    for one in facts:
+        if problem := barred(one):
+            refuse(Verdict(Action.REFUSED, (problem,)))
+            continue
+        row = stored.get(key(one))
+        given = values(one)
+        is_new = row is None
+        if row is None:
+            row = fresh(one)
+        found = difference({name: value_of(row, name) for name in given}, given)
+        if found.contradicted and not amend_reason:
+            refuse(contradiction(found))
+            continue
+        if found.contradicted and treats is not None and not treats(one):
+            problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in found.contradicted.items()]
+            refuse(Verdict(Action.REFUSED, tuple(problems)))
+            continue
+        before = {name: value_of(row, name) for name in given}
+        for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
+            put(row, name, value)
+        problem = check(one, row)
+        if problem is not None:
+            for name, value in before.items():
+                put(row, name, value)
+            refuse(Verdict(Action.REFUSED, (problem,)))
+            continue
+        confirms = treats is not None and treats(one) and _confirm(row)
+        stored[key(one)] = row
+        outcome.rows.append(row)
+        action = _action(is_new, bool(found.filled) or confirms, bool(found.contradicted))
+        outcome.verdicts.append(Verdict(action, id=row.pk))
+        if is_new:
+            outcome.created.append(row)
+        elif action is not Action.UNCHANGED and row.pk is not None:
+            outcome.changed.append(row)
+    return outcome
+
+
+def _confirm(row: Patient | TkiCourse | Observation) -> bool:
+    """Take a row of a treatment as recorded by somebody who treats; returns whether it was not before."""
+    if isinstance(row, Patient) or row.is_confirmed:
+        return False
+    row.is_confirmed = True
+    return True
+
+
+def _action(is_new: bool, filled: bool, contradicted: bool) -> Action:
+    if is_new:
+        return Action.CREATED
+    if contradicted:
+        return Action.AMENDED
+    return Action.COMPLETED if filled else Action.UNCHANGED
+
+
+def value_of(row: models.Model, name: str) -> Any:
+    """A field of a row, a partly known date with its precision."""
+    value = getattr(row, name)
+    if name in PRECISION_OF and value is not None:
+        return PartialDate(value, Precision(getattr(row, PRECISION_OF[name])))
+    return value
+
+
+def put(row: models.Model, name: str, value: Any) -> None:
+    """Set a field of a row, a partly known date with its precision; None empties it."""
+    if name in PRECISION_OF:
+        setattr(row, name, value.on if value else None)
+        setattr(row, PRECISION_OF[name], value.precision.value if value else Precision.DAY.value)
+    else:
+        text = isinstance(row._meta.get_field(name), models.CharField)
+        setattr(row, name, "" if value is None and text else value)
+
+
+def write(model: type[Row], outcome: Outcome[Row]) -> None:
+    """Store the rows that were made or changed."""
+    model._default_manager.bulk_create(outcome.created, batch_size=1000)
+    if outcome.changed:
+        names = [f.name for f in model._meta.concrete_fields if not f.primary_key]
+        model._default_manager.bulk_update(list(dict.fromkeys(outcome.changed)), names, batch_size=500)
