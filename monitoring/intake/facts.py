@@ -63,7 +63,7 @@ def course_facts(cells: Cells, find: FindPatient) -> CourseFacts:
             "drug_text": drug_text,
             "stopped_on": cells.day("stopped_on"),
             "stop_reason": cells.choice("stop_reason", reasons),
-            "dose_mg_per_day": cells.number("dose_mg_per_day", limit=100_000),
+            "dose_mg_per_day": cells.number("dose_mg_per_day"),
         },
     )
 

@@ -17,10 +17,8 @@ from monitoring.domain.report import LaboratoryReport, ReplicateReport
 from monitoring.domain.scale import ControlGene, ResponseClass
 from monitoring.intake.tables import TableRow
 from monitoring.intake.values import CellProblem, Cells
-from monitoring.models.laboratories import FACTOR_LIMIT, PERCENT_LIMIT
 from monitoring.models.results import ResultStatus
 
-MOST_COPIES = 10**9
 MOST_REPLICATES = 100
 # What may differ between the rows of one accession: everything else is of the whole sample.
 REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
@@ -125,7 +123,7 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
     ):
         if on is not None and on < collected.earliest:
             raise CellProblem(column, str(on), _before(collected))
-    is_percent, comparator = cells.percentage("is_percent", limit=PERCENT_LIMIT)
+    is_percent, comparator = cells.percentage("is_percent")
     status = cells.choice("status", _STATUSES, default=ResultStatus.FINAL)
     return LaboratoryReport(
         laboratory=cells.identifier("laboratory", required=needed),
@@ -143,14 +141,14 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         assay_name=cells.text("assay", longest=100),
         kit_lot=cells.text("kit_lot", longest=60),
         specimen=cells.choice("specimen", ("PB", "BM"), default="PB"),
-        conversion_factor=cells.number("conversion_factor", limit=FACTOR_LIMIT),
+        conversion_factor=cells.number("conversion_factor"),
         is_percent=is_percent,
         is_comparator=comparator,
-        mr_value=cells.number("mr_value", limit=10, positive=False, least=-3),
+        mr_value=cells.number("mr_value", zero=True),
         reported_class=cells.choice("reported_class", _REPORTED_CLASSES),
         detected=cells.boolean("detected"),
-        limit_of_detection=cells.number("limit_of_detection", limit=PERCENT_LIMIT),
-        limit_of_quantification=cells.number("limit_of_quantification", limit=PERCENT_LIMIT),
+        limit_of_detection=cells.number("limit_of_detection"),
+        limit_of_quantification=cells.number("limit_of_quantification"),
         status=status,
         version=cells.whole_number("version", limit=10_000),
         reason=cells.text("reason", longest=500),
@@ -177,9 +175,9 @@ def _collected(cells: Cells, collected_at: dt.datetime | None, zone: ZoneInfo, n
 
 
 def _replicate(cells: Cells, position: int) -> ReplicateReport:
-    copies, reported = cells.copies("bcr_abl1_copies", limit=MOST_COPIES)
+    copies, reported = cells.copies("bcr_abl1_copies")
     run_valid = cells.boolean("run_valid")
-    control = cells.copy_number("control_gene_copies", limit=MOST_COPIES)
+    control = cells.copy_number("control_gene_copies")
     if control is not None and 0 < control < 1:
         raise CellProblem("control_gene_copies", str(control), _("is less than one copy; write 0 for no signal"))
     return ReplicateReport(

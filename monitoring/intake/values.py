@@ -12,12 +12,15 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from monitoring.domain.bounds import BOUNDS, Bounds
 from monitoring.domain.dates import DateProblem, PartialDate, parse_date
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
 _SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
+# No place on earth is further from UTC; PostgreSQL itself ends at 16 hours.
+MOST_HOURS_FROM_UTC = 14
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 NOT_DETECTED = ("nd", "not detected")
 
@@ -120,7 +123,7 @@ class Cells:
         return found.on if found else None
 
     def instant(self, column: str, zone: ZoneInfo) -> dt.datetime | None:
-        """A date with a time; without an offset it is the centre's local time."""
+        """A date with a time, in UTC; without an offset it is the centre's local time."""
         value = self.text(column)
         if not value:
             return None
@@ -134,19 +137,26 @@ class Cells:
             raise CellProblem(
                 column, value, _("the time is missing; write it as 2025-03-10T08:30, or use the date column")
             )
-        return found.replace(tzinfo=zone) if found.tzinfo is None else found
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=zone)
+        elif abs(found.utcoffset() or dt.timedelta()) > dt.timedelta(hours=MOST_HOURS_FROM_UTC):
+            reason = _("the offset from UTC cannot be right; it is at most %(hours)s hours")
+            raise CellProblem(column, value, reason % {"hours": MOST_HOURS_FROM_UTC})
+        return found.astimezone(dt.UTC)
 
-    def number(
-        self, column: str, *, limit: Decimal | int, positive: bool = True, least: int | None = None
-    ) -> Decimal | None:
-        """A plain number below ``limit``, negative only down to ``least``; a decimal comma is understood and noted."""
+    def number(self, column: str, *, bounds: Bounds | None = None, zero: bool = False) -> Decimal | None:
+        """A plain number within the bounds of its column; a decimal comma is understood and noted.
+
+        Without ``zero`` 0 is refused as what is not known.
+        """
         value = self.text(column, longest=60)
         if not value:
             return None
-        number = self._number(column, value, value, limit, positive, negative=least is not None)
-        if least is not None and number < least:
-            raise CellProblem(column, value, _("is too small; %(least)s or more is expected") % {"least": least})
-        return number
+        bounds = bounds or BOUNDS[column]
+        number = self._number(column, value, value, negative=bounds.least < 0)
+        if number == 0 and not zero:
+            raise CellProblem(column, value, _("cannot be 0; leave it empty where it is not known"))
+        return self._within(column, value, number, bounds)
 
     def whole_number(self, column: str, *, limit: int) -> int | None:
         """A whole number from 1."""
@@ -157,7 +167,7 @@ class Cells:
             raise CellProblem(column, value, _("write a whole number from 1 to %(most)s") % {"most": limit - 1})
         return int(value)
 
-    def percentage(self, column: str, *, limit: int) -> tuple[Decimal | None, str]:
+    def percentage(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, str]:
         """A percentage with its comparator: ``0.25``, ``0,25 %``, ``<0.0032``, ``> 55``."""
         value = self.text(column)
         if not value:
@@ -170,36 +180,48 @@ class Cells:
             rest = rest[:-1].strip()
             read = {"column": column, "value": repr(value), "number": rest}
             self.notes.append(_("%(column)s: %(value)s read as %(number)s %%") % read)
-        number = self._number(column, value, rest, limit, positive=False, negative=False)
+        number = self._number(column, value, rest)
         if number == 0:
             reason = _("not detected is not zero; leave it empty and write nd in bcr_abl1_copies")
             raise CellProblem(column, value, reason)
-        return number, comparator
+        return self._within(column, value, number, bounds or BOUNDS[column]), comparator
 
-    def copies(self, column: str, *, limit: int) -> tuple[Decimal | None, bool]:
+    def copies(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, bool]:
         """BCR::ABL1 copies and whether the cell says anything; ``nd`` is no copies, said."""
         value = self.text(column)
         if not value:
             return None, False
         if value.lower() in NOT_DETECTED:
             return None, True
-        number = self.copy_number(column, limit=limit)
+        number = self._copies(column, value)
         if number == 0:
             raise CellProblem(column, value, _("not detected is not zero; write nd"))
-        return number, True
+        return self._within(column, value, number, bounds or BOUNDS[column]), True
 
-    def copy_number(self, column: str, *, limit: int) -> Decimal | None:
+    def copy_number(self, column: str, *, bounds: Bounds | None = None) -> Decimal | None:
         """A number of copies, 0 included; a comma before exactly three digits could be a thousands mark."""
         value = self.text(column, longest=60)
+        if not value:
+            return None
+        return self._within(column, value, self._copies(column, value), bounds or BOUNDS[column])
+
+    def _copies(self, column: str, value: str) -> Decimal:
         if _THOUSANDS.fullmatch(value):
             said = {"whole": value.replace(",", ""), "decimal": value.replace(",", ".")}
             reason = _("is it %(whole)s or %(decimal)s? Write it without the comma") % said
             raise CellProblem(column, value, reason)
-        return self.number(column, limit=limit, positive=False)
+        return self._number(column, value, value)
 
-    def _number(
-        self, column: str, value: str, text: str, limit: Decimal | int, positive: bool, negative: bool
-    ) -> Decimal:
+    @staticmethod
+    def _within(column: str, value: str, number: Decimal, bounds: Bounds) -> Decimal:
+        if number >= bounds.limit:
+            reason = _("is too large; less than %(limit)s is expected") % {"limit": bounds.limit}
+            raise CellProblem(column, value, reason)
+        if number < bounds.least:
+            raise CellProblem(column, value, _("is too small; %(least)s or more is expected") % {"least": bounds.least})
+        return number
+
+    def _number(self, column: str, value: str, text: str, *, negative: bool = False) -> Decimal:
         plain = text.replace("\u00a0", "").replace(" ", "")
         if plain.count(",") == 1 and "." not in plain:
             plain = plain.replace(",", ".")
@@ -214,10 +236,6 @@ class Cells:
             number = Decimal(sign + plain)
         except InvalidOperation:
             raise CellProblem(column, value, _("is not a number")) from None
-        if abs(number) >= limit:
-            raise CellProblem(column, value, _("is too large; less than %(limit)s is expected") % {"limit": limit})
         if len(plain) > 30:
             raise CellProblem(column, value, _("has more digits than any laboratory prints"))
-        if positive and number == 0:
-            raise CellProblem(column, value, _("cannot be 0; leave it empty where it is not known"))
         return number

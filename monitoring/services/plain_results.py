@@ -11,12 +11,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from psycopg import sql
 
+from monitoring.domain.bounds import BOUNDS
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.services.laboratories import laboratory_twins, make_laboratories, report_for
 from monitoring.services.owed import owe_classification
@@ -43,7 +45,7 @@ def record_plain_results(
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _take_in(cursor, rows, columns)
-        cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run, "twins": _twins(cursor)})
+        cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run, "twins": _twins(cursor), **_bounds()})
         cursor.execute(_COMPARE_TUBES)
         outcome = _outcome(cursor)
         if outcome.created and not dry_run:
@@ -64,6 +66,12 @@ def _take_in(cursor: Any, rows: bytes, columns: Sequence[str]) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, ("record", "position", *columns)))
     with cursor.cursor.copy(sql.SQL("copy plain_row ({}) from stdin").format(names)) as copy:
         copy.write(rows)
+
+
+def _bounds() -> dict[str, Decimal]:
+    """The plausible bounds of each number, by parameter."""
+    least = {f"least_{column}": bounds.least for column, bounds in BOUNDS.items()}
+    return least | {f"limit_{column}": bounds.limit for column, bounds in BOUNDS.items()}
 
 
 def _twins(cursor: Any) -> list[str]:
@@ -123,7 +131,12 @@ with known as materialized (
            bool_or(bcr_abl1_copies <> '') as some_said,
            bool_or(bcr_abl1_copies not in ('', 'nd')) as detected,
            bool_and(control_gene_copies <> '') as all_controlled,
-           bool_or(control_gene_copies <> '') as some_controlled
+           bool_or(control_gene_copies <> '') as some_controlled,
+           bool_and(case when bcr_abl1_copies in ('', 'nd') then true
+                         else bcr_abl1_copies::numeric >= %(least_bcr_abl1_copies)s
+                          and bcr_abl1_copies::numeric < %(limit_bcr_abl1_copies)s end) as plausible_copies,
+           bool_and(case when control_gene_copies = '' then true
+                         else control_gene_copies::numeric < %(limit_control_gene_copies)s end) as plausible_control
       from plain_row group by record
 ), disagreeing as materialized (
     select other.record
@@ -164,6 +177,10 @@ with known as materialized (
        and (known.born_on is null or known.born_precision <> 'day' or sample.collected_on >= known.born_on)
        and (sample.received_on is null or sample.received_on >= sample.collected_on)
        and (sample.tested_on is null or sample.tested_on >= sample.collected_on)
+       and coalesce(sample.received_on, sample.collected_on) <= %(today)s
+       and coalesce(sample.tested_on, sample.collected_on) <= %(today)s
+       and tubes.plausible_copies and tubes.plausible_control
+       and __PLAUSIBLE__
        and tubes.numbered_in_order
        and case
            when tubes.detected then
@@ -211,6 +228,12 @@ select storable.record, storable.tubes, storable.has_tubes, storable.laboratory,
        order by newest.version desc limit 1
   ) stored on true
 """
+
+_BOUNDED = ("conversion_factor", "is_percent", "mr_value", "limit_of_detection", "limit_of_quantification")
+_DECIDE = _DECIDE.replace(
+    "__PLAUSIBLE__",
+    " and ".join(f"({n} is null or {n} >= %(least_{n})s and {n} < %(limit_{n})s)" for n in _BOUNDED),
+)
 
 # A stored result whose tubes are others than those of the file is not unchanged.
 _COMPARE_TUBES = """

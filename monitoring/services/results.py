@@ -301,6 +301,15 @@ def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -
     collected = report.collected
     if collected.earliest > now.date() + dt.timedelta(days=1):
         return refused("collected_on", collected.on, _("this day has not come yet; check day, month and year"))
+    tomorrow = now + dt.timedelta(days=1)
+    for column in ("collected_at", "received_at", "issued_at"):
+        at = getattr(report, column)
+        if at is not None and at > tomorrow:
+            return refused(column, at, _("this time has not come yet; check day, time and offset"))
+    for column in ("received_on", "tested_on"):
+        on = getattr(report, column)
+        if on is not None and on > tomorrow.date():
+            return refused(column, on, _("this day has not come yet; check day, month and year"))
     if patient.born_on is not None and patient.born_precision == "day" and collected.latest < patient.born_on:
         reason = _("the patient was born on %(born)s; check the date or the id") % {"born": patient.born_on}
         return refused("collected_on", collected.on, reason)
@@ -390,12 +399,17 @@ def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reas
 def out_of_order(merged: LaboratoryReport) -> Verdict | None:
     """Dates that contradict each other once a report is completed by the version before it."""
     collected = merged.collected
-    for column in ("received_on", "tested_on"):
-        on = getattr(merged, column)
+    for column in ("received_on", "tested_on", "received_at", "issued_at"):
+        on = _latest_day(getattr(merged, column))
         if on is not None and on < collected.earliest:
             reason = _("lies before the collection on %(day)s; correct both dates together") % {"day": collected}
             return refused(column, on, reason)
     return None
+
+
+def _latest_day(when: dt.date | dt.datetime | None) -> dt.date | None:
+    """The latest day that an instant can be in any time zone; a day is itself."""
+    return (when + dt.timedelta(hours=14)).date() if isinstance(when, dt.datetime) else when
 
 
 # --- storing -----------------------------------------------------------------------------------------------------

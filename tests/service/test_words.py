@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
 from monitoring import clock
+from monitoring.domain.bounds import Bounds
 from monitoring.domain.dates import DateProblem, parse_date
 from monitoring.domain.explain import TEXTS, Reason
 from monitoring.domain.plausibility import CITATION as QUESTIONS_CITATION
@@ -51,6 +53,7 @@ from monitoring.templatetags.reasons import reason_words
 from monitoring.templatetags.words import closing_words, outcome_words
 from tests.builders import report
 
+TEN = Bounds(Decimal(-3), Decimal(10))
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Two words of Latin letters in a row are English, unless they are names.
 ENGLISH = re.compile(r"[A-Za-z][A-Za-z'’]*(?:[ \n]+[A-Za-z][A-Za-z'’]*)+")
@@ -119,15 +122,15 @@ REFUSED: dict[str, tuple[str, Callable[[Cells], object]]] = {
     "no instant": ("today", lambda c: c.instant("x", ZoneInfo("UTC"))),
     "an instant of another year": ("0099-01-01T10:00", lambda c: c.instant("x", ZoneInfo("UTC"))),
     "an instant without a time": ("2025-01-01", lambda c: c.instant("x", ZoneInfo("UTC"))),
-    "a small number": ("-9", lambda c: c.number("x", limit=10, least=-3)),
-    "a large number": ("99", lambda c: c.number("x", limit=10)),
-    "a zero": ("0", lambda c: c.number("x", limit=10)),
-    "no number": ("one", lambda c: c.number("x", limit=10)),
-    "too many digits": ("0." + "1" * 40, lambda c: c.number("x", limit=10)),
+    "a small number": ("-9", lambda c: c.number("x", bounds=TEN)),
+    "a large number": ("99", lambda c: c.number("x", bounds=TEN)),
+    "a zero": ("0", lambda c: c.number("x", bounds=TEN)),
+    "no number": ("one", lambda c: c.number("x", bounds=TEN)),
+    "too many digits": ("0." + "1" * 40, lambda c: c.number("x", bounds=TEN)),
     "no whole number": ("1.5", lambda c: c.whole_number("x", limit=10)),
-    "zero percent": ("0", lambda c: c.percentage("x", limit=10)),
-    "zero copies": ("0", lambda c: c.copies("x", limit=10)),
-    "a thousands mark": ("1,000", lambda c: c.copy_number("x", limit=10**6)),
+    "zero percent": ("0", lambda c: c.percentage("x", bounds=TEN)),
+    "zero copies": ("0", lambda c: c.copies("x", bounds=TEN)),
+    "a thousands mark": ("1,000", lambda c: c.copy_number("x", bounds=TEN)),
 }
 
 
@@ -151,7 +154,7 @@ def test_a_date_is_refused_in_the_words_of_the_domain_where_english_is_read(text
 
 def test_what_was_normalised_is_noted_in_the_readers_language(chinese: None) -> None:
     cells = Cells({"x": "0,25 %"})
-    cells.percentage("x", limit=100)
+    cells.percentage("x", bounds=TEN)
     assert cells.notes == ["x：'0,25 %' 读作 0,25 %", "x：'0,25 %' 读作 0.25"]
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from monitoring.domain.bounds import BOUNDS
 from monitoring.domain.measurement import flags_text
 from monitoring.domain.report import LaboratoryProfile, find_factor, hours_to_laboratory, measurement
 from monitoring.domain.response import score
 from monitoring.domain.scale import ControlGene
 from monitoring.domain.series import sample_flags
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
-from monitoring.intake.reports import MOST_COPIES, LineProblem, ParsedReport, parse_report, plain_number
+from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
 from monitoring.intake.tables import TableRow, read_table
 from monitoring.intake.values import CellProblem
 from monitoring.management.door import DoorCommand
@@ -76,6 +77,7 @@ def _minimum(text: str | None) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal(0)
-    if not number.is_finite() or not 0 < number < MOST_COPIES:
-        raise CommandError(f"--bcr-minimum {text}: write a number of copies from 1 to {MOST_COPIES - 1}", returncode=2)
+    most = BOUNDS["control_gene_copies"].limit
+    if not number.is_finite() or not 0 < number < most:
+        raise CommandError(f"--bcr-minimum {text}: write a number of copies from 1 to {most - 1}", returncode=2)
     return number
