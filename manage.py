@@ -7,12 +7,16 @@ import sys
 
 from config import embedded
 
-# These touch neither database nor broker, so nothing is started for them.
-NEEDS_NO_SERVERS = {"help", "version", "collectstatic", "--help", "-h", "--version"}
-# These change the schema or empty it, so they act as the owner and not as the application's role.
-RUNS_AS_OWNER = {"migrate", "makemigrations", "serve", "flush", "test"}
-# These read the settings and perhaps the schema; no table is needed for them.
-NEEDS_NO_TABLES = {"check", "makemigrations"}
+# These touch neither broker nor a database of ours, so nothing is started for them.
+NEEDS_NO_SERVERS = {"help", "version", "collectstatic", "prepare_database", "--help", "-h", "--version"}
+# These change the schema or empty it, or do what the database refuses to the service (config/walls.py): give an account
+# more than its roles, open a closed one. They act as the owner and not as the application's role.
+RUNS_AS_OWNER = {
+    "migrate", "makemigrations", "serve", "flush", "test", "pgtrigger", "remove_stale_contenttypes",
+    "createsuperuser", "changepassword", "load_demo", "demo_logins",
+}  # fmt: skip
+# These make the tables themselves, or only read the settings and perhaps the schema.
+NEEDS_NO_TABLES = {"migrate", "serve", "test", "check", "makemigrations"}
 
 
 def make_schema() -> None:
@@ -32,7 +36,7 @@ def main() -> int:
         if command not in NEEDS_NO_SERVERS and not {"--help", "-h"} & set(sys.argv):
             embedded.provide(
                 announce=command == "serve" or sys.stderr.isatty(),
-                make_schema=None if command in RUNS_AS_OWNER | NEEDS_NO_TABLES else make_schema,
+                make_schema=None if command in NEEDS_NO_TABLES else make_schema,
             )
     except embedded.EmbeddedServerError as problem:
         sys.stderr.write(f"{problem}\n")

@@ -58,20 +58,26 @@ except ValueError as problem:
 
 # --- database and broker ---------------------------------------------------------------------------------------------
 
-# Every process but `migrate` acts as cml_app, which may not delete or truncate clinical rows.
+# Commands that change the schema or the walls in it set `owner` (manage.py); every other process acts as cml_app, which
+# may not delete or truncate clinical rows, whichever login it came with.
 DATABASE_ROLE = env.str("DATABASE_ROLE", default="cml_app")
+_AS_OWNER = DATABASE_ROLE == "owner" or TESTING
+required("DATABASE_URL", "Name a PostgreSQL: postgresql://user:password@host/name")
+_URL_NAME = "DATABASE_OWNER_URL" if _AS_OWNER and env.str("DATABASE_OWNER_URL", default="") else "DATABASE_URL"
 DATABASES: dict[str, Any] = {
     "default": {
-        **env.db_url_config(required("DATABASE_URL", "Name a PostgreSQL: postgresql://user:password@host/name")),
+        **env.db_url_config(env.str(_URL_NAME)),
         "CONN_MAX_AGE": 0 if TESTING else 60,
         "CONN_HEALTH_CHECKS": True,
     }
 }
 if "postgresql" not in DATABASES["default"]["ENGINE"]:
-    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL: postgresql://user:password@host/name")
+    raise ImproperlyConfigured(f"{_URL_NAME} must name a PostgreSQL: postgresql://user:password@host/name")
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-if DATABASE_ROLE != "owner" and not TESTING:
+if not _AS_OWNER:
     DATABASES["default"]["OPTIONS"]["assume_role"] = DATABASE_ROLE
+if TESTING:
+    DATABASES["default"]["OPTIONS"]["options"] = "-c cml.wipe=on"  # tests empty what is kept (config/walls.py)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = required("REDIS_URL", "Name a Redis: redis://host:6379/0")

@@ -8,23 +8,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that works on this test's database, as the application's own role."""
-    values = settings.DATABASES["default"]
-    name = connection.settings_dict["NAME"]
-    host = values["OPTIONS"].get("host") or values["HOST"]
-    url = f"postgresql://{values['USER']}:{values['PASSWORD']}@/{name}?host={host}"
-    if values["HOST"]:
-        url = f"postgresql://{values['USER']}:{values['PASSWORD']}@{values['HOST']}:{values['PORT'] or 5432}/{name}"
+    """The environment of a process that works on this test's database, with the logins that were named for it."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    return {**kept, "DATABASE_URL": url, "DATABASE_ROLE": "cml_app", **more}
+    urls = {name: on_this_database(kept[name]) for name in ("DATABASE_URL", "DATABASE_OWNER_URL") if name in kept}
+    return {**kept, **urls, "DATABASE_ROLE": "cml_app", **more}
+
+
+def on_this_database(url: str) -> str:
+    """The same address with the name of the database that the test uses."""
+    return urlsplit(url)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
 
 
 def command(*words: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:

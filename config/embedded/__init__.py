@@ -24,7 +24,7 @@ __all__ = ["EmbeddedServerError", "provide"]
 
 
 def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = None) -> None:
-    """Set ``DATABASE_URL`` and ``REDIS_URL`` where they are missing, starting the embedded servers if need be.
+    """Set ``DATABASE_URL`` (with the owner's) and ``REDIS_URL`` where they are missing, starting servers if need be.
 
     ``make_schema`` is called for a database that is still empty, while no other command can come between. The servers
     are released when this process ends. Raises ``EmbeddedServerError`` with words for the operator.
@@ -39,7 +39,8 @@ def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = 
     with mutex(place):
         fcntl.flock(users, fcntl.LOCK_SH)
         if want_postgres:
-            os.environ["DATABASE_URL"] = ensure_postgres(place)
+            addresses = ensure_postgres(place)
+            os.environ["DATABASE_URL"], os.environ["DATABASE_OWNER_URL"] = addresses.service, addresses.owner
             for name in ("SECRET_KEY", "IDENTITY_KEY"):  # of the demo only; with a named database both are required
                 os.environ.setdefault(name, kept_secret(place, name.lower().replace("_", "-")))
         if want_valkey:

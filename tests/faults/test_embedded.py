@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
 
 def own_environment(var: Path, **more: str) -> dict[str, str]:
     """A machine on which nobody has named a server."""
-    named = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "IDENTITY_KEY", "DATABASE_ROLE", "EMBEDDED_PURPOSE")
+    named = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "IDENTITY_KEY", "DATABASE_ROLE", "EMBEDDED_PURPOSE")
     kept = {k: v for k, v in os.environ.items() if k not in named and not k.startswith("PYTEST")}
     return {**kept, "VAR_DIR": str(var), "EMBEDDED_DURABILITY": "off", **more}
 

@@ -78,19 +78,17 @@ class Command(BaseCommand):
         try:
             self._prepare()
             children = _children(bind, port)
-            child_environment = {
-                **os.environ,
-                "DATABASE_ROLE": "cml_app",
-                "REMAP_SIGTERM": "SIGQUIT",
-                "LOG_FORMAT": "line",
-            }
+            owners_environment = {**os.environ, "REMAP_SIGTERM": "SIGQUIT", "LOG_FORMAT": "line"}
+            # What answers requests knows nothing of the owner's login.
+            child_environment = {**owners_environment, "DATABASE_ROLE": "cml_app"}
+            child_environment.pop("DATABASE_OWNER_URL", None)
             for child in children:
                 child.start(child_environment)
             self._wait_until_ready(bind, port, children)
             if not Patient.objects.exists():
                 self._say("Loading the synthetic demo …")
                 subprocess.run(
-                    [sys.executable, "manage.py", "load_demo"], env=child_environment, cwd=settings.BASE_DIR, check=True
+                    [sys.executable, "manage.py", "load_demo"], env=owners_environment, cwd=settings.BASE_DIR, check=True
                 )
             self._welcome()
             self._watch(children, child_environment)
