@@ -78,7 +78,7 @@ def script(database: str, logins: Logins) -> str:
     lines = [
         "-- Run with psql as a superuser, as often as you like. Passwords stand here only as SCRAM verifiers.",
         *(f"{one.strip()};" for one in role_statements(logins)),
-        f"select {make} where not exists (select from pg_database where datname = {name}) \\gexec",
+        f"select {make} where not exists (select from pg_database where datname = {name}) \\gexec",  # noqa: S608  # quoted above
         f"\\connect {_filled('{}', database)}",
         *(f"{one.strip()};" for one in ownership_statements(database, logins)),
     ]
@@ -129,7 +129,10 @@ do $$ declare membership record; begin
           from pg_auth_members
          where member = (select oid from pg_roles where rolname = {member}) and roleid <> {role}::regrole
     loop
-        execute format('revoke %s from %I granted by %s', membership.role, {member}, membership.grantor);
+        -- From 16 on a membership is taken back in the name of whoever gave it.
+        execute format('revoke %s from %I', membership.role, {member})
+            || case when current_setting('server_version_num')::int < 160000 then ''
+               else format(' granted by %s', membership.grantor) end;
     end loop;
 end $$
 """

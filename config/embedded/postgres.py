@@ -120,9 +120,10 @@ def free_the_owners_name(place: Place, superuser: Login) -> None:
         session.execute(f"alter role {OWNER} rename to {SUPERUSER}".encode())
 
 
-_OTHERS = (
-    b"select pid from pg_stat_activity where usename = %s and pid <> pg_backend_pid() and backend_type = 'client backend'"
-)
+_OTHERS = b"""
+select pid from pg_stat_activity
+ where usename = %s and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 
 
 def _prepare(place: Place, superuser: Login, logins: Logins) -> None:

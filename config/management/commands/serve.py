@@ -88,7 +88,10 @@ class Command(BaseCommand):
             if not Patient.objects.exists():
                 self._say("Loading the synthetic demo …")
                 subprocess.run(
-                    [sys.executable, "manage.py", "load_demo"], env=owners_environment, cwd=settings.BASE_DIR, check=True
+                    [sys.executable, "manage.py", "load_demo"],
+                    env=owners_environment,
+                    cwd=settings.BASE_DIR,
+                    check=True,
                 )
             self._welcome()
             self._watch(children, child_environment)

@@ -1,0 +1,89 @@
+"""Walls by trigger, made after every migration beside the grants: what a grant cannot say.
+
+What is kept cannot be emptied, also not by the owner, unless the session has said ``set cml.wipe = 'on'`` (tests do). The
+service's login cannot give an account more than its roles nor open a closed one, bring a superseded class back, or a
+revoked token: that needs the owner (`manage.py createsuperuser`, `changepassword`, `shell` with DATABASE_ROLE=owner).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+# Rows of these change, but only once: what was said stays said.
+_ONCE = {"monitoring_responseassessment": "superseded_at", "monitoring_apitoken": "revoked_at"}
+_ACCOUNTS = "auth_user"
+_ALSO_KEPT = ("monitoring_responseassessment",)
+
+
+def wall_statements(growing: Iterable[str]) -> Iterator[str]:
+    """The trigger functions, and the triggers where they are missing. ``growing`` are the tables that only grow."""
+    yield from (_KEPT, _ONLY_ONCE, _ACCOUNT)
+    for table in (*growing, *_ALSO_KEPT):
+        yield _trigger("cml_kept", "before truncate", table, "for each statement")
+    for table, column in _ONCE.items():
+        yield _trigger(
+            "cml_only_once", f"before update of {column}", table,
+            f"for each row when (old.{column} is not null and new.{column} is distinct from old.{column})",
+        )  # fmt: skip
+    yield _trigger("cml_account", "before insert or update", _ACCOUNTS, "for each row")
+
+
+def _trigger(name: str, moment: str, table: str, how: str) -> str:
+    """Made only where it is missing: making one waits for everybody who writes to the table."""
+    return f"""
+        do $$ begin
+            if to_regclass('public.{table}') is not null and not exists (
+                select from pg_trigger where tgrelid = to_regclass('public.{table}') and tgname = '{name}'
+            ) then
+                create trigger {name} {moment} on public.{table} {how} execute function public.{name}();
+            end if;
+        end $$
+    """
+
+
+_KEPT = """
+create or replace function public.cml_kept() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if coalesce(current_setting('cml.wipe', true), '') <> 'on' then
+        raise insufficient_privilege using
+            message = format('Cannot truncate %s: what stands in it is kept', tg_table_name),
+            hint = 'A session that may empty a test database says first: set cml.wipe = ''on''';
+    end if;
+    return null;
+end $$
+"""
+# Whoever acts with the owner's rights may pass; a login that has assumed cml_app does not.
+_PASSES = "pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'usage')"
+_ONLY_ONCE = f"""
+create or replace function public.cml_only_once() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+begin
+    if not {_PASSES} then
+        raise insufficient_privilege using message = format('Cannot change %s a second time', tg_table_name);
+    end if;
+    return new;
+end $$
+"""
+_ACCOUNT = f"""
+create or replace function public.cml_account() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+begin
+    if {_PASSES} then
+        return new;
+    end if;
+    if tg_op = 'INSERT' then
+        if new.is_superuser or new.is_staff then
+            raise insufficient_privilege using message = 'Cannot make an account with is_superuser or is_staff',
+                hint = 'The owner of the database may: DATABASE_OWNER_URL and manage.py createsuperuser';
+        end if;
+    elsif (new.id, new.username, new.is_superuser, new.is_staff)
+          is distinct from (old.id, old.username, old.is_superuser, old.is_staff) then
+        raise insufficient_privilege using message = 'Cannot change username, is_superuser or is_staff of an account',
+            hint = 'The owner of the database may: DATABASE_OWNER_URL';
+    elsif new.is_active and not old.is_active then
+        raise insufficient_privilege using message = 'Cannot reopen a closed account',
+            hint = 'The owner of the database may: DATABASE_OWNER_URL';
+    end if;
+    return new;
+end $$
+"""
