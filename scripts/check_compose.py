@@ -26,6 +26,8 @@ ENVIRONMENT = {
     **os.environ,
     "PORT": PORT,
     "POSTGRES_PASSWORD": secrets.token_urlsafe(16),
+    "OWNER_PASSWORD": secrets.token_urlsafe(16),
+    "SERVICE_PASSWORD": secrets.token_urlsafe(16),
     "SECRET_KEY": secrets.token_urlsafe(48),
     "IDENTITY_KEY": secrets.token_urlsafe(48),
     "PUBLIC_URL": f"http://localhost:{PORT}",

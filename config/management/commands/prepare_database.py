@@ -88,7 +88,7 @@ def _prepare(admin: str, database: str, logins: Logins) -> None:
 
 
 def _address(url: str, name: str) -> str:
-    if urlsplit(url).scheme not in ("postgres", "postgresql", "postgis", "psql", "pgsql"):
+    if urlsplit(url).scheme not in ("postgres", "postgresql"):
         raise CommandError(f"{name} is not set to an address: postgresql://user:password@host/name", returncode=2)
     return url
 
