@@ -106,7 +106,7 @@ _POWERLESS = sql.SQL("nosuperuser nocreatedb nocreaterole noreplication nobypass
 def _filled(text: str, *names: str | sql.Composable, **more: sql.Composable) -> str:
     """A statement with its names quoted."""
     parts = [name if isinstance(name, sql.Composable) else sql.Identifier(name) for name in names]
-    return sql.SQL(text).format(*parts, **more).as_string(None)  # type: ignore[arg-type]  # texts of this file
+    return sql.SQL(text).format(*parts, **more).as_string(None)
 
 
 def _make_role(name: str) -> str:

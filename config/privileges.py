@@ -37,7 +37,10 @@ ONLY_THESE_CHANGE = {
     "monitoring_classificationrequest": ("attempts", "last_error"),
     "monitoring_heartbeat": ("beat_at", "detail"),
     "monitoring_patientidentity": ("encrypted", "hospital_number_index"),
-    "pghistory_context": ("metadata", "updated_at"),  # written by the history triggers; each event row keeps its own copy
+    "pghistory_context": (
+        "metadata",
+        "updated_at",
+    ),  # written by the history triggers; each event row keeps its own copy
     "cohorts_cohortpublication": ("snapshot_id", "published_at", "confirmed_at"),
 }
 # Of these rows everything may change but what they are about.
