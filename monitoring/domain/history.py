@@ -72,6 +72,7 @@ class AlertKind(StrEnum):
     HAND_OVER = "hand_over"
     NO_CLINICIAN = "no_clinician"
     UNCONFIRMED_TREATMENT = "unconfirmed_treatment"
+    SET_ASIDE = "set_aside"
 
 
 KINETICS = "kinetics-ln-ratio.1"

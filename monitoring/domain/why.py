@@ -115,6 +115,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.HAND_OVER: ("hand-over", _DESIGN),
     AlertKind.NO_CLINICIAN: ("ladder", _DESIGN),
     AlertKind.UNCONFIRMED_TREATMENT: ("A0", _DESIGN),
+    AlertKind.SET_ASIDE: ("operation", _DESIGN),
 }
 
 

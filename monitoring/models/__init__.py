@@ -13,6 +13,8 @@ from monitoring.models.operations import (
     IdempotentRequest,
     ImportRun,
     JobRun,
+    SetAside,
+    SetAsideKind,
 )
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.plans import MonitoringPlan
@@ -48,6 +50,8 @@ __all__ = [
     "ResponseEvent",
     "ResultStatus",
     "Role",
+    "SetAside",
+    "SetAsideKind",
     "TfrEpisode",
     "TkiCourse",
 ]

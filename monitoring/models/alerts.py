@@ -97,7 +97,8 @@ class Alert(models.Model):
                 name="alert_closed_at_with_state",
             ),
             models.CheckConstraint(
-                condition=Q(patient__isnull=False) | Q(kind__in=["hand_over", "no_clinician"]), name="alert_has_patient"
+                condition=Q(patient__isnull=False) | Q(kind__in=["hand_over", "no_clinician", "set_aside"]),
+                name="alert_has_patient",
             ),
             models.CheckConstraint(
                 condition=Q(acknowledged_at__isnull=True, acknowledged_by__isnull=True)

@@ -74,6 +74,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
     (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
     (AlertKind.UNCONFIRMED_TREATMENT, _("restart, death or transplant recorded by somebody who does not treat")),
+    (AlertKind.SET_ASIDE, _("work of the service was set aside")),
 ]
 CERTAINTY: type_choices = [
     (Certainty.PROVISIONAL, _("provisional")),

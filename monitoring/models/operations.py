@@ -5,8 +5,10 @@ from django.conf import settings
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from monitoring.models.laboratories import Laboratory
+from monitoring.models.centres import Centre
 from monitoring.models.patients import Patient
 
 
@@ -48,6 +50,51 @@ class Heartbeat(models.Model):
     name = models.CharField(max_length=40, unique=True)
     beat_at = models.DateTimeField()
     detail = models.CharField(max_length=200, blank=True)
+
+
+class SetAsideKind(models.TextChoices):
+    """The pieces of work that can be set aside."""
+
+    STEP = "step", _("step of a round")
+    DELIVERY = "delivery", _("message")
+    ESCALATION = "escalation", _("next step of an alert")
+    CLASSIFICATION = "classification", _("classification of a patient")
+    UNVERIFIED = "unverified", _("watch over an unverified result")
+    SUSPICIOUS = "suspicious", _("watch over a suspicious value")
+    OVERDUE = "overdue", _("watch over the next sample of a patient")
+    NO_RESTART = "no_restart", _("watch over the restart of a patient")
+    NO_MMR_AFTER_RESTART = "no_mmr_after_restart", _("watch over the response after a restart")
+    UPLOAD = "upload", _("file that waits to be loaded")
+    NIGHT = "night", _("nightly job")
+    LADDER = "ladder", _("escalation policy of a centre")
+    TIME_ZONE = "time_zone", _("time zone of a centre")
+    CENTRE = "centre", _("telling the administrators of a centre")
+
+
+class SetAside(models.Model):
+    """A piece of work that failed for a reason nobody foresaw: passed over until ``retry_at``, then tried again.
+
+    ``key`` names the piece by a public id; ``error`` says which kind of error came from where. Neither holds a
+    patient's values. Without a centre it concerns all of them.
+    """
+
+    kind = models.CharField(max_length=30, choices=SetAsideKind.choices)
+    key = models.CharField(max_length=200)
+    centre = models.ForeignKey(Centre, models.PROTECT, null=True, related_name="+")
+    error = models.CharField(max_length=300)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=1)
+    retry_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="set_aside_once")]
+        indexes = [
+            models.Index(
+                fields=["kind", "retry_at"], condition=models.Q(settled_at__isnull=True), name="set_aside_open"
+            )
+        ]
 
 
 class ImportRun(models.Model):

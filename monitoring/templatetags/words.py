@@ -134,6 +134,7 @@ def closing_words(reason: str) -> str:
         "the evidence no longer holds": _("the evidence no longer holds"),
         "the result is no longer preliminary": _("the result is no longer preliminary"),
         "nothing in it is open any more": _("nothing in it is open any more"),
+        "nothing is set aside any more": _("nothing is set aside any more"),
     }
     if reason in known:
         return known[reason]
