@@ -201,7 +201,7 @@ def _known_at(request: Request, patient: Patient) -> dt.datetime | None:
     text = request.query_params.get("known_at", "")
     if not text:
         return None
-    known_at = end_of_day(text, patient.centre.time_zone, clock.now())
+    known_at = end_of_day(text, patient.centre, clock.now())
     if known_at is None:
         raise refused_field("known_at", text, _("write a day that is over, as 2025-03-10"))
     return known_at

@@ -52,6 +52,7 @@ from monitoring.models import (
     ResultStatus,
     Role,
 )
+from monitoring.models.centres import zone_of
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
@@ -128,13 +129,13 @@ class ResultList(Resource):
         def patient_of(centre: str, patient_id: str) -> Patient:
             return find_patient(reach, centre, patient_id)
 
-        def zone_of(centre: str, patient_id: str) -> ZoneInfo:
-            return ZoneInfo(patient_of(centre, patient_id).centre.time_zone)
+        def zone(centre: str, patient_id: str) -> ZoneInfo:
+            return zone_of(patient_of(centre, patient_id).centre)
 
         code = cells.get("laboratory", "")
         laboratory = reporting_laboratories([code]).get(code)
         zero = laboratory is not None and laboratory.row.zero_means_not_detected
-        report = parse_report(rows_of(request.data, cells), zone_of=zone_of, zero_means_not_detected=zero).report
+        report = parse_report(rows_of(request.data, cells), zone_of=zone, zero_means_not_detected=zero).report
         patient = patient_of(report.centre, report.patient_id)
         verdict = record_result(report, patient=patient, by=self.person, reach=reach, now=now, laboratory=laboratory)
         if verdict.action is Action.REFUSED:
@@ -259,7 +260,7 @@ class AmendResult(ResultVerb):
         if given.get("patient_id", patient.patient_id) != patient.patient_id or given.get("centre"):
             patient_id = given.get("patient_id", patient.patient_id)
             patient = find_patient(self.reach(ENTERING), given.get("centre", ""), patient_id)
-        zone = ZoneInfo(patient.centre.time_zone)
+        zone = zone_of(patient.centre)
         parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_names: zone)
         return amend_result(
             standing,

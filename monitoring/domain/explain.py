@@ -146,7 +146,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "alert.loss_in_pregnancy": "MMR was lost on %(on)s and a pregnancy is on record: a specialist looks at it.",
         "alert.hand_over": "Losses that were older than 90 days when they were first known are handed over together.",
         "alert.no_clinician": "No clinician of this centre can be reached.",
-        "alert.unconfirmed_treatment": "On {on} a restart, a death or a transplant is on record that nobody who treats has recorded. It ends no alert until one of them records it too.",
+        "alert.unconfirmed_treatment": "On %(on)s a restart, a death or a transplant is on record that nobody who treats has recorded. It ends no alert until one of them records it too.",
         "alert.set_aside": "Since %(on)s work for this centre fails and is tried again with growing pauses; administrators see it under State of the service.",
         # --- what happened in an episode, and what to know about the series
         "findings.attempt": "Attempt %(number)s at treatment-free remission.",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from monitoring.domain.lookalike import look_of
 from monitoring.intake.values import CellProblem
 from monitoring.models import Patient
+from monitoring.models.centres import zone_of
 from monitoring.services.reach import Reach, alike, patient_out_of_reach
 
 
@@ -58,7 +59,7 @@ class NamedPatients:
 
     def zone(self, centre: str, patient_id: str) -> ZoneInfo:
         """The time zone in which a sample of this patient was taken."""
-        return ZoneInfo(self.patient(centre, patient_id).centre.time_zone)
+        return zone_of(self.patient(centre, patient_id).centre)
 
 
 def find_patient(reach: Reach, centre: str, patient_id: str) -> Patient:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.bounds import BOUNDS, Bounds
 from monitoring.domain.dates import DateProblem, PartialDate, parse_date
+from monitoring.domain.plain_text import odd_characters
 
 _NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
@@ -80,8 +80,7 @@ class Cells:
                 "this is how a spreadsheet writes a long number and the digits are lost; export the column as text"
             )
             raise CellProblem(column, value, reason)
-        plain = value.isascii() and value.isprintable()
-        if not plain and any(unicodedata.category(c).startswith("C") for c in value):
+        if odd_characters(value):
             raise CellProblem(column, value, _("holds an invisible control character"))
         return value
 

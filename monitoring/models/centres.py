@@ -1,16 +1,27 @@
 """Hospitals and who works there, in which role, from when to when."""
 
 import datetime as dt
+import functools
+import logging
+import zoneinfo
 
 import pghistory
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now, TruncDate
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.domain.plain_text import odd_characters, plain_pattern
 from monitoring.models.fields import LookField
+
+logger = logging.getLogger(__name__)
+
+UTC = zoneinfo.ZoneInfo("UTC")
+# What a name of no zone raises: not found, not a plain relative name, a folder of the database of zones.
+ZONE_PROBLEMS = (KeyError, ValueError, OSError)
 
 
 class Role(models.TextChoices):
@@ -23,14 +34,38 @@ class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", _("administrator")
 
 
+def validate_plain(value: str) -> None:
+    """A code stands in headers, addresses and files: one line, nothing invisible."""
+    odd = odd_characters(value)
+    if odd:
+        raise ValidationError(
+            _("holds invisible or line-breaking characters (%(odd)s); write it without them"),
+            params={"odd": ", ".join(odd[:5])},
+        )
+
+
+@functools.cache
+def known_zones() -> frozenset[str]:
+    """The time zones that this machine knows."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def validate_time_zone(value: str) -> None:
+    """A zone of the IANA database."""
+    if value not in known_zones():
+        raise ValidationError(
+            _("%(zone)s is no time zone; write it as Europe/Berlin or Asia/Shanghai"), params={"zone": repr(value)}
+        )
+
+
 @pghistory.track(exclude=["look"])  # derived from the identifier
 class Centre(models.Model):
     """A hospital; its time zone decides which calendar day a sample belongs to."""
 
-    code = models.CharField(_("code"), max_length=60, unique=True)
+    code = models.CharField(_("code"), max_length=60, unique=True, validators=[validate_plain])
     look = LookField(of="code", unique=True)
-    name = models.CharField(_("name"), max_length=200, blank=True)
-    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    name = models.CharField(_("name"), max_length=200, blank=True, validators=[validate_plain])
+    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC", validators=[validate_time_zone])
     protocol = models.ForeignKey(
         "monitoring.Protocol", models.PROTECT, null=True, blank=True, related_name="centres", verbose_name=_("protocol"),
         help_text=_("Which rule sets are followed here; without one the defaults."),
@@ -41,9 +76,22 @@ class Centre(models.Model):
         verbose_name = _("centre")
         verbose_name_plural = _("centres")
         ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(condition=Q(code__regex=plain_pattern()), name="centre_code_plain"),
+            models.CheckConstraint(condition=Q(time_zone__regex="^[A-Za-z0-9_+/-]+$"), name="centre_time_zone_plain"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.code
+
+
+def zone_of(centre: Centre) -> zoneinfo.ZoneInfo:
+    """The time zone of a centre; UTC where what is stored names none, which the watch over settings tells."""
+    try:
+        return zoneinfo.ZoneInfo(centre.time_zone)
+    except ZONE_PROBLEMS:
+        logger.error("centre %s has a time zone that is none; its days are counted in UTC", centre.pk)
+        return UTC
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

@@ -5,8 +5,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.domain.plain_text import plain_pattern
 from monitoring.models import choices
-from monitoring.models.centres import Centre
+from monitoring.models.centres import Centre, validate_plain
 from monitoring.models.fields import LookField, NumberField
 
 # The upper bounds also refuse NaN, which PostgreSQL sorts above every number.
@@ -19,9 +20,9 @@ PERCENT_LIMIT = 10**4
 class Laboratory(models.Model):
     """A laboratory that reports BCR::ABL1 results."""
 
-    code = models.CharField(_("code"), max_length=60, unique=True)
+    code = models.CharField(_("code"), max_length=60, unique=True, validators=[validate_plain])
     look = LookField(of="code", unique=True)
-    name = models.CharField(_("name"), max_length=200, blank=True)
+    name = models.CharField(_("name"), max_length=200, blank=True, validators=[validate_plain])
     bcr_minimum_copies = NumberField(
         _("minimum BCR copies per replicate"),
         null=True,
@@ -50,11 +51,12 @@ class Laboratory(models.Model):
         verbose_name_plural = _("laboratories")
         ordering = ["code"]
         constraints = [
+            models.CheckConstraint(condition=Q(code__regex=plain_pattern()), name="laboratory_code_plain"),
             models.CheckConstraint(
                 condition=Q(bcr_minimum_copies__isnull=True)
                 | Q(bcr_minimum_copies__gt=0, bcr_minimum_copies__lt=COPIES_LIMIT),
                 name="laboratory_bcr_minimum_positive",
-            )
+            ),
         ]
 
     def __str__(self) -> str:

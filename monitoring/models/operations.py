@@ -7,8 +7,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.models.laboratories import Laboratory
 from monitoring.models.centres import Centre
+from monitoring.models.laboratories import Laboratory
 from monitoring.models.patients import Patient
 
 

@@ -1,14 +1,20 @@
-"""E-mail about an alert: which centre, how sure, where to look. Never a name, a number or a value of a patient."""
+"""E-mail about an alert: which centre, how sure, where to look. Never a name, a number or a value of a patient.
+
+Headers are built from text that has been made safe, so that no stored value can stop a message.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from email.headerregistry import Address
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.utils.translation import gettext as _
+
+from monitoring.domain.plain_text import without_odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +28,38 @@ class Message:
     alert_id: str
     certainty: str
     round: int
+    operational: bool = False
+
+
+def local_address(username: str) -> str:
+    """Where somebody without an e-mail address is reached: the mailbox of that name on the mail server."""
+    return Address(username=without_odd(username, "") or "nobody", domain="localhost").addr_spec
 
 
 def send(message: Message) -> str:
     """Send one message; returns what the channel said. Raises ``OSError`` or ``smtplib.SMTPException`` on failure."""
+    address = without_odd(message.address, "")
     host = urlsplit(settings.PUBLIC_URL).hostname
     digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
     mail = EmailMessage(
-        subject=_subject(message),
+        subject=without_odd(_subject(message)),
         body=_body(message),
-        to=[message.address],
+        to=[address],
         headers={
             "Message-ID": f"<{digest}@{host}>",
-            "X-Alert-Delivery": message.key,
+            "X-Alert-Delivery": without_odd(message.key),
             "Auto-Submitted": "auto-generated",
         },
     )
     mail.send()
-    return f"accepted for {message.address}"
+    return f"accepted for {address}"
 
 
 def _subject(message: Message) -> str:
     if message.about == "withdrawn":
         return _("Centre %(centre)s: an alert was withdrawn") % {"centre": message.centre}
+    if message.operational:
+        return _("Centre %(centre)s: work of the service was set aside") % {"centre": message.centre}
     if message.round > 1:
         return _("Centre %(centre)s: a haematology result still needs review") % {"centre": message.centre}
     return _("Centre %(centre)s: a haematology result needs review") % {"centre": message.centre}

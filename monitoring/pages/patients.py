@@ -93,7 +93,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.datetime | None:
     """The end of the day that was asked for, in the centre's time; None for now, or a day that is none."""
-    return end_of_day(request.GET.get("known_at", ""), patient.centre.time_zone, now)
+    return end_of_day(request.GET.get("known_at", ""), patient.centre, now)
 
 
 # --- the chart ---------------------------------------------------------------------------------------------------

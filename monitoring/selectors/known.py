@@ -5,22 +5,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from monitoring.models import PcrResult
+from monitoring.models import Centre, PcrResult
+from monitoring.models.centres import zone_of
 
 
-def end_of_day(text: str, time_zone: str, now: dt.datetime) -> dt.datetime | None:
-    """The end of a day that is over, in a time zone, as an instant; None for anything else."""
+def end_of_day(text: str, centre: Centre, now: dt.datetime) -> dt.datetime | None:
+    """The end of a day that is over, in a centre's time zone, as an instant; None for anything else."""
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:
         return None
     if not 1900 < day.year < 2200:
         return None
-    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(time_zone))
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone_of(centre))
     return end.astimezone(dt.UTC) if end < now else None
 
 
