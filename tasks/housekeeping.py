@@ -10,8 +10,10 @@ from django.conf import settings
 from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, owed_uploads
+from monitoring.models import SetAsideKind
 from monitoring.services.jobs import owed_slots
 from monitoring.services.repeated import forget_old_requests
+from monitoring.services.set_aside import passed_over
 from tasks.hints import LOAD_UPLOAD, RECOMPUTE_COHORT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
@@ -29,7 +31,8 @@ def sweep_nightly_jobs() -> int:
     owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
     for run in owed:
         publish(RECOMPUTE_COHORT, run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
-    for pk in owed_uploads(now=now, older_than_seconds=UPLOAD_GRACE_SECONDS):
+    aside = passed_over(SetAsideKind.UPLOAD, now=now)
+    for pk in owed_uploads(now=now, older_than_seconds=UPLOAD_GRACE_SECONDS, but=aside):
         publish(LOAD_UPLOAD, pk)
     forget_old_files(now=now)
     forget_old_requests(now=now)

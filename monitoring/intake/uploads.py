@@ -10,6 +10,7 @@ import hashlib
 import io
 import tempfile
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,10 +156,11 @@ def verdict_rows(run: ImportRun) -> list[dict[str, str]]:
     return [dict(zip(VERDICT_COLUMNS, row, strict=True)) for row in csv.reader(io.StringIO(text))]
 
 
-def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0) -> list[int]:
-    """Files that nobody is reading: never claimed, or claimed by something that died."""
+def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0, but: Collection[str] = ()) -> list[int]:
+    """Files that nobody is reading: never claimed, or claimed by something that died; ``but`` are set aside."""
     before = now - dt.timedelta(seconds=older_than_seconds)
     waiting = ImportRun.objects.filter(finished_at__isnull=True, content__isnull=False, started_at__lte=before)
+    waiting = waiting.exclude(public_id__in=list(but))
     leased = {
         int(job.removeprefix("import:"))
         for job in JobRun.objects.filter(job__startswith="import:", lease_until__gte=now, finished_at__isnull=True).values_list("job", flat=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from monitoring.domain.history import EARLY_SIGNS, AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
@@ -199,6 +200,9 @@ def open_by_the_clock(
             alert.save(force_insert=True)
             escalation.begin([alert], now=now)
     except IntegrityError:
+        same = Q(public_id=alert.public_id) | Q(kind=alert.kind, subject_key=subject_key, state__in=LIVE_STATES)
+        if not Alert.objects.filter(same).exists():
+            raise  # refused for another reason than being there already
         return False
     return True
 

@@ -13,18 +13,25 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db import DataError, IntegrityError, transaction
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from monitoring.domain.history import Event, EventKind, Replay, replay
 from monitoring.domain.measurement import flags_text
 from monitoring.domain.report import FactorUsed
 from monitoring.domain.scale import STORED_DIGITS
 from monitoring.domain.series import Assessed
-from monitoring.models import ClassificationRequest, Patient, ResponseAssessment, ResponseEvent, TfrEpisode
+from monitoring.models import (
+    ClassificationRequest,
+    Patient,
+    ResponseAssessment,
+    ResponseEvent,
+    SetAsideKind,
+    TfrEpisode,
+)
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import LoadedSeries, load_series
-from monitoring.services import alerts, plans
+from monitoring.services import alerts, plans, set_aside
 from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
 from monitoring.services.bulk import copy_rows
 
@@ -32,14 +39,11 @@ logger = logging.getLogger(__name__)
 
 BURST_PATIENTS = 50
 BATCH_PATIENTS = 500  # some seconds of work: a single entry never waits longer for its patient's lock
-# What a replay, or storing it, can raise on facts that no rule foresaw; a lost database or a fault of the machinery
-# is not among them and surfaces as it is.
-REPLAY_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DataError, IntegrityError)
 NEEDS_A_PERSON_AFTER_ATTEMPTS = 5
 
 
 class ClassificationFailed(Exception):
-    """Some patients could not be classified; the others were. Their requests stay, with the error beside them."""
+    """Some patients could not be classified and were set aside; the others were. Their requests stay, with the error."""
 
 
 def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Collection[int] = ()) -> int:
@@ -78,7 +82,9 @@ def classify_hinted(patient_id: int, *, now: dt.datetime) -> int:
     also = list(dict.fromkeys(waiting.values_list("patient_id", flat=True)[: 2 * BURST_PATIENTS]))[:BURST_PATIENTS]
     try:
         return reclassify([patient_id], now=now, if_free=also)
-    except REPLAY_FAILURES as problem:
+    except Exception as problem:  # it surfaces below as the failure of its patient
+        if set_aside.is_database_lost(problem):
+            raise
         logger.warning("a burst of %d patients failed (%s), going one by one", 1 + len(also), type(problem).__name__)
     return _one_by_one([patient_id], now)
 
@@ -86,24 +92,40 @@ def classify_hinted(patient_id: int, *, now: dt.datetime) -> int:
 def classify_owed(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0) -> int:
     """Classify up to ``limit`` patients of those who are owed it, single entries before bulk loads.
 
-    A patient whose replay fails keeps the request with the error and does not hold up the others; the failure is
-    raised at the end. Returns how many patients were classified.
+    A patient whose replay fails keeps the request with the error, is set aside and tried again with growing pauses, and
+    does not hold up the others; the failure is raised at the end. Returns how many patients were classified.
     """
     patient_ids = _next_owed(now, limit, older_than_seconds)
     if not patient_ids:
         return 0
     try:
         return reclassify(patient_ids, now=now)
-    except REPLAY_FAILURES as problem:
+    except Exception as problem:  # it surfaces below as the failure of its patient
+        if set_aside.is_database_lost(problem):
+            raise
         logger.warning("batch of %d patients failed (%s), going one by one", len(patient_ids), type(problem).__name__)
     return _one_by_one(patient_ids, now)
 
 
 def _next_owed(now: dt.datetime, limit: int, older_than_seconds: float) -> list[int]:
     before = now - dt.timedelta(seconds=older_than_seconds)
-    owed = ClassificationRequest.objects.filter(attempts__lt=NEEDS_A_PERSON_AFTER_ATTEMPTS, requested_at__lte=before)
+    aside = dict(set_aside.standing().filter(kind=SetAsideKind.CLASSIFICATION).values_list("key", "retry_at"))
+    if aside:
+        _settle_paid(aside.keys(), now)
+    waiting = [key for key, retry_at in aside.items() if retry_at > now]
+    # A request that has not failed yet brings new facts, perhaps the repair: it does not wait for the others.
+    owed = ClassificationRequest.objects.filter(
+        Q(attempts=0) | ~Q(patient__public_id__in=waiting), requested_at__lte=before
+    )
     rows = owed.order_by("bulk", "attempts", "id").values_list("patient_id", flat=True)[: limit * 4]
     return list(dict.fromkeys(rows))[:limit]
+
+
+def _settle_paid(keys: Collection[str], now: dt.datetime) -> None:
+    """Whoever was set aside and is owed nothing any more was classified meanwhile, by whatever door."""
+    owed = ClassificationRequest.objects.filter(patient__public_id__in=list(keys))
+    still = {str(key) for key in owed.values_list("patient__public_id", flat=True)}
+    set_aside.settle(SetAsideKind.CLASSIFICATION, set(keys) - still, now=now)
 
 
 def _one_by_one(patient_ids: Sequence[int], now: dt.datetime) -> int:
@@ -111,8 +133,12 @@ def _one_by_one(patient_ids: Sequence[int], now: dt.datetime) -> int:
     for pk in patient_ids:
         try:
             done += reclassify([pk], now=now)
-        except REPLAY_FAILURES as problem:
+        except Exception as problem:  # whatever it is, it is this patient's: written down and told
+            if set_aside.is_database_lost(problem):
+                raise
             failed.append(pk)
+            public_id, centre_id = Patient.objects.values_list("public_id", "centre_id").get(pk=pk)
+            set_aside.put(SetAsideKind.CLASSIFICATION, public_id, problem, centre_id=centre_id, now=now)
             ClassificationRequest.objects.filter(patient_id=pk).update(
                 attempts=F("attempts") + 1, last_error=f"{type(problem).__name__}: {problem}"[:300]
             )

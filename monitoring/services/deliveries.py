@@ -1,7 +1,7 @@
 """Messages about alerts: owed in the transaction that opens them, claimed with a lease, sent outside, then recorded.
 
 At least once: a crash between sending and recording sends again, with the same key. Never suppressed: retries have no
-maximum while the alert waits for a person.
+maximum while the alert waits for a person. One that cannot even be built is set aside and the others go on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Iterable, Sequence
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
-from monitoring.models import Alert, AlertDelivery, Membership, Role
+from monitoring.domain.history import AlertKind
+from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
 from monitoring.models.alerts import DeliveryAbout
-from monitoring.notify.mail import Message
+from monitoring.notify.mail import Message, local_address
+from monitoring.services import set_aside
 
 LEASE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 300
@@ -76,17 +78,29 @@ def claim_due(*, now: dt.datetime, limit: int) -> list[tuple[AlertDelivery, Mess
     """Claim deliveries that are due, each with a lease and a token; what another sender holds is passed over."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     with transaction.atomic():
-        due = list(
-            AlertDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+        ids = list(
+            AlertDelivery.objects.select_for_update(skip_locked=True)
             .filter(free, settled_at__isnull=True, next_attempt_at__lte=now)
-            .select_related("alert__centre", "recipient")
-            .order_by("next_attempt_at", "pk")[:limit]
+            .order_by("next_attempt_at", "pk")
+            .values_list("pk", flat=True)[:limit]
         )
-        for one in due:
-            one.lease_until, one.lease_token = now + dt.timedelta(seconds=LEASE_SECONDS), uuid.uuid4()
-            one.attempts += 1
-        AlertDelivery.objects.bulk_update(due, ["lease_until", "lease_token", "attempts"])
-    return [(one, _message(one)) for one in due if not _needless(one, now)]
+        AlertDelivery.objects.filter(pk__in=ids).update(
+            lease_until=now + dt.timedelta(seconds=LEASE_SECONDS), lease_token=uuid.uuid4(), attempts=F("attempts") + 1
+        )
+    return [found for pk in ids if (found := _prepared(pk, now)) is not None]
+
+
+def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None:
+    """A claimed delivery with its message; None where nobody needs it any more, or where it cannot be built."""
+    try:
+        with transaction.atomic():
+            one = AlertDelivery.objects.select_related("alert__centre", "recipient").get(pk=pk)
+            return None if _needless(one, now) else (one, _message(one))
+    except Exception as problem:  # one that cannot be built must not stop the others; it is written down
+        if set_aside.is_database_lost(problem):
+            raise
+        put_aside(pk, problem, now=now)
+        return None
 
 
 def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
@@ -99,17 +113,30 @@ def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
 
 def _message(one: AlertDelivery) -> Message:
     alert = one.alert
-    address = one.recipient.email or f"{one.recipient.get_username()}@localhost"
-    return Message(one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round)
+    address = one.recipient.email or local_address(one.recipient.get_username())
+    return Message(
+        one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
+        operational=alert.kind == AlertKind.SET_ASIDE,
+    )  # fmt: skip
 
 
 def settle(one: AlertDelivery, *, delivered: bool, outcome: str, now: dt.datetime) -> bool:
     """Record the outcome, if the lease is still ours; returns whether it was."""
-    return bool(
-        AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True).update(
-            settled_at=now, delivered=delivered, outcome=outcome[:300]
+    ours = AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True)
+    is_ours = bool(ours.update(settled_at=now, delivered=delivered, outcome=outcome[:300]))
+    if is_ours and one.attempts > 1:
+        set_aside.settle(SetAsideKind.DELIVERY, [one.key], now=now)
+    return is_ours
+
+
+def put_aside(pk: int, problem: BaseException, *, now: dt.datetime) -> None:
+    """A message that failed for a reason nobody foresaw: the pause grows to hours, and it is never given up."""
+    key, centre_id = AlertDelivery.objects.values_list("key", "alert__centre_id").get(pk=pk)
+    with transaction.atomic():
+        row = set_aside.put(SetAsideKind.DELIVERY, key, problem, centre_id=centre_id, now=now)
+        AlertDelivery.objects.filter(pk=pk, settled_at__isnull=True).update(
+            lease_until=None, lease_token=None, next_attempt_at=row.retry_at, outcome=row.error
         )
-    )
 
 
 def postpone(one: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:

@@ -7,22 +7,27 @@ in the operator's guide.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from monitoring.domain.history import EARLY_SIGNS, AlertKind
 from monitoring.domain.relapse import Certainty
-from monitoring.models import Alert, Centre, EscalationPolicy, Role
+from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
 from monitoring.models.alerts import AlertState
-from monitoring.services import deliveries
+from monitoring.models.escalation import validate_steps
+from monitoring.services import deliveries, set_aside
 from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
 from monitoring.services.verdicts import StaleVersionError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +77,27 @@ SUSPICION_LADDER = Ladder(
 
 # An early sign asks for a look: the clinicians once, and again in two weeks while nobody has acknowledged it.
 WATCH_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=14)),), dt.timedelta(days=90))
+# What the service itself cannot do is for those who run it.
+OPERATION_LADDER = Ladder((Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24)),))
 PLAN_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=7)),), dt.timedelta(days=28))
 
 
 class Ladders:
-    """The ladders of some centres, read once."""
+    """The ladders of some centres, read once. For a policy that cannot be read the built-in ladder holds: an alert is
+    told rather than lost, and the watch over settings tells of the policy."""
 
     def __init__(self, centre_ids: Collection[int]) -> None:
-        self._of_centre = {
-            policy.centre_id: _signed_ladder(policy)
-            for policy in EscalationPolicy.objects.filter(centre__in=centre_ids)
-        }
+        self._of_centre: dict[int, Ladder] = {}
+        for policy in EscalationPolicy.objects.filter(centre__in=centre_ids):
+            try:
+                self._of_centre[policy.centre_id] = signed_ladder(policy)
+            except ValidationError:
+                logger.error("the escalation policy of centre %s cannot be read; the built-in holds", policy.centre_id)
 
     def of(self, alert: Alert) -> Ladder:
         """The ladder of an alert."""
+        if alert.kind == AlertKind.SET_ASIDE:
+            return OPERATION_LADDER
         if alert.kind == AlertKind.UNVERIFIED:
             return VERIFICATION_LADDER
         if alert.kind == AlertKind.SUSPICIOUS_VALUE:
@@ -97,7 +109,9 @@ class Ladders:
         return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
 
 
-def _signed_ladder(policy: EscalationPolicy) -> Ladder:
+def signed_ladder(policy: EscalationPolicy) -> Ladder:
+    """The ladder that a centre has signed. Raises ``ValidationError`` for one that no door would have taken."""
+    validate_steps(policy.steps)
     return Ladder(
         tuple(
             Step(tuple(Role(role) for role in step["roles"]), dt.timedelta(hours=step["wait_hours"]))
@@ -161,13 +175,21 @@ def advance(*, now: dt.datetime, limit: int = 200) -> int:
     An open alert is told to the next step, the last step again each time. One that was acknowledged without a recorded
     action is open again.
     """
-    with transaction.atomic():
-        due = list(
-            Alert.objects.live()
-            .select_for_update(skip_locked=True)
-            .filter(next_action_at__lte=now, hand_over__isnull=True)
-            .order_by("next_action_at")[:limit]
+    due = Alert.objects.live().filter(next_action_at__lte=now, hand_over__isnull=True)
+
+    def work(pks: Sequence[int]) -> int:
+        return _move_on(
+            list(due.select_for_update(skip_locked=True).filter(pk__in=pks).order_by("next_action_at")), now
         )
+
+    return set_aside.work_off(
+        SetAsideKind.ESCALATION, due.order_by("next_action_at"), work, key="public_id", centre="centre_id", limit=limit,
+        now=now,
+    )  # fmt: skip
+
+
+def _move_on(due: Sequence[Alert], now: dt.datetime) -> int:
+    with transaction.atomic():
         ladders = Ladders({alert.centre_id for alert in due})
         for alert in due:
             alert.step = 1 if alert.state == AlertState.ACKNOWLEDGED else alert.step + 1

@@ -7,7 +7,7 @@ day for each patient; what a replay answers is closed in the classifying transac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from django.db.models import F, Q, QuerySet
 
@@ -19,10 +19,11 @@ from monitoring.domain.milestones import Milestone, milestones
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
 from monitoring.domain.treatment import Phase, treatment_on
-from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode
+from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAsideKind, TfrEpisode
 from monitoring.models.alerts import AlertState
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
+from monitoring.services import set_aside
 from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS, open_by_the_clock
 
 CHECKED_AT_ONCE = 200
@@ -137,16 +138,23 @@ def raise_overdue(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
     today = now.date()
     watched = Q(latest_on__gte=F("slot_known_on")) | Q(result_late_on__gte=F("slot_known_on"))
     unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=today)
-    rows = list(late_plans(today).filter(watched, unchecked).order_by("pk")[:limit])
+    return set_aside.work_off(
+        SetAsideKind.OVERDUE, late_plans(today).filter(watched, unchecked).order_by("pk"),
+        lambda pks: _check_overdue(pks, now), key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,
+    )  # fmt: skip
+
+
+def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
+    rows = list(MonitoringPlan.objects.filter(pk__in=plan_ids).order_by("pk"))
     opened = 0
     loaded = load_series([row.patient_id for row in rows])
     for row in rows:
         one = loaded[row.patient_id]
-        plan = next_sample_due(one.series, today, rules_of(one.patient.centre.protocol).schedule)
+        plan = next_sample_due(one.series, now.date(), rules_of(one.patient.centre.protocol).schedule)
         for kind, on in _overdue(plan):
             if on >= row.slot_known_on - dt.timedelta(days=HISTORY_AFTER_DAYS):
                 opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now)
-    MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=today)
+    MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
     return opened
 
 
@@ -170,11 +178,14 @@ def raise_no_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
     episodes = (
         TfrEpisode.objects.filter(state="loss_of_mmr", loss_on__gte=earliest, loss_on__lte=latest)
         .exclude(subject_key__in=known)
-        .select_related("patient__centre")
-        .order_by("pk")[:limit]
+        .order_by("pk")
     )
+    return _work_off_episodes(SetAsideKind.NO_RESTART, episodes, _open_no_restart, limit, now)
+
+
+def _open_no_restart(episode_ids: Sequence[int], now: dt.datetime) -> int:
     opened = 0
-    for episode in episodes:
+    for episode in TfrEpisode.objects.filter(pk__in=episode_ids).select_related("patient__centre").order_by("pk"):
         assert episode.loss_on is not None
         kind = AlertKind.LOSS_IN_PREGNANCY if is_pregnant(episode.patient, now.date()) else AlertKind.NO_RESTART
         opened += _open(kind, episode.patient, episode.subject_key, episode.loss_on, episode.rule_version, now)
@@ -194,15 +205,31 @@ def raise_no_mmr_after_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE
             restarted_on__lte=latest,
         )
         .exclude(subject_key__in=known)
-        .select_related("patient__centre")
-        .order_by("pk")[:limit]
+        .order_by("pk")
     )
+    return _work_off_episodes(SetAsideKind.NO_MMR_AFTER_RESTART, episodes, _open_no_mmr, limit, now)
+
+
+def _open_no_mmr(episode_ids: Sequence[int], now: dt.datetime) -> int:
     opened = 0
-    for episode in episodes:
+    for episode in TfrEpisode.objects.filter(pk__in=episode_ids).select_related("patient__centre").order_by("pk"):
         assert episode.restarted_on is not None
         kind = AlertKind.NO_MMR_AFTER_RESTART
         opened += _open(kind, episode.patient, episode.subject_key, episode.restarted_on, FINDINGS, now)
     return opened
+
+
+def _work_off_episodes(
+    kind: SetAsideKind,
+    episodes: QuerySet[TfrEpisode],
+    work: Callable[[Sequence[int], dt.datetime], int],
+    limit: int,
+    now: dt.datetime,
+) -> int:
+    return set_aside.work_off(
+        kind, episodes, lambda pks: work(pks, now), key="patient__public_id", centre="patient__centre_id", limit=limit,
+        now=now,
+    )  # fmt: skip
 
 
 def is_pregnant(patient: Patient, on: dt.date) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q
@@ -10,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.scale import ResponseClass
-from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus
+from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus, SetAsideKind
 from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
+from monitoring.services import set_aside
 from monitoring.services.alerts import HISTORY_AFTER_DAYS, open_by_the_clock
 from monitoring.services.results import content_of, versions_of
 
@@ -34,10 +36,16 @@ def raise_unverified(*, now: dt.datetime, limit: int = 200) -> int:
             collected_on__gt=now.date() - dt.timedelta(days=HISTORY_AFTER_DAYS),
         )
         .exclude(pk__in=Alert.objects.filter(kind=AlertKind.UNVERIFIED, evidence__isnull=False).values("evidence_id"))
-        .select_related("patient", "laboratory")
-        .order_by("recorded_at")[:limit]
+        .order_by("recorded_at")
     )
-    return sum(_open(AlertKind.UNVERIFIED, result, now) for result in overdue)
+
+    def work(pks: Sequence[int]) -> int:
+        results = PcrResult.objects.filter(pk__in=pks).select_related("patient", "laboratory").order_by("recorded_at")
+        return sum(_open(AlertKind.UNVERIFIED, result, now) for result in results)
+
+    return set_aside.work_off(
+        SetAsideKind.UNVERIFIED, overdue, work, key="public_id", centre="patient__centre_id", limit=limit, now=now
+    )
 
 
 def raise_suspicious(*, now: dt.datetime, limit: int = 50) -> int:
@@ -57,10 +65,17 @@ def raise_suspicious(*, now: dt.datetime, limit: int = 50) -> int:
             collected_on__gt=now.date() - dt.timedelta(days=HISTORY_AFTER_DAYS),
         )
         .exclude(pk__in=told)
-        .select_related("patient__centre__protocol", "laboratory")
-        .order_by("recorded_at")[:limit]
+        .order_by("recorded_at")
     )
-    return sum(_open(AlertKind.SUSPICIOUS_VALUE, one, now) for one in doubted if is_doubtful_loss(one))
+
+    def work(pks: Sequence[int]) -> int:
+        results = PcrResult.objects.filter(pk__in=pks).select_related("patient__centre__protocol", "laboratory")
+        doubtful = (one for one in results.order_by("recorded_at") if is_doubtful_loss(one))
+        return sum(_open(AlertKind.SUSPICIOUS_VALUE, one, now) for one in doubtful)
+
+    return set_aside.work_off(
+        SetAsideKind.SUSPICIOUS, doubted, work, key="public_id", centre="patient__centre_id", limit=limit, now=now
+    )
 
 
 def _open(kind: AlertKind, result: PcrResult, now: dt.datetime) -> bool:
