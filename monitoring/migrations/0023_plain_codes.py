@@ -8,6 +8,8 @@ import zoneinfo
 
 from django.db import migrations
 
+from monitoring.domain.lookalike import look_of
+
 LONGEST = 60
 LIVE = ["open", "acknowledged"]
 # Written out: a migration keeps meaning what it meant, whatever the rule becomes.
@@ -40,7 +42,10 @@ def repair_codes(model, told):
             continue
         row.code = plain(old, taken)
         taken.add(row.code)
-        row.save(update_fields=["code"])
+        look = look_of(row.code)
+        if not model.objects.filter(look=look).exists():
+            row.look = look
+        row.save(update_fields=["code", "look"])
         told(f"{model._meta.model_name} {row.pk}: code {old!r} is now {row.code!r}")
         yield row, old
 
@@ -72,5 +77,5 @@ def repair(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0036_set_aside")]
+    dependencies = [("monitoring", "0022_set_aside")]
     operations = [migrations.RunPython(repair, migrations.RunPython.noop)]

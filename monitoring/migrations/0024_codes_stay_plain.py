@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [('monitoring', '0037_plain_codes')]
+    dependencies = [('monitoring', '0023_plain_codes')]
 
     operations = [
         migrations.AlterField(
