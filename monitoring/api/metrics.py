@@ -15,6 +15,7 @@ from monitoring import clock
 from monitoring.api.resources import Resource
 from monitoring.models import Alert, ClassificationRequest, Heartbeat, Role
 from monitoring.selectors.currency import owed_work
+from monitoring.selectors.set_aside import set_aside_by_kind
 from monitoring.services.classification import NEEDS_A_PERSON_AFTER_ATTEMPTS
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,10 @@ class _Database(Collector):
         for beat in Heartbeat.objects.all():
             beats.add_metric([beat.name], max(0.0, (now - beat.beat_at).total_seconds()))
         yield beats
+        aside = GaugeMetricFamily("cml_set_aside", "Work that failed and waits to be tried again", labels=["kind"])
+        for kind, number in set_aside_by_kind().items():
+            aside.add_metric([kind], number)
+        yield aside
         alerts = GaugeMetricFamily("cml_live_alerts", "Alerts that wait for a person", labels=["kind", "state"])
         for kind, state, number in Alert.objects.live().by_kind_and_state():
             alerts.add_metric([kind, state], number)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.core.mail.message import sanitize_address
 from django.utils.translation import gettext as _
 
 from monitoring.domain.plain_text import without_odd
@@ -37,8 +38,10 @@ def local_address(username: str) -> str:
 
 
 def send(message: Message) -> str:
-    """Send one message; returns what the channel said. Raises ``OSError`` or ``smtplib.SMTPException`` on failure."""
+    """Send one message; returns what the channel said. Raises ``OSError`` or ``smtplib.SMTPException`` on failure, and
+    ``ValueError`` where the address is none."""
     address = without_odd(message.address, "")
+    sanitize_address(address, "utf-8")  # refuses one that is none, or several, whatever the mail backend would do
     host = urlsplit(settings.PUBLIC_URL).hostname
     digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
     mail = EmailMessage(

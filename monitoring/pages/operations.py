@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from monitoring import clock
-from monitoring.models import Heartbeat, JobRun, Role
-from monitoring.permissions import requires_role
+from monitoring.models import Heartbeat, JobRun, Role, SetAside, SetAsideKind
+from monitoring.permissions import centres_with_role, requires_role
 from monitoring.selectors.currency import owed_work
+from monitoring.selectors.set_aside import shown_to
 
 SHOWN = 20
+# The page on which a piece of work is looked at; its key is the public id there.
+PAGE_OF = {
+    SetAsideKind.ESCALATION: "alert",
+    SetAsideKind.CLASSIFICATION: "patient",
+    SetAsideKind.OVERDUE: "patient",
+    SetAsideKind.NO_RESTART: "patient",
+    SetAsideKind.NO_MMR_AFTER_RESTART: "patient",
+    SetAsideKind.UNVERIFIED: "result",
+    SetAsideKind.SUSPICIOUS: "result",
+}
 
 
 @require_GET
 @requires_role((Role.ADMINISTRATOR,))
 def operations(request: HttpRequest) -> HttpResponse:
-    """What is owed, heartbeats and the latest nightly jobs. For administrators."""
+    """What is owed, what is set aside in one's centres, heartbeats and the latest nightly jobs. For administrators."""
     now = clock.now()
+    aside = shown_to(centres_with_role(request.user, (Role.ADMINISTRATOR,)))
     return render(
         request,
         "operations.html",
@@ -26,6 +39,13 @@ def operations(request: HttpRequest) -> HttpResponse:
             "now": now,
             "owed": owed_work(now),
             "beats": Heartbeat.objects.order_by("name"),
+            "aside": [(one, _address(one)) for one in aside[:SHOWN]],
+            "aside_count": aside.count(),
             "jobs": JobRun.objects.order_by("-slot_at", "job")[:SHOWN],
         },
     )
+
+
+def _address(one: SetAside) -> str:
+    page = PAGE_OF.get(SetAsideKind(one.kind))
+    return reverse(page, args=[one.key]) if page else ""

@@ -31,6 +31,7 @@ from monitoring.models import (
 )
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import LoadedSeries, load_series
+from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services import alerts, plans, set_aside
 from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
 from monitoring.services.bulk import copy_rows
@@ -109,7 +110,7 @@ def classify_owed(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_s
 
 def _next_owed(now: dt.datetime, limit: int, older_than_seconds: float) -> list[int]:
     before = now - dt.timedelta(seconds=older_than_seconds)
-    aside = dict(set_aside.standing().filter(kind=SetAsideKind.CLASSIFICATION).values_list("key", "retry_at"))
+    aside = dict(now_set_aside().filter(kind=SetAsideKind.CLASSIFICATION).values_list("key", "retry_at"))
     if aside:
         _settle_paid(aside.keys(), now)
     waiting = [key for key, retry_at in aside.items() if retry_at > now]

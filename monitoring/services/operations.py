@@ -14,6 +14,7 @@ from monitoring.domain.relapse import Certainty
 from monitoring.models import Alert, Centre, EscalationPolicy, SetAside, SetAsideKind
 from monitoring.models.alerts import AlertState
 from monitoring.models.centres import ZONE_PROBLEMS
+from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services import escalation, set_aside
 from monitoring.services.alert_identity import alert_public_id
 
@@ -104,7 +105,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _note(kind: SetAsideKind, bad: dict[str, tuple[int, str]], now: dt.datetime) -> None:
-    aside = dict(set_aside.standing().filter(kind=kind).values_list("key", "retry_at"))
+    aside = dict(now_set_aside().filter(kind=kind).values_list("key", "retry_at"))
     set_aside.settle(kind, aside.keys() - bad.keys(), now=now)
     for key, (centre_id, words) in bad.items():
         if key not in aside or aside[key] <= now:

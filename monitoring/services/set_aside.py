@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from django.db.models import QuerySet
 
 from monitoring.models import SetAside, SetAsideKind
+from monitoring.selectors.set_aside import now_set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +53,9 @@ def _is_ours(file_name: str) -> bool:
     return path.is_relative_to(settings.BASE_DIR) and ".venv" not in path.parts
 
 
-def standing() -> QuerySet[SetAside]:
-    """What is set aside now."""
-    return SetAside.objects.filter(settled_at__isnull=True)
-
-
 def passed_over(kind: SetAsideKind, *, now: dt.datetime) -> list[str]:
     """The keys of this kind whose time to be tried again has not come."""
-    return list(standing().filter(kind=kind, retry_at__gt=now).values_list("key", flat=True))
+    return list(now_set_aside().filter(kind=kind, retry_at__gt=now).values_list("key", flat=True))
 
 
 def put(
@@ -100,12 +96,12 @@ def settle(kind: SetAsideKind, keys: Iterable[object], *, now: dt.datetime) -> i
     keys = list(keys)
     if not keys:
         return 0
-    return standing().filter(kind=kind, key__in=[str(key) for key in keys]).update(settled_at=now)
+    return now_set_aside().filter(kind=kind, key__in=[str(key) for key in keys]).update(settled_at=now)
 
 
 def settle_all_but(kind: SetAsideKind, still_owed: Iterable[object], *, now: dt.datetime) -> int:
     """Settle everything of a kind whose time has come and that is not owed any more."""
-    due = list(standing().filter(kind=kind, retry_at__lte=now).values_list("key", flat=True))
+    due = list(now_set_aside().filter(kind=kind, retry_at__lte=now).values_list("key", flat=True))
     return settle(kind, set(due) - set(map(str, still_owed)), now=now) if due else 0
 
 
@@ -131,7 +127,7 @@ def work_off(
 
     ``key`` and ``centre`` are the fields that name a row. What was set aside and is not due any more is settled.
     """
-    aside = dict(standing().filter(kind=kind).values_list("key", "retry_at"))
+    aside = dict(now_set_aside().filter(kind=kind).values_list("key", "retry_at"))
     waiting = [one for one, retry_at in aside.items() if retry_at > now]
     due = rows.exclude(**{f"{key}__in": waiting}) if waiting else rows
     pieces = [Piece(*row) for row in due.values_list("pk", key, centre)[:limit]]

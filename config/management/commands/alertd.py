@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +26,7 @@ from monitoring.management.door import DoorCommand
 from monitoring.models import AlertDelivery, Heartbeat, ImportRun, JobRun, SetAsideKind
 from monitoring.notify.mail import Message, send
 from monitoring.permissions import centres_with_role
+from monitoring.selectors.set_aside import now_set_aside, set_aside_by_kind
 from monitoring.services import deliveries, escalation, set_aside
 from monitoring.services.classification import ClassificationFailed, classify_owed
 from monitoring.services.jobs import owed_slots
@@ -179,7 +179,7 @@ class Rounds:
             "check settings": lambda: check_settings(now=clock.now()),
             "tell of what is set aside": lambda: tell_of_set_aside(now=clock.now()),
         }
-        aside = dict(set_aside.standing().filter(kind=SetAsideKind.STEP).values_list("key", "retry_at"))
+        aside = dict(now_set_aside().filter(kind=SetAsideKind.STEP).values_list("key", "retry_at"))
         failed = []
         for name, step in steps.items():
             try:
@@ -289,5 +289,5 @@ def _begin(key: str, limit_seconds: float, *words: str) -> _Child:
 
 def _detail() -> str:
     """What is set aside, for whoever looks at the heartbeat."""
-    kinds = Counter(set_aside.standing().values_list("kind", flat=True))
-    return ("set aside: " + ", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds)) if kinds else "")[:200]
+    kinds = set_aside_by_kind()
+    return ("set aside: " + ", ".join(f"{kind} {number}" for kind, number in kinds.items()) if kinds else "")[:200]
