@@ -100,7 +100,7 @@ DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="cml-monitoring@localhost")
 # --- application ---------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.admin_app.ConfigurationPages",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

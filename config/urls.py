@@ -8,10 +8,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from cohorts.pages import cohorts, factors
+from cohorts.pages import cohorts, laboratory_settings
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, protocols, results
+from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
 from monitoring.pages.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -42,8 +42,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("protocols/<slug:code>/", protocols.detail, name="protocol"),
     path("laboratories/", laboratories.index, name="laboratories"),
     path("laboratories/<int:pk>/", laboratories.detail, name="laboratory"),
-    path("laboratories/<int:pk>/factors/", factors.factor, name="new-factor"),
-    path("laboratories/<int:pk>/factors/<int:factor_id>/", factors.factor, name="factor"),
+    path("laboratories/<int:pk>/settings/", laboratory_settings.settings, name="laboratory-settings"),
+    path("laboratories/<int:pk>/centres/", laboratories.centres, name="laboratory-centres"),
+    path("laboratories/<int:pk>/assays/", laboratory_settings.assay, name="new-assay"),
+    path("laboratories/<int:pk>/assays/<int:assay_id>/", laboratory_settings.assay, name="assay"),
+    path("laboratories/<int:pk>/factors/", laboratory_settings.factor, name="new-factor"),
+    path("laboratories/<int:pk>/factors/<int:factor_id>/", laboratory_settings.factor, name="factor"),
+    path("people/", people.index, name="people"),
+    path("people/<int:person_id>/", people.detail, name="person"),
+    path("people/<int:person_id>/link/", people.send_link, name="person-link"),
+    path("people/<int:person_id>/close/", people.close, name="close-person"),
+    path("people/roles/<int:membership_id>/confirm/", people.confirm, name="confirm-role"),
+    path("people/roles/<int:membership_id>/end/", people.end, name="end-role"),
+    path("set-password/<uidb64>/<token>/", people.SetPassword.as_view(), name="set-password"),
+    path("change-password/", people.ChangePassword.as_view(), name="change-password"),
     path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),

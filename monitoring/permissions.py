@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now, TruncDate
 from django.http import HttpRequest, HttpResponseBase
 
-from monitoring.models import Membership, Role
+from monitoring.models import Centre, Membership, Role
 
 ANY_ROLE: tuple[Role, ...] = tuple(Role)
 P = ParamSpec("P")
@@ -48,19 +48,40 @@ def centres_with_role(user: AbstractBaseUser | AnonymousUser, roles: Iterable[Ro
     return mine.valid_on(TruncDate(Now())).values_list("centre_id", flat=True)
 
 
-def check_role_in_all(user: AbstractBaseUser | AnonymousUser, centre_ids: Iterable[int], role: Role) -> None:
-    """Raise ``PermissionDenied`` unless a person has the role today in each of these centres."""
-    if not set(centre_ids) <= set(centres_with_role(user, (role,))):
+def is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether this is an open account of a superuser: the operator, who configures everything."""
+    return bool(user.is_authenticated and user.is_active and getattr(user, "is_superuser", False))
+
+
+def administered_centres(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Centre]:
+    """The centres that a person administers today; all of them for the operator."""
+    if is_operator(user):
+        return Centre.objects.all()
+    return Centre.objects.filter(pk__in=centres_with_role(user, (Role.ADMINISTRATOR,)))
+
+
+def may_configure(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether a person administers some centre today, or is the operator."""
+    return is_operator(user) or Role.ADMINISTRATOR.value in roles_of(user)
+
+
+def check_administers_all(user: AbstractBaseUser | AnonymousUser, centre_ids: Iterable[int]) -> None:
+    """Raise ``PermissionDenied`` unless a person administers each of these centres today."""
+    if not set(centre_ids) <= set(administered_centres(user).values_list("pk", flat=True)):
         raise PermissionDenied
 
 
 def requires_role(roles: Iterable[Role]) -> Callable[[View[P]], View[P]]:
-    """Let a view be seen only by people who have one of these roles in some centre today."""
+    """Let a view be seen only by people who have one of these roles in some centre today.
+
+    The operator enters where administrators do and, having no centre, sees there what is of no centre.
+    """
     wanted = frozenset(role.value for role in roles)
 
     def decorate(view: View[P]) -> View[P]:
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            if not wanted & roles_of(request.user):
+            operates = Role.ADMINISTRATOR.value in wanted and is_operator(request.user)
+            if not operates and not wanted & roles_of(request.user):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -1,27 +1,91 @@
-"""Creating and changing cohorts."""
+"""Creating and changing cohorts, each by people who may analyse every centre that it takes patients from."""
 
 from __future__ import annotations
 
-from django.db import transaction
+from collections.abc import Collection
 
-from cohorts.domain.definition import as_json, parse_definition
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
 from cohorts.models import Cohort
+from monitoring.models import Centre
 from monitoring.services.actors import recorded_as
 
+CODES_SHOWN = 20
 
-def define_cohort(data: object, *, by: str) -> tuple[Cohort, str]:
+
+def define_cohort(data: object, *, by: str, centres: Collection[int] | None = None) -> tuple[Cohort, str]:
     """Create or change a cohort from JSON; returns it and ``created``, ``changed`` or ``unchanged``.
 
+    ``centres`` are those (by id) that the author may analyse; None is the operator, who may analyse all.
     Raises ``DefinitionProblem`` with every problem of the definition.
     """
-    definition = parse_definition(data)
+    definition = check_definition(data, centres)
     stored = as_json(definition)
     with transaction.atomic(), recorded_as(by, "define cohort"):
         cohort = Cohort.objects.select_for_update().filter(slug=definition.slug).first()
         if cohort is None:
             return Cohort.objects.create(slug=definition.slug, title=definition.title, definition=stored), "created"
+        _check_standing(cohort, centres)
         if cohort.definition == stored and cohort.title == definition.title:
             return cohort, "unchanged"
         cohort.title, cohort.definition = definition.title, stored
         cohort.save(update_fields=["title", "definition"])
         return cohort, "changed"
+
+
+def check_definition(data: object, centres: Collection[int] | None) -> Definition:
+    """The definition, if its author may store it: its own centres, and a slug that is free or theirs.
+
+    Raises ``DefinitionProblem``; a centre that is not known and one that is another's get the same words.
+    """
+    definition = parse_definition(data)
+    if centres is None:
+        return definition
+    mine = sorted(_codes(centres))
+    shown = ", ".join(mine[:CODES_SHOWN]) or "–"
+    problems = [
+        _("include.centre %(centre)s: is not one of the centres you may analyse, which are %(mine)s")
+        % {"centre": repr(named), "mine": shown}
+        for named in _named(definition)
+        if named not in mine
+    ]
+    if not _named(definition) and not _takes_only(definition, mine):
+        problems.append(_("include.centre: without it a cohort takes in every centre; name your centres: %(mine)s") % {"mine": shown})  # fmt: skip
+    if problems:
+        raise DefinitionProblem(problems)
+    standing = Cohort.objects.filter(slug=definition.slug).first()
+    if standing is not None:
+        _check_standing(standing, centres)
+    return definition
+
+
+def analysable_cohorts(centres: Collection[int] | None) -> list[int]:
+    """The cohorts (by id) that take patients only from these centres; all of them for the operator."""
+    mine = None if centres is None else _codes(centres)
+    return [
+        cohort.pk
+        for cohort in Cohort.objects.all()
+        if mine is None or _takes_only(parse_definition(cohort.definition), mine)
+    ]
+
+
+def _check_standing(cohort: Cohort, centres: Collection[int] | None) -> None:
+    """Nobody changes a cohort with patients of centres that are not theirs; nor learns whose it is."""
+    if centres is not None and not _takes_only(parse_definition(cohort.definition), _codes(centres)):
+        raise DefinitionProblem([_("slug %(slug)s: this slug cannot be used") % {"slug": repr(cohort.slug)}])
+
+
+def _takes_only(definition: Definition, codes: Collection[str]) -> bool:
+    """Whether a cohort takes patients from these centres alone; one that names none takes them from all there are."""
+    named = _named(definition) or Centre.objects.values_list("code", flat=True)
+    return set(named) <= set(codes)
+
+
+def _named(definition: Definition) -> tuple[str, ...]:
+    return tuple(definition.categories.get("centre", ()))
+
+
+def _codes(centres: Collection[int]) -> set[str]:
+    return set(Centre.objects.filter(pk__in=centres).values_list("code", flat=True))

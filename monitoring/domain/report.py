@@ -87,10 +87,6 @@ class LaboratoryProfile:
     limit_of_quantification_percent: Mapping[str, Decimal] = field(default_factory=dict)
     sd_ranges: Mapping[str, tuple[SdRange, ...]] = field(default_factory=dict)
 
-    def with_factors(self, factors: Iterable[RegisteredFactor]) -> LaboratoryProfile:
-        """The same settings with other conversion factors."""
-        return dataclasses.replace(self, factors=tuple(factors))
-
     def sees(self, transcript: Transcript, assay_name: str) -> bool:
         """Whether the named assay can see the transcript; an assay without a profile is given the benefit of doubt."""
         if transcript is Transcript.E1A2 and assay_name:

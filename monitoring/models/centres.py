@@ -98,8 +98,16 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     """Dated memberships."""
 
     def valid_on(self, day: dt.date | TruncDate) -> "MembershipQuerySet":
-        """Memberships in force on a day."""
-        return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day), valid_from__lte=day)
+        """Memberships in force on a day: confirmed where two administrators are needed, begun, and not ended.
+
+        Everything that asks who has a role asks here. What was ended by hand is over on its last day already.
+        """
+        lasts = Q(valid_to__isnull=True) | Q(valid_to__gt=day) | Q(valid_to=day, ended_at__isnull=True)
+        return self.filter(lasts, valid_from__lte=day, waits=False)
+
+    def open_on(self, day: dt.date) -> "MembershipQuerySet":
+        """Memberships that are in force on a day or may be later: also those that wait or begin later."""
+        return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day), ended_at__isnull=True)
 
     def centres_of(self, user: AbstractBaseUser | AnonymousUser) -> models.QuerySet["Membership", int]:
         """The ids of the centres in which a person has a role today; nothing for strangers and closed accounts."""
@@ -109,13 +117,22 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
 
 @pghistory.track()
 class Membership(models.Model):
-    """One role of one person in one centre, for a time."""
+    """One role of one person in one centre, for a time; one that ``waits`` for a second administrator gives nothing."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="memberships")
     centre = models.ForeignKey(Centre, models.PROTECT, related_name="memberships")
     role = models.CharField(_("role"), max_length=20, choices=Role.choices)
     valid_from = models.DateField(_("valid from"))
     valid_to = models.DateField(_("valid to"), null=True, blank=True)
+    waits = models.BooleanField(_("waits for a second administrator"), default=False)
+    given_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("given by")
+    )
+    confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("confirmed by")
+    )
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
     objects = MembershipQuerySet.as_manager()
 
@@ -126,6 +143,20 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["user", "centre", "role", "valid_from"], name="membership_once"),
             models.CheckConstraint(
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")), name="membership_dates_in_order"
+            ),
+            # Where a column is null, the comparison is not false, and the row stands.
+            models.CheckConstraint(condition=~Q(given_by=F("user")), name="membership_given_by_another"),
+            models.CheckConstraint(
+                condition=~Q(confirmed_by=F("user")) & ~Q(confirmed_by=F("given_by")),
+                name="membership_confirmed_by_another",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by__isnull=True, confirmed_at__isnull=True)
+                | Q(waits=False, confirmed_by__isnull=False, confirmed_at__isnull=False),
+                name="membership_confirmed_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(valid_to__isnull=False), name="membership_end_has_a_day"
             ),
         ]
 

@@ -15,7 +15,7 @@ from monitoring import clock
 from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
-from monitoring.permissions import check_role_in_all, requires_role
+from monitoring.permissions import check_administers_all, requires_role
 from monitoring.services.protocols import change_protocol, preview
 from monitoring.services.what_if import Preview
 
@@ -77,4 +77,4 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
 def _check_administrator_of_all(request: HttpRequest, protocol: Protocol) -> None:
     """A protocol of several centres is changed by somebody who administers each of them."""
     served = Centre.objects.filter(protocol=protocol).values_list("pk", flat=True)
-    check_role_in_all(request.user, served, Role.ADMINISTRATOR)
+    check_administers_all(request.user, served)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -77,43 +77,43 @@ def load_replicates(result_ids: Collection[int]) -> dict[int, tuple[ReplicateRep
 
 def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LaboratoryProfile]:
     """Settings of the named laboratories: factors, BCR minimum, what their assays can see; as they were at an instant."""
-    factors: dict[int, list[RegisteredFactor]] = defaultdict(list)
+    factors: dict[int, list[ConversionFactor]] = defaultdict(list)
     for f in as_known(ConversionFactor, known_at).filter(laboratory_id__in=laboratory_ids):
-        factors[f.laboratory_id].append(
-            RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene)
-        )
-    blind: dict[int, set[str]] = defaultdict(set)
-    minor: dict[int, set[str]] = defaultdict(set)
-    blank: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    minimum_copies: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    quantified: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    scatter: dict[int, dict[str, tuple[SdRange, ...]]] = defaultdict(dict)
+        factors[f.laboratory_id].append(f)
+    assays: dict[int, list[Assay]] = defaultdict(list)
     for assay in as_known(Assay, known_at).filter(laboratory_id__in=laboratory_ids):
-        if not assay.sees_p210:
-            blind[assay.laboratory_id].add(assay.name)
-        if assay.limit_of_blank_copies is not None:
-            blank[assay.laboratory_id][assay.name] = assay.limit_of_blank_copies
-        if assay.minimum_control_copies is not None:
-            minimum_copies[assay.laboratory_id][assay.name] = assay.minimum_control_copies
-        if assay.limit_of_quantification_percent is not None:
-            quantified[assay.laboratory_id][assay.name] = assay.limit_of_quantification_percent
-        scatter[assay.laboratory_id][assay.name] = sd_ranges(assay)
-        if assay.sees_p190:
-            minor[assay.laboratory_id].add(assay.name)
+        assays[assay.laboratory_id].append(assay)
     minimum = {row_key(row): row.bcr_minimum_copies for row in known_rows(Laboratory, laboratory_ids, known_at)}
-    return {
-        pk: LaboratoryProfile(
-            tuple(factors[pk]),
-            minimum.get(pk),
-            frozenset(blind[pk]),
-            frozenset(minor[pk]),
-            dict(blank[pk]),
-            dict(minimum_copies[pk]),
-            dict(quantified[pk]),
-            dict(scatter[pk]),
-        )
-        for pk in laboratory_ids
-    }
+    return {pk: profile_of(minimum.get(pk), factors[pk], assays[pk]) for pk in laboratory_ids}
+
+
+def load_profile_with(row: Laboratory | Assay | ConversionFactor) -> LaboratoryProfile:
+    """The settings of a laboratory with this row in the place of the stored one, or beside the others if it is new."""
+    laboratory = row if isinstance(row, Laboratory) else row.laboratory
+    factors = [f for f in laboratory.conversion_factors.all() if f != row]
+    assays = [assay for assay in laboratory.assays.all() if assay != row]
+    if isinstance(row, ConversionFactor):
+        factors.append(row)
+    elif isinstance(row, Assay):
+        assays.append(row)
+    return profile_of(laboratory.bcr_minimum_copies, factors, assays)
+
+
+def profile_of(
+    bcr_minimum_copies: Decimal | None, factors: Iterable[ConversionFactor], assays: Sequence[Assay]
+) -> LaboratoryProfile:
+    """A laboratory's settings as the rules read them."""
+    registered = (RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene) for f in factors)
+    return LaboratoryProfile(
+        tuple(registered),
+        bcr_minimum_copies,
+        frozenset(a.name for a in assays if not a.sees_p210),
+        frozenset(a.name for a in assays if a.sees_p190),
+        {a.name: a.limit_of_blank_copies for a in assays if a.limit_of_blank_copies is not None},
+        {a.name: a.minimum_control_copies for a in assays if a.minimum_control_copies is not None},
+        {a.name: a.limit_of_quantification_percent for a in assays if a.limit_of_quantification_percent is not None},
+        {a.name: sd_ranges(a) for a in assays},
+    )
 
 
 def sd_ranges(assay: Assay) -> tuple[SdRange, ...]:

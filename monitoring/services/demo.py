@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from monitoring import clock
@@ -27,16 +27,6 @@ DEMO_USERS = {
     Role.ANALYST: "anna",
     Role.ADMINISTRATOR: "adam",
 }
-CONFIGURED_MODELS = (
-    "centre",
-    "membership",
-    "laboratory",
-    "assay",
-    "conversionfactor",
-    "cohort",
-    "escalationpolicy",
-    "protocol",
-)
 
 
 def demo_logins_path() -> Path:
@@ -54,10 +44,7 @@ def make_demo_users(say: Callable[[str], None] = lambda text: None) -> None:
             user, _ = get_user_model().objects.get_or_create(username=username, defaults={"is_active": True})
             password = secrets.token_urlsafe(12)
             user.set_password(password)
-            user.is_staff = role is Role.ADMINISTRATOR
-            user.save(update_fields=["password", "is_staff"])
-            if role is Role.ADMINISTRATOR:
-                user.groups.add(configuration_group())
+            user.save(update_fields=["password"])
             Membership.objects.bulk_create(
                 [Membership(user=user, centre=c, role=role, valid_from=clock.now().date()) for c in centres
                  if not Membership.objects.filter(user=user, centre=c, role=role).exists()]
@@ -70,14 +57,6 @@ def make_demo_users(say: Callable[[str], None] = lambda text: None) -> None:
 def _fresh_token(user: User) -> str:
     ApiToken.objects.filter(user=user, revoked_at__isnull=True).update(revoked_at=clock.now())
     return create_token(user)
-
-
-def configuration_group() -> Group:
-    """People who may change configuration under /admin/."""
-    group, _ = Group.objects.get_or_create(name="configuration")
-    wanted = Permission.objects.filter(content_type__model__in=CONFIGURED_MODELS).exclude(codename__startswith="delete")
-    group.permissions.set(wanted)
-    return group
 
 
 def _write_secret(path: Path, content: str) -> None:

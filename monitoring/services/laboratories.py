@@ -7,13 +7,20 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 
 from monitoring.domain.lookalike import look_of
-from monitoring.models import Assay, ConversionFactor, Laboratory, LaboratoryCentre, PcrResult
+from monitoring.models import Assay, Centre, ConversionFactor, Laboratory, LaboratoryCentre, PcrResult
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
 
 
-def save_setting(row: Laboratory | Assay | ConversionFactor, *, by: str, reason: str = "laboratory setting") -> None:
+Setting = Laboratory | Assay | ConversionFactor
+
+
+class StandingResultsError(Exception):
+    """A centre has results of the laboratory, which goes on reporting for it."""
+
+
+def save_setting(row: Setting, *, by: str, reason: str = "laboratory setting") -> None:
     """Save a laboratory, an assay or a conversion factor, and replay the patients whose results rest on it.
 
     The earlier setting stays in the history; classes that change are written beside the old ones.
@@ -58,3 +65,17 @@ def report_for(pairs: Collection[tuple[int, int]]) -> None:
         [LaboratoryCentre(laboratory_id=laboratory, centre_id=centre) for laboratory, centre in sorted(missing)],
         ignore_conflicts=True,
     )
+
+
+def start_reporting(laboratory: Laboratory, centre: Centre, *, by: str, reason: str) -> None:
+    """Let a laboratory report for a centre from now on."""
+    with transaction.atomic(), recorded_as(by, reason):
+        LaboratoryCentre.objects.get_or_create(laboratory=laboratory, centre=centre)
+
+
+def stop_reporting(laboratory: Laboratory, centre: Centre, *, by: str, reason: str) -> None:
+    """Let a laboratory report for a centre no longer. Raises ``StandingResultsError`` where the centre has results of it."""
+    with transaction.atomic(), recorded_as(by, reason):
+        if PcrResult.objects.filter(laboratory=laboratory, patient__centre=centre).exists():
+            raise StandingResultsError
+        LaboratoryCentre.objects.filter(laboratory=laboratory, centre=centre).delete()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext as _
 
 from monitoring.domain.history import Replay, replay
-from monitoring.domain.report import LaboratoryProfile, RegisteredFactor
 from monitoring.domain.series import TimePoint
-from monitoring.models import ConversionFactor, Patient, PcrResult
-from monitoring.selectors.series import load_profiles, load_series
+from monitoring.models import ConversionFactor, Laboratory, Patient, PcrResult
+from monitoring.selectors.series import load_profile_with, load_series
+from monitoring.services.laboratories import Setting
 
 BATCH_PATIENTS = 500
 SHOWN_PATIENTS = 50
@@ -61,21 +61,21 @@ class Preview:
         }
 
 
-def patients_of_factor(factor: ConversionFactor) -> list[int]:
-    """The patients with a result of this laboratory, control gene and assay that names no factor of its own."""
-    results = PcrResult.objects.filter(
-        laboratory_id=factor.laboratory_id, control_gene=factor.control_gene, conversion_factor__isnull=True
-    )
-    if factor.assay_name:
-        results = results.filter(assay_name=factor.assay_name)
+def patients_of_setting(row: Setting) -> list[int]:
+    """The patients with a result of the laboratory; of a factor, those with a result that names none of its own."""
+    results = PcrResult.objects.filter(laboratory_id=_laboratory_of(row))
+    if isinstance(row, ConversionFactor):
+        results = results.filter(control_gene=row.control_gene, conversion_factor__isnull=True)
+        if row.assay_name:
+            results = results.filter(assay_name=row.assay_name)
     return sorted(results.values_list("patient_id", flat=True).distinct())
 
 
-def preview_factor(factor: ConversionFactor) -> Preview:
-    """What would change if this factor stood as it is given, saved or not: classes, episodes, alerts, time points."""
-    ids = patients_of_factor(factor)
+def preview_setting(row: Setting) -> Preview:
+    """What would change if this setting stood as it is given, saved or not: classes, episodes, alerts, time points."""
+    ids = patients_of_setting(row)
     found = Preview(left_out=max(len(ids) - MOST_PATIENTS, 0))
-    wanted = {factor.laboratory_id: _with(factor)}
+    wanted = {_laboratory_of(row): load_profile_with(row)}
     for batch in _batches(ids[:MOST_PATIENTS]):
         now, then = load_series(batch), load_series(batch, profiles=wanted)
         for pk, one in now.items():
@@ -86,19 +86,13 @@ def preview_factor(factor: ConversionFactor) -> Preview:
     return found
 
 
+def _laboratory_of(row: Setting) -> int:
+    return row.pk if isinstance(row, Laboratory) else row.laboratory_id
+
+
 def _batches(ids: list[int]) -> Iterator[Collection[int]]:
     for start in range(0, len(ids), BATCH_PATIENTS):
         yield ids[start : start + BATCH_PATIENTS]
-
-
-def _with(factor: ConversionFactor) -> LaboratoryProfile:
-    """The settings of the laboratory with this factor in the place of the stored one, or beside the others if new."""
-    profile = load_profiles([factor.laboratory_id])[factor.laboratory_id]
-    others = ConversionFactor.objects.filter(laboratory_id=factor.laboratory_id).exclude(pk=factor.pk)
-    registered = [
-        RegisteredFactor(f.factor, f.valid_from, f.valid_to, f.assay_name, f.control_gene) for f in (*others, factor)
-    ]
-    return profile.with_factors(registered)
 
 
 def _differences(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:

@@ -25,7 +25,7 @@ from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.intake.uploads import owed_uploads
 from monitoring.models import Centre, ClassificationRequest, Membership, Role
-from monitoring.services.demo import DEMO_FOLDER, configuration_group
+from monitoring.services.demo import DEMO_FOLDER
 from tasks import hints
 from tests.processes import WORKER, running, wait_until
 
@@ -151,7 +151,7 @@ def study(db: None) -> dict[str, User]:
 
 def person(name: str, role: Role) -> User:
     """Somebody with a role in every hospital; administrators also configure."""
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=role is Role.ADMINISTRATOR)
+    user = User.objects.create_user(name, password=PASSWORD)
     if role is Role.ADMINISTRATOR:
         user.groups.add(configuration_group())
     for centre in Centre.objects.all():

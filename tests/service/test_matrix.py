@@ -35,7 +35,6 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.services.classification import classify_owed
-from monitoring.services.demo import configuration_group
 from monitoring.services.identities import IdentityFacts
 from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
@@ -171,11 +170,9 @@ class World:
 
     def person(self, *roles: tuple[Role, Centre]) -> User:
         """Somebody with these roles; administrators also configure. A name says nothing of a centre."""
-        user = User.objects.create_user(f"user{User.objects.count()}", is_staff=any(role is D for role, _ in roles))
+        user = User.objects.create_user(f"user{User.objects.count()}")
         for role, centre in roles:
             Membership.objects.create(user=user, centre=centre, role=role, valid_from="2020-01-01")
-        if user.is_staff:
-            user.groups.add(configuration_group())
         return user
 
 

@@ -1,0 +1,123 @@
+"""A laboratory's settings, an assay, a conversion factor: first what would change, cohorts included, then the change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from cohorts.services.what_if import cohort_changes
+from monitoring import clock
+from monitoring.models import Assay, ConversionFactor, Laboratory, Role
+from monitoring.pages.laboratories import administered_laboratory
+from monitoring.permissions import requires_role
+from monitoring.services.laboratories import Setting, save_setting
+from monitoring.services.what_if import preview_setting
+
+
+class SettingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the type checker only
+    """A setting, and why it changes."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
+
+
+class FactorForm(SettingForm):
+    """A factor with the days on which it holds."""
+
+    class Meta:
+        model = ConversionFactor
+        fields = ("assay_name", "control_gene", "factor", "valid_from", "valid_to", "revalidate_by", "source")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("valid_from", "valid_to", "revalidate_by"):
+            self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class AssayForm(SettingForm):
+    """What an assay sees, its limits and its scatter."""
+
+    class Meta:
+        model = Assay
+        exclude = ("laboratory",)
+
+    def clean(self) -> dict[str, Any]:
+        """One assay of a name in a laboratory; the laboratory is not a field of the form, so nobody else asks."""
+        cleaned = super().clean() or self.cleaned_data
+        same = Assay.objects.filter(laboratory=self.instance.laboratory, name=cleaned.get("name"))
+        if same.exclude(pk=self.instance.pk).exists():
+            self.add_error("name", _("this laboratory has an assay of this name; change that one"))
+        return cleaned
+
+
+class LaboratoryForm(SettingForm):
+    """How the results of a laboratory are read and verified."""
+
+    class Meta:
+        model = Laboratory
+        fields = ("name", "bcr_minimum_copies", "verification_required", "files_are_final", "zero_means_not_detected")
+
+
+def _words_of(row: Setting) -> tuple[str, str]:
+    """What a page calls the setting, and what has to be known of it."""
+    if isinstance(row, Laboratory):
+        return _("Settings"), _("Results that were verified stay so; who verifies what comes in next changes at once.")
+    if isinstance(row, Assay):
+        title = _("Change an assay") if row.pk else _("Describe an assay")
+        return title, _("An assay is found by its name on a result. Earlier classes stay readable beside the new ones.")
+    title = _("Correct a conversion factor") if row.pk else _("Register a conversion factor")
+    return title, _("A factor counts for results that name none of their own, by the day of the test, else of receipt, else of collection. Earlier classes stay readable beside the new ones.")  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role((Role.ADMINISTRATOR,))
+def settings(request: HttpRequest, pk: int) -> HttpResponse:
+    """The laboratory's own settings. For administrators of every centre it reports for, as all of these pages."""
+    laboratory = administered_laboratory(request, pk)
+    return _page(request, laboratory, LaboratoryForm, laboratory)
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role((Role.ADMINISTRATOR,))
+def assay(request: HttpRequest, pk: int, assay_id: int | None = None) -> HttpResponse:
+    """Describe or change an assay."""
+    laboratory = administered_laboratory(request, pk)
+    stored = get_object_or_404(Assay, pk=assay_id, laboratory=laboratory) if assay_id else None
+    return _page(request, laboratory, AssayForm, stored or Assay(laboratory=laboratory))
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role((Role.ADMINISTRATOR,))
+def factor(request: HttpRequest, pk: int, factor_id: int | None = None) -> HttpResponse:
+    """Register or correct a factor."""
+    laboratory = administered_laboratory(request, pk)
+    stored = get_object_or_404(ConversionFactor, pk=factor_id, laboratory=laboratory) if factor_id else None
+    return _page(request, laboratory, FactorForm, stored or ConversionFactor(laboratory=laboratory))
+
+
+def _page(request: HttpRequest, laboratory: Laboratory, kind: type[SettingForm], row: Setting) -> HttpResponse:
+    """Show what a setting would change, and with a reason change it."""
+    title, about = _words_of(row)
+    context: dict[str, Any] = {"laboratory": laboratory, "code": laboratory.code, "title": title, "about": about}
+    form = kind(request.POST if request.method == "POST" else None, instance=row)
+    if request.method == "POST" and form.is_valid():
+        assert isinstance(request.user, User)
+        wanted = form.save(commit=False)
+        reason = form.cleaned_data["reason"].strip()
+        if "change" in request.POST and not reason:
+            form.add_error("reason", _("say why this changes"))
+        elif "change" in request.POST:
+            save_setting(wanted, by=request.user.get_username(), reason=reason)
+            messages.success(request, _("Stored. The results that rest on it are read again."))
+            return redirect("laboratory", pk=laboratory.pk)
+        found = preview_setting(wanted)
+        context |= found.in_words() | {"cohorts": cohort_changes(found.points, clock.now().date())}
+    context["form"] = form
+    return render(request, "laboratories/setting.html", context, status=400 if form.errors else 200)

@@ -1,0 +1,24 @@
+"""/admin/: entered by whoever administers a centre today, and by the operator."""
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.forms import AuthenticationForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from monitoring.permissions import may_configure
+
+
+class ConfigurationSite(AdminSite):
+    """The role decides; the account's own marks for staff decide nothing."""
+
+    login_form = AuthenticationForm  # Django's own form for this site asks for the mark of staff
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return may_configure(request.user)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
+        """A password is changed on our page, which writes nothing but the password."""
+        return redirect("change-password")
+
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
+        return redirect("change-password")

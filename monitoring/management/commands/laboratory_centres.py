@@ -1,0 +1,44 @@
+"""The centres a laboratory reports for: the operator's way, also for a laboratory that reports for none yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from monitoring.management.door import DoorCommand
+from monitoring.models import Centre, Laboratory
+from monitoring.services.laboratories import StandingResultsError, start_reporting, stop_reporting
+from monitoring.services.tokens import OPERATOR
+
+
+class Command(DoorCommand):
+    help = "Show, add or remove the centres that a laboratory reports for."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("laboratory", help="code of the laboratory")
+        parser.add_argument("--add", action="append", default=[], metavar="CENTRE")
+        parser.add_argument("--remove", action="append", default=[], metavar="CENTRE")
+
+    def work(self, **options: Any) -> bool:
+        laboratory = Laboratory.objects.filter(code=options["laboratory"]).first()
+        if laboratory is None:
+            raise CommandError(f"{options['laboratory']}: there is no laboratory of this code", returncode=2)
+        added, removed = ([self._centre(f"--{way}", code) for code in options[way]] for way in ("add", "remove"))
+        for centre in added:
+            start_reporting(laboratory, centre, by=OPERATOR, reason="laboratory_centres")
+        for centre in removed:
+            try:
+                stop_reporting(laboratory, centre, by=OPERATOR, reason="laboratory_centres")
+            except StandingResultsError:
+                words = f"--remove {centre.code}: results of {laboratory.code} are stored there; it stays"
+                raise CommandError(words, returncode=2) from None
+        for code in laboratory.centres.order_by("code").values_list("code", flat=True):
+            self.stdout.write(code)
+        return True
+
+    def _centre(self, option: str, code: str) -> Centre:
+        centre = Centre.objects.filter(code=code).first()
+        if centre is None:
+            raise CommandError(f"{option} {code}: there is no centre of this code", returncode=2)
+        return centre
