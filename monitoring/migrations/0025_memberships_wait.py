@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0021_finality_and_confirmation'),
+        ('monitoring', '0024_codes_stay_plain'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
