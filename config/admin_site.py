@@ -20,5 +20,7 @@ class ConfigurationSite(AdminSite):
         """A password is changed on our page, which writes nothing but the password."""
         return redirect("change-password")
 
-    def password_change_done(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
+    def password_change_done(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
         return redirect("change-password")

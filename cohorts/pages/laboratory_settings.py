@@ -46,7 +46,7 @@ class AssayForm(SettingForm):
 
     class Meta:
         model = Assay
-        exclude = ("laboratory",)
+        fields = tuple(f.name for f in Assay._meta.concrete_fields if f.editable and f.name not in ("id", "laboratory"))
 
     def clean(self) -> dict[str, Any]:
         """One assay of a name in a laboratory; the laboratory is not a field of the form, so nobody else asks."""

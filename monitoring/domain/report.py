@@ -6,7 +6,6 @@ from a stored result) to what the decision table reads.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -46,7 +46,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     served = set(laboratory.centres.values_list("pk", flat=True))
     context = {
         "laboratory": laboratory,
-        "may_change": is_operator(request.user) or bool(served) and served <= mine,
+        "may_change": is_operator(request.user) or (bool(served) and served <= mine),
         "assays": laboratory.assays.order_by("name")[:MOST_OF_ONE],
         "factors": standing_factors(factors, clock.now().date()),
     }

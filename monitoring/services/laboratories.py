@@ -12,7 +12,6 @@ from monitoring.selectors.laboratories import ReportingLaboratory, reporting_lab
 from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
 
-
 Setting = Laboratory | Assay | ConversionFactor
 
 

@@ -150,10 +150,8 @@ def study(db: None) -> dict[str, User]:
 
 
 def person(name: str, role: Role) -> User:
-    """Somebody with a role in every hospital; administrators also configure."""
+    """Somebody with a role in every hospital."""
     user = User.objects.create_user(name, password=PASSWORD)
-    if role is Role.ADMINISTRATOR:
-        user.groups.add(configuration_group())
     for centre in Centre.objects.all():
         Membership.objects.create(user=user, centre=centre, role=role, valid_from="2020-01-01")
     return user

@@ -46,6 +46,7 @@ from monitoring.notify.mail import Message, send
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services import classification, deliveries, escalation, plans, set_aside, verification
 from monitoring.services.classification import classify_owed
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from tests.builders import report
 
@@ -93,7 +94,9 @@ def lost(centre: Centre, elsewhere: Centre, ada: User, people: dict[str, User]) 
             patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
         )
         for accession, days, tubes in ((f"B{number}", 70, "nd/60000"), (f"L{number}", 5, "100/50000")):
-            record_result(report(accession, ago(days), tubes), patient=patient, by=ada, now=clock.now())
+            record_result(
+                report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+            )
         found.append(patient)
     return found[0], found[1]
 
@@ -322,7 +325,7 @@ def test_new_facts_of_a_patient_who_is_set_aside_do_not_wait(
     rounds_of(1)
     assert SetAside.objects.filter(kind="classification").count() == 2
     monkeypatch.setattr(classification, "replay", history.replay)
-    record_result(report("L9", ago(1), "nd/60000"), patient=lost[0], by=ada, now=clock.now())
+    record_result(report("L9", ago(1), "nd/60000"), patient=lost[0], by=ada, reach=EVERYWHERE, now=clock.now())
     rounds_of(1)
     assert not ClassificationRequest.objects.filter(patient=lost[0]).exists()
     rounds_of(1)
@@ -334,7 +337,7 @@ def test_a_watched_result_that_raises_holds_up_no_other(
 ) -> None:
     for number, patient in enumerate(lost):
         waiting = report(f"W{number}", ago(1), "nd/60000", status="preliminary")
-        record_result(waiting, patient=patient, by=ada, now=clock.now())
+        record_result(waiting, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     poisoned = PcrResult.objects.get(accession_number="W0")
     opened = verification.open_by_the_clock
 
@@ -603,13 +606,13 @@ def test_a_time_zone_is_one_of_the_known(zone: str) -> None:
 def test_the_migration_repairs_what_stands(ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     centre = Centre.objects.create(code="H1", time_zone="Asia/Shanghai")
     patient = Patient.objects.create(centre=centre, patient_id="P1")
-    record_result(report("A1", ago(5), "nd/60000"), patient=patient, by=ada, now=clock.now())
+    record_result(report("A1", ago(5), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())
     try:
-        call_command("migrate", "monitoring", "0036", verbosity=0)
+        call_command("migrate", "monitoring", "0022", verbosity=0)
         Centre.objects.create(code="H_2")
-        Centre.objects.create(code=f"H{LINE_SEPARATOR}2")
-        Centre.objects.create(code="H\n2", time_zone="Mars/Olympus")
+        Centre.objects.create(code=f"H{LINE_SEPARATOR}2", look="the second")
+        Centre.objects.create(code="H\n2", look="the third", time_zone="Mars/Olympus")
         Centre.objects.create(code="x" * 59 + "\x85")
         Laboratory.objects.filter(code="LAB").update(code="L\nAB")
     finally:
