@@ -40,6 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
     path("protocols/", protocols.index, name="protocols"),
     path("protocols/<slug:code>/", protocols.detail, name="protocol"),
+    path("protocols/<slug:code>/centres/", protocols.centres, name="protocol-centres"),
     path("laboratories/", laboratories.index, name="laboratories"),
     path("laboratories/<int:pk>/", laboratories.detail, name="laboratory"),
     path("laboratories/<int:pk>/settings/", laboratory_settings.settings, name="laboratory-settings"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -15,8 +16,8 @@ from monitoring import clock
 from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
-from monitoring.permissions import check_administers_all, requires_role
-from monitoring.services.protocols import change_protocol, preview
+from monitoring.permissions import administered_centres, check_administers_all, requires_role
+from monitoring.services.protocols import change_protocol, follow, preview, preview_following
 from monitoring.services.what_if import Preview
 
 
@@ -48,7 +49,8 @@ def _label(name: str) -> str:
 @requires_role((Role.ADMINISTRATOR,))
 def index(request: HttpRequest) -> HttpResponse:
     """Protocols, and the shipped rule sets with what nobody has confirmed. For administrators."""
-    protocols = Protocol.objects.prefetch_related("centres")[:100]
+    mine = administered_centres(request.user)
+    protocols = Protocol.objects.prefetch_related(Prefetch("centres", mine, to_attr="mine"))[:100]
     rule_sets = [(rules, unconfirmed_parameters(rules)) for rules in load_rule_sets().values()]
     return render(request, "protocols/index.html", {"protocols": protocols, "rule_sets": rule_sets})
 
@@ -72,6 +74,43 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
         found = preview(protocol, form.named(), as_of=clock.now().date())
     context = {"protocol": protocol, "form": form} | (found.in_words() if found else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
+
+
+class FollowForm(forms.Form):
+    """A centre that begins to follow a protocol, or goes back to the defaults, and why."""
+
+    centre = forms.ModelChoiceField(Centre.objects.none(), label=gettext_lazy("Centre"), empty_label=None)
+    follows = forms.ChoiceField(label=gettext_lazy("follows"))
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
+
+    def __init__(self, data: object = None, *, protocol: Protocol, centres: QuerySet[Centre]) -> None:
+        super().__init__(data)  # type: ignore[arg-type]  # a QueryDict or nothing
+        self.fields["centre"].queryset = centres  # type: ignore[attr-defined]
+        self.fields["follows"].choices = [("this", protocol.title), ("defaults", _("the defaults"))]  # type: ignore[attr-defined]
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role((Role.ADMINISTRATOR,))
+def centres(request: HttpRequest, code: str) -> HttpResponse:
+    """Which centre follows a protocol: shown first, changed with a reason. For administrators of the centre."""
+    protocol = get_object_or_404(Protocol, code=code)
+    mine = administered_centres(request.user).select_related("protocol")
+    form = FollowForm(request.POST if request.method == "POST" else None, protocol=protocol, centres=mine)
+    found: Preview | None = None
+    if request.method == "POST" and form.is_valid():
+        centre, reason = form.cleaned_data["centre"], form.cleaned_data["reason"].strip()
+        wanted = protocol if form.cleaned_data["follows"] == "this" else None
+        if "change" in request.POST and not reason:
+            form.add_error("reason", _("say why the rules change"))
+        elif "change" in request.POST:
+            assert isinstance(request.user, User)
+            follow(centre, wanted, by=request.user, reason=reason)
+            messages.success(request, _("Changed. Its patients are planned anew."))
+            return redirect("protocol-centres", code=code)
+        found = preview_following(centre, wanted, as_of=clock.now().date())
+    following = mine.filter(protocol=protocol)
+    context = {"protocol": protocol, "form": form, "following": following} | (found.in_words() if found else {})
+    return render(request, "protocols/centres.html", context, status=400 if form.errors else 200)
 
 
 def _check_administrator_of_all(request: HttpRequest, protocol: Protocol) -> None:

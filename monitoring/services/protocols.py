@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from monitoring.domain.history import AlertKind
 from monitoring.domain.schedule import PlanState
-from monitoring.models import Patient, Protocol
+from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import KIND_OF
-from monitoring.selectors.clinical import ClinicalView, rules_of, view_of
+from monitoring.selectors.clinical import ClinicalView, Rules, rules_of, view_of
 from monitoring.selectors.series import load_series
 from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
@@ -27,9 +28,27 @@ def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> 
     """What would change if the protocol named these rule sets. Stores nothing."""
     wanted = _with(protocol, named)
     wanted.full_clean(exclude=["code"])
-    old, new = rules_of(protocol), rules_of(wanted)
+    followed = Patient.objects.filter(centre__protocol=protocol)
+    return _compared(followed, rules_of(protocol), rules_of(wanted), as_of)
+
+
+def preview_following(centre: Centre, protocol: Protocol | None, *, as_of: dt.date) -> Preview:
+    """What would change if a centre followed this protocol, or with None the defaults. Stores nothing."""
+    theirs = Patient.objects.filter(centre=centre)
+    return _compared(theirs, rules_of(centre.protocol), rules_of(protocol), as_of)
+
+
+def follow(centre: Centre, protocol: Protocol | None, *, by: User, reason: str) -> None:
+    """Let a centre follow a protocol, or with None the defaults, from now on, and replay its patients."""
+    with transaction.atomic(), recorded_as(by.get_username(), reason):
+        centre.protocol = protocol
+        centre.save(update_fields=["protocol"])
+        owe_classification(Patient.objects.filter(centre=centre).values_list("pk", flat=True), bulk=True)
+
+
+def _compared(of: QuerySet[Patient], old: Rules, new: Rules, as_of: dt.date) -> Preview:
     found = Preview()
-    for patients in _batches(protocol):
+    for patients in _batches(of):
         loaded = load_series([p.pk for p in patients])
         for patient in patients:
             series = loaded[patient.pk].series
@@ -59,8 +78,8 @@ def _with(protocol: Protocol, named: Mapping[str, str]) -> Protocol:
     return changed
 
 
-def _batches(protocol: Protocol) -> Iterator[list[Patient]]:
-    patients = Patient.objects.filter(centre__protocol=protocol).select_related("centre__protocol").order_by("pk")
+def _batches(of: QuerySet[Patient]) -> Iterator[list[Patient]]:
+    patients = of.select_related("centre__protocol").order_by("pk")
     ids = list(patients.values_list("pk", flat=True))
     for start in range(0, len(ids), BATCH_PATIENTS):
         yield list(patients.filter(pk__in=ids[start : start + BATCH_PATIENTS]))

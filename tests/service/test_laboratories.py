@@ -31,6 +31,7 @@ from monitoring.services.ledger import check_ledger
 from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from tests.builders import report
+from tests.conftest import reporting
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +44,7 @@ def ago(days: int) -> dt.date:
 def factor(patient: Patient, ada: User, member: Callable[..., User]) -> ConversionFactor:
     """A laboratory with factor 0.5, whose patient off treatment stands at 0.08 %: 0.16 % without it."""
     member("grace", patient.centre)
-    laboratory = Laboratory.objects.create(code="LAB")
+    laboratory = reporting("LAB", patient.centre)
     found = ConversionFactor.objects.create(laboratory=laboratory, factor="0.5", valid_from="2010-01-01")
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
     for accession, days, tubes in (("A1", 70, "nd/60000"), ("A2", 20, "96/60000")):
@@ -115,15 +116,14 @@ def test_a_bad_factor_is_refused_in_words(
 
 
 def test_who_may_change_a_factor_administers_every_centre_it_reaches(
-    factor: ConversionFactor, adam: User, client: Client, ada: User
+    factor: ConversionFactor, adam: User, client: Client
 ) -> None:
     address = f"/laboratories/{factor.laboratory_id}/factors/"
     assert client.get(address).status_code == 200
-    other = Patient.objects.create(centre=Centre.objects.create(code="H2"), patient_id="Q1")
-    record_result(
-        report("B1", conversion_factor=None, patient_id="Q1"), patient=other, by=ada, reach=EVERYWHERE, now=clock.now()
-    )
+    reporting("LAB", Centre.objects.create(code="H2"))
     assert client.get(address).status_code == 403
+    nowhere = Laboratory.objects.create(code="NOWHERE")
+    assert client.get(f"/laboratories/{nowhere.pk}/factors/").status_code == 403, "only the operator"
 
 
 def test_a_result_with_its_own_factor_does_not_rest_on_the_register(
