@@ -46,7 +46,11 @@ class AssayForm(SettingForm):
 
     class Meta:
         model = Assay
-        fields = tuple(f.name for f in Assay._meta.concrete_fields if f.editable and f.name not in ("id", "laboratory"))
+        fields = (
+            "name", "method", "control_gene", "sees_p210", "sees_p190", "minimum_control_copies", "limit_of_blank_copies",
+            "limit_of_detection_percent", "limit_of_quantification_percent", "sd_log10_below_mr_3_5",
+            "sd_log10_from_mr_3_5", "sd_log10_beyond_mr_4_25",
+        )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         """One assay of a name in a laboratory; the laboratory is not a field of the form, so nobody else asks."""

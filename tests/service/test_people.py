@@ -135,7 +135,7 @@ def test_a_role_that_waits_gives_nothing_until_another_administrator_confirms_it
         return [
             signed_in(nina).get(f"/patients/{patient.public_id}/").status_code,
             signed_in(nina).get("/admin/").status_code == 200,
-            Client().get("/api/v1/patients", **programme).status_code,  # type: ignore[arg-type]
+            Client().get("/api/v1/patients/", **programme).status_code,  # type: ignore[arg-type]
             nina in people_of([centre.pk], [role], today)[centre.pk],
             bool(memberships_of(nina)),
         ]
@@ -226,7 +226,7 @@ def test_a_closed_account_opens_nothing(
     assert browser.get("/bench/").status_code == 200
     assert "The account is closed" in client.post(f"/people/{nina.pk}/close/", follow=True).content.decode()
     assert browser.get("/bench/").status_code == 302
-    assert Client().get("/api/v1/patients", HTTP_AUTHORIZATION=f"Token {token}").status_code == 401
+    assert Client().get("/api/v1/patients/", HTTP_AUTHORIZATION=f"Token {token}").status_code == 401
     assert not Client().login(username="nina", password=PASSWORD)
     assert "used already or is too old" in Client().get(link, follow=True).content.decode()
     assert ApiToken.objects.get(user=nina).revoked_at is not None
@@ -312,7 +312,7 @@ def test_a_password_is_changed_on_our_page(ada: User, client: Client) -> None:
     }
     with CaptureQueriesContext(connection) as asked:
         assert client.post("/change-password/", fields).status_code == 302
-    written = [q["sql"] for q in asked if q["sql"].startswith('UPDATE "auth_user"')]
+    written = [q["sql"] for q in asked if 'UPDATE "auth_user"' in q["sql"]]
     assert written
     assert not any("is_staff" in sql for sql in written)
     assert Client().login(username="ada", password="another long password")
