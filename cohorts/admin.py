@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from cohorts.domain.definition import DefinitionProblem, as_json
 from cohorts.models import Cohort
@@ -41,7 +42,9 @@ class CohortForm(forms.ModelForm):
         if self.instance.pk and definition.slug != self.instance.slug:
             raise ValidationError(f"the slug of this cohort is {self.instance.slug}; a new slug is a new cohort")
         if not self.instance.pk and Cohort.objects.filter(slug=definition.slug).exists():
-            raise ValidationError(f"slug {definition.slug!r}: a cohort of yours has it; change that one")
+            raise ValidationError(
+                _("slug %(slug)s: a cohort of yours has it; change that one") % {"slug": definition.slug}
+            )
         return as_json(definition)
 
 
@@ -74,7 +77,7 @@ class CohortAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Cohort, form: forms.ModelForm[Cohort], change: bool) -> None:
-        cohort, _ = define_cohort(
+        cohort, _what = define_cohort(
             form.cleaned_data["definition"], by=request.user.get_username(), centres=centres_of_author(request)
         )
         cohort.is_active = form.cleaned_data["is_active"]

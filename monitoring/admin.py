@@ -74,7 +74,7 @@ class ScopedAdmin(admin.ModelAdmin):
 class CentreForm(forms.ModelForm):
     """A centre's name, and its time zone by the list of those there are."""
 
-    time_zone = forms.ChoiceField(label=Centre._meta.get_field("time_zone").verbose_name)  # type: ignore[union-attr]
+    time_zone = forms.ChoiceField(label=Centre._meta.get_field("time_zone").verbose_name)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

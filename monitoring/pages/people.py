@@ -49,14 +49,15 @@ class InviteForm(RoleForm):
     field_order = ("username", "email", "centre", "role")
 
 
-class OnlyThePassword(SetPasswordForm):
+class OnlyThePassword(SetPasswordForm):  # type: ignore[type-arg]  # generic to the type checker only
     """Writes nothing of the account but its password: the service may write no more."""
 
     def save(self, commit: bool = True) -> User:
         self.user.set_password(self.cleaned_data["new_password1"])
         if commit:
             self.user.save(update_fields=["password"])
-        return self.user
+        user: User = self.user
+        return user
 
 
 class PasswordChange(OnlyThePassword, PasswordChangeForm):

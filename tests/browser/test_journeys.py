@@ -369,7 +369,7 @@ PAGES = {
     "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/", "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment", "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/api/docs/", "/operations/", "/nowhere/"),
-    "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/admin/monitoring/membership/add/",
+    "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/", "/admin/monitoring/escalationpolicy/add/",
              "/admin/monitoring/laboratory/", "/admin/cohorts/cohort/"),
 }  # fmt: skip
 REFUSED = {"/operations/": 403, "/nowhere/": 404}
