@@ -63,7 +63,7 @@ class Laboratory(models.Model):
         return self.name or self.code
 
 
-@pghistory.track()
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class LaboratoryCentre(models.Model):
     """A centre that a laboratory reports for: only for its patients may results of the laboratory be recorded."""
 

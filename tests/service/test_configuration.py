@@ -306,6 +306,8 @@ def test_a_laboratory_begins_and_ceases_to_report_for_centres_one_administers(
     assert client.post(at, {"centre": second.pk, "reason": "r", "remove": "1"}).status_code == 302
     assert [row.centre_id for row in LaboratoryCentre.objects.filter(laboratory_id=laboratory.pk)] == [own[0].pk]
     assert client.post(at, {"centre": own[0].pk, "reason": "r", "remove": "1"}).status_code == 400, "the last"
+    history = LaboratoryCentre.pgh_event_model.objects.filter(centre=second).order_by("pgh_id")  # type: ignore[attr-defined]
+    assert [row.pgh_label for row in history] == ["insert", "delete"]
 
 
 def test_the_operator_s_command_names_centres_of_a_laboratory(
