@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from celery import shared_task
 
 from monitoring import clock
-from monitoring.services.classification import classify_hinted, classify_owed
+from monitoring.services.classification import ClassificationFailed, classify_hinted, classify_owed
 from tasks.hints import CLASSIFY_OWED, CLASSIFY_PATIENT, publish
+
+logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 25.0
 
@@ -22,21 +25,29 @@ def classify_patient(patient_id: int) -> int:
 @shared_task(name=CLASSIFY_OWED)
 def classify_bulk() -> int:
     """Classify what is owed until nothing is left, or the budget is spent and another hint goes on."""
-    done, until = 0, time.monotonic() + BUDGET_SECONDS
-    while count := classify_owed(now=clock.now()):
-        done += count
-        if time.monotonic() > until:
-            publish(CLASSIFY_OWED)
-            break
+    done, is_spent = _classify_within_budget()
+    if is_spent:
+        publish(CLASSIFY_OWED)
     return done
 
 
 @shared_task(name="tasks.sweep_owed_classification")
 def sweep_owed_classification() -> int:
     """Classify what hints have lost: requests that have waited for more than ten seconds."""
-    done, until = 0, time.monotonic() + BUDGET_SECONDS
-    while count := classify_owed(now=clock.now(), older_than_seconds=10):
-        done += count
-        if time.monotonic() > until:
-            break
+    done, _is_spent = _classify_within_budget(older_than_seconds=10)
     return done
+
+
+def _classify_within_budget(older_than_seconds: float = 0) -> tuple[int, bool]:
+    """How many were classified, and whether time ran out first. Patients who fail are set aside; the others go on."""
+    done, until = 0, time.monotonic() + BUDGET_SECONDS
+    while time.monotonic() < until:
+        try:
+            count = classify_owed(now=clock.now(), older_than_seconds=older_than_seconds)
+        except ClassificationFailed as failure:
+            logger.error("%s", failure)
+            continue
+        if not count:
+            return done, False
+        done += count
+    return done, True

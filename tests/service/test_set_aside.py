@@ -48,6 +48,7 @@ from monitoring.services import classification, deliveries, escalation, plans, s
 from monitoring.services.classification import classify_owed
 from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
+from tasks.classification import classify_bulk
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db
@@ -316,6 +317,20 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
     assert not ClassificationRequest.objects.exists()
     assert len(mails_to("grace")) == 1
     assert not now_set_aside().exists()
+
+
+def test_the_tasks_go_on_past_a_patient_whose_replay_raises(
+    lost: tuple[Patient, Patient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(series: history.Series, *rules: Any) -> history.Replay:
+        if series.patient_key == str(lost[0].public_id):
+            raise RuntimeError
+        return history.replay(series, *rules)
+
+    monkeypatch.setattr(classification, "replay", poisoned)
+    assert classify_bulk() == 0, "the other was classified in the round in which one failed"
+    assert set(ClassificationRequest.objects.values_list("patient", flat=True)) == {lost[0].pk}
+    assert SetAside.objects.get().kind == "classification"
 
 
 def test_new_facts_of_a_patient_who_is_set_aside_do_not_wait(
