@@ -56,6 +56,7 @@ def test_configuration_pages_obey_the_policy_and_refuse_a_bad_definition(
     visitor.open("/admin/cohorts/cohort/add/")
     page.fill("#id_definition", '{"slug": "new", "endpoint": "cure"}')
     page.click("input[name=_save]")
+    page.wait_for_selector(".errornote")
     assert "use one of loss_of_mmr, tfr, mrfs, tfs" in page.inner_text("#content")
     page.fill("#id_definition", '{"slug": "new", "title": "New"}')
     page.click("input[name=_save]")

@@ -1,28 +1,28 @@
 """Whole journeys of each role through a real browser, with a real worker behind the pages."""
 
-import contextlib
 import csv
 import datetime as dt
 import io
 import json
-import math
 import os
-import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Download, Page, TimeoutError
+from playwright.sync_api import Download, Page
 
 from monitoring import clock
-from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, Patient, PcrResult, TkiCourse
+from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
 from monitoring.services.identities import IdentityFacts
 from monitoring.services.reach import EVERYWHERE
+from monitoring.services.jobs import claim_slot
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tasks import hints
 from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WIDE, Look, Visitor, until, until_classified
 from tests.builders import report
+from tests.processes import wait_until
 
 pytestmark = [
     pytest.mark.browser,
@@ -69,7 +69,7 @@ def type_result(visitor: Visitor, accession: str, *, copies: str) -> None:
 
 @also_chinese
 def test_the_laboratory_enters_a_result_by_keyboard_and_another_person_verifies_it(
-    worker: subprocess.Popen[bytes], patient: Patient, visitor: Visitor
+    service: None, patient: Patient, visitor: Visitor
 ) -> None:
     page, words = visitor.page, visitor.words
     visitor.sign_in("ada")
@@ -148,7 +148,7 @@ def verify_by_keyboard(visitor: Visitor) -> None:
 
 @also_chinese
 def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
-    worker: subprocess.Popen[bytes], study: dict[str, User], patient: Patient, visitor: Visitor
+    service: None, study: dict[str, User], patient: Patient, visitor: Visitor
 ) -> None:
     page, words, today = visitor.page, visitor.words, clock.now().date().isoformat()
     lost = report("LOST", recent(3), "100/50000")
@@ -192,7 +192,7 @@ def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
 
     page.click(f"main a[href='/patients/{patient.public_id}/']")
     page.wait_for_selector("#timeline canvas")
-    assert page.evaluate(PIXELS, "#timeline canvas") > 500, "the chart is drawn"
+    wait_until(lambda: page.evaluate(PIXELS, "#timeline canvas") > 500, 15, "the chart is not drawn")
     points = json.loads(page.inner_text("#timeline-data") or page.text_content("#timeline-data") or "")["points"]
     rows = page.locator("#time ~ .scroll tbody tr")
     shown = [(row.split()[0], "0.2" in row or "0.01" in row) for row in rows.all_inner_texts()]
@@ -231,7 +231,7 @@ def test_an_analyst_reads_a_cohort_and_takes_its_figures_home(study: dict[str, U
     visitor.check("cohorts")
     page.click("#cohorts ~ .rows a")
     page.wait_for_selector("#curve canvas")
-    assert page.evaluate(PIXELS, "#curve canvas") > 500
+    wait_until(lambda: page.evaluate(PIXELS, "#curve canvas") > 500, 15, "the curve is not drawn")
     text = page.inner_text("main")
     for words in ("21/36 = 58.3 %", "56.0–85.6", "log-rank", "hazard ratio of a loss", "Data up to"):
         assert words in text, words
@@ -261,7 +261,7 @@ FILE = (
 
 
 def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
-    worker: subprocess.Popen[bytes], patient: Patient, visitor: Visitor
+    service: None, patient: Patient, visitor: Visitor
 ) -> None:
     page = visitor.page
     visitor.sign_in("adam")
@@ -271,27 +271,33 @@ def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
     assert "patients that are owed a classification" in page.inner_text("main")
     visitor.check("state of the service")
     page.click("header a[href='/imports/']")
+    page.wait_for_selector("#give")
     page.set_input_files("#id_file", {"name": "march.csv", "mimeType": "text/csv", "buffer": FILE.encode()})
     visitor.check("load a file")
-    with pytest.MonkeyPatch.context() as quiet:
-        quiet.setattr(hints, "_quiet_until", math.inf)  # the broker takes no hint: the file waits for somebody to look
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hints, "after_commit", read_by_somebody_who_dies)
         page.click("main form button.primary")
         page.wait_for_selector("progress")
-        with page.expect_response("**/progress/"):
-            visitor.check("a file that waits")
-    hints.publish(hints.LOAD_UPLOAD, ImportRun.objects.get(dry_run=True).pk)
-    until(lambda: ImportRun.objects.filter(dry_run=True, finished_at__isnull=False).exists(), "the file is not read")
-    seen(page, "#verdicts")
+    tried = run_shown(page)
+    with page.expect_response("**/progress/"):
+        visitor.check("a file that waits")
+    JobRun.objects.filter(job=f"import:{tried.pk}").update(lease_until=clock.now())
+    until_read(tried)
+    page.wait_for_selector("#verdicts", timeout=60_000)
     assert page.locator("tbody tr").count() == 4
     assert "Nothing is stored yet." in page.inner_text("main")
     assert "not detected is not zero" in page.inner_text("main table")
     visitor.check("verdicts of a dry run")
     assert not PcrResult.objects.filter(accession_number__startswith="F").exists()
     page.click("a[href='?only=refused']")
+    page.wait_for_url("**/?only=refused")
     assert page.locator("tbody tr").count() == 2
     page.click("main form button.primary")
-    until(lambda: ImportRun.objects.filter(dry_run=False, finished_at__isnull=False).exists(), "the file is not loaded")
-    seen(page, "#verdicts")
+    page.wait_for_url(lambda address: str(tried.public_id) not in address)
+    loaded = run_shown(page)
+    assert not loaded.dry_run
+    until_read(loaded)
+    page.wait_for_selector("#verdicts", timeout=60_000)
     assert page.locator("h1 .tag").count() == 0
     visitor.check("verdicts of a load")
     assert set(PcrResult.objects.filter(laboratory__code="LAB", patient=patient).values_list("accession_number", flat=True)) == {"BASE", "F1", "F4"}  # fmt: skip
@@ -299,19 +305,23 @@ def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
     register_a_factor(visitor)
 
 
-def seen(page: Page, selector: str) -> None:
-    """Wait until the page shows something, loading it again once as its reader would; what it shows instead is told.
+def read_by_somebody_who_dies(_task: str, run_id: int) -> None:
+    """In place of the hint: a reader takes the file in the moment it is given, and nothing is heard of it again."""
+    run = ImportRun.objects.get(pk=run_id)
+    assert claim_slot(f"import:{run.pk}", run.started_at, now=clock.now(), lease_seconds=3600)
 
-    With the whole suite on two cores an answer to the page can get lost; the page asks again, later than a reader does.
-    """
-    with contextlib.suppress(TimeoutError):
-        page.wait_for_selector(selector, timeout=30_000)
-        return
-    page.reload()
-    try:
-        page.wait_for_selector(selector, timeout=30_000)
-    except TimeoutError as problem:
-        raise AssertionError(f"{page.url} shows {page.inner_text('main')!r}") from problem
+
+def run_shown(page: Page) -> ImportRun:
+    """The file whose page is shown, by its address."""
+    return ImportRun.objects.get(public_id=urlsplit(page.url).path.split("/")[2])
+
+
+def until_read(run: ImportRun) -> None:
+    """Wait until this very file was read to its end."""
+    until(
+        lambda: ImportRun.objects.filter(pk=run.pk, finished_at__isnull=False).exists(),
+        f"{run.file_name} is not read (dry run: {run.dry_run})",
+    )
 
 
 def change_the_ladder(visitor: Visitor) -> None:
@@ -327,6 +337,7 @@ def change_the_ladder(visitor: Visitor) -> None:
     visitor.open("/admin/monitoring/escalationpolicy/")
     visitor.check("ladders")
     page.click("#result_list th a[href$='/change/']")
+    page.wait_for_selector("#id_steps")
     page.fill("#id_steps", '[{"roles": ["clinician"], "wait_hours": 6}]')
     visitor.check("ladder")
     page.click("input[name=_save]")
@@ -339,6 +350,7 @@ def register_a_factor(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/")
     page.click("header a[href='/laboratories/']")
+    page.wait_for_selector("#laboratories")
     visitor.check("laboratories")
     page.click("main a:has-text('LAB')")
     page.wait_for_selector("#factors")
@@ -377,9 +389,7 @@ REFUSED = {"/operations/": 403, "/nowhere/": 404}
 
 @pytest.mark.skipif(os.environ.get("LONG_FORMS") != "1", reason="every page in every look: LONG_FORMS=1")
 @pytest.mark.parametrize("look", LOOKS, ids=str, indirect=True)
-def test_every_page_in_every_look(
-    worker: subprocess.Popen[bytes], study: dict[str, User], patient: Patient, visitor: Visitor
-) -> None:
+def test_every_page_in_every_look(service: None, study: dict[str, User], patient: Patient, visitor: Visitor) -> None:
     for accession, days, status in (("LOST", 9, "final"), ("WAIT", 3, "preliminary")):
         shown = report(accession, recent(days), "100/50000", status=status)
         record_result(shown, patient=patient, by=study["vera"], reach=EVERYWHERE, now=clock.now())
