@@ -230,9 +230,8 @@ def alertd(transactional_db: None, worker: object, tmp_path: Path) -> Iterator[s
 
     One for each test, ended before the tables are emptied. Its night is almost a day away: no cohort is recomputed here.
     """
-    hour = str((clock.now() + dt.timedelta(hours=1)).hour)
-    words, log = (sys.executable, "manage.py", "alertd"), tmp_path / "alertd.log"
-    with running(*words, log=log, NIGHTLY_HOUR=hour, NIGHTLY_MINUTE="59") as process:
+    night, log = f"{clock.now() + dt.timedelta(hours=1):%H}:59", tmp_path / "alertd.log"
+    with running(sys.executable, "manage.py", "alertd", log=log, NIGHTLY_AT_UTC=night) as process:
         yield process
         assert process.poll() is None, log.read_text()
 
