@@ -27,7 +27,7 @@ APPEND_ONLY = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_respo
 READ_ONLY = ("auth_permission", "auth_group", "auth_group_permissions", "auth_user_groups", "auth_user_user_permissions",
              "django_content_type", "django_migrations")  # fmt: skip
 # Not clinical: what is owed is deleted when it was paid, sessions expire, a setting is taken back.
-DELETABLE = ("monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre",
+DELETABLE = ("monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre", "monitoring_signintries",
              "django_session")  # fmt: skip
 # Of these rows only what is named here changes: a class is superseded, a token revoked, an answer kept.
 ONLY_THESE_CHANGE = {

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
@@ -13,6 +13,9 @@ from config.home import home
 from monitoring.api.metrics import Metrics
 from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
 from monitoring.pages.health import livez, readyz
+from monitoring.pages.sign_in import SignIn, StaffSignInForm
+
+admin.site.login_form = StaffSignInForm
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
@@ -59,7 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("change-password/", people.ChangePassword.as_view(), name="change-password"),
     path("operations/", operations.operations, name="operations"),
     path("api/", include("config.api")),
-    path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
+    path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", login_not_required(set_language), name="language"),
     path("admin/", admin.site.urls),

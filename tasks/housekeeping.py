@@ -14,6 +14,7 @@ from monitoring.models import SetAsideKind
 from monitoring.services.jobs import owed_slots
 from monitoring.services.repeated import forget_old_requests
 from monitoring.services.set_aside import passed_over
+from monitoring.services.sign_in import forget_old_tries
 from tasks.hints import LOAD_UPLOAD, RECOMPUTE_COHORT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
@@ -36,4 +37,5 @@ def sweep_nightly_jobs() -> int:
         publish(LOAD_UPLOAD, pk)
     forget_old_files(now=now)
     forget_old_requests(now=now)
+    forget_old_tries(now=now)
     return len(owed)

@@ -15,6 +15,7 @@ from monitoring.models.operations import (
     JobRun,
     SetAside,
     SetAsideKind,
+    SignInTries,
 )
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.plans import MonitoringPlan
@@ -52,6 +53,7 @@ __all__ = [
     "Role",
     "SetAside",
     "SetAsideKind",
+    "SignInTries",
     "TfrEpisode",
     "TkiCourse",
 ]

@@ -171,3 +171,17 @@ class ApiToken(models.Model):
     token_hash = models.BinaryField(unique=True)
     created_at = models.DateTimeField(db_default=Now())
     revoked_at = models.DateTimeField(null=True)
+
+
+class SignInTries(models.Model):
+    """How often somebody tried to sign in lately, under one name or from one address.
+
+    The digest is keyed, so that the table tells neither who nor from where.
+    """
+
+    digest = models.BinaryField(primary_key=True)
+    tries = models.PositiveIntegerField()
+    since = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["since"], name="sign_in_tries_by_age")]
