@@ -1,5 +1,6 @@
 """Settings of every process, from the environment only. ``.env.example`` lists them; a wrong one stops start-up."""
 
+import ipaddress
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,20 @@ if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_U
     raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; it must look like https://monitoring.example.org")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.rstrip("/")]
+
+# Only what comes from these networks is believed about the client: X-Forwarded-For and X-Forwarded-Proto.
+TRUSTED_PROXIES = []
+for _network in env.list("TRUSTED_PROXIES", default=[]):
+    try:
+        TRUSTED_PROXIES.append(ipaddress.ip_network(_network.strip()))
+    except ValueError as problem:
+        raise ImproperlyConfigured(
+            f"TRUSTED_PROXIES names {_network!r}: {problem}; write networks such as 172.30.80.0/29, with commas between"
+        ) from problem
+    if not TRUSTED_PROXIES[-1].prefixlen:
+        raise ImproperlyConfigured(
+            f"TRUSTED_PROXIES names {_network!r}, which is everybody; name the network of your proxy only"
+        )
 
 NIGHTLY_AT_UTC = env.str("NIGHTLY_AT_UTC", default="02:00")
 try:
@@ -118,12 +133,15 @@ INSTALLED_APPS = [
     "cohorts",
 ]
 MIDDLEWARE = [
+    "monitoring.pages.bounds.KnowTheClient",
     "monitoring.pages.middleware.TraceRequests",
+    "monitoring.pages.bounds.KeepNothing",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "monitoring.pages.bounds.BoundBodies",  # its words are in the language of the client
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -201,7 +219,13 @@ SPECTACULAR_SETTINGS = {
 
 SERVED_OVER_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SERVED_OVER_HTTPS
+if SERVED_OVER_HTTPS:  # the prefix makes browsers refuse a cookie that another host of the domain has planted
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SESSION_COOKIE_AGE = 12 * 3600  # a working day
+# Of a form only its fields count here, and of the API its whole body; files are bounded by their announced length.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 5
 SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

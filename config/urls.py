@@ -16,6 +16,7 @@ from monitoring.pages.health import livez, readyz
 from monitoring.pages.sign_in import SignIn, StaffSignInForm
 
 admin.site.login_form = StaffSignInForm
+handler400 = "monitoring.pages.bounds.bad_request"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),

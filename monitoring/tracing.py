@@ -35,10 +35,11 @@ def working_for(given: str | None = None) -> Iterator[str]:
 
 
 class WithRequestId(logging.Filter):
-    """Adds ``request_id`` to every record."""
+    """Adds ``request_id`` to every record, and drops Django's request: written out it is the address with its query."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = current_request_id()
+        record.__dict__.pop("request", None)
         return True
 
 

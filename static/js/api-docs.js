@@ -1,6 +1,7 @@
 // Swagger UI over our own OpenAPI file; a request that is tried out carries the session's CSRF token.
 const place = document.getElementById("swagger-ui");
-const csrf = () => (document.cookie.match(/csrftoken=([^;]+)/) || [])[1];
+const cookie = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]+)`)) || [])[1];
+const csrf = () => cookie(location.protocol === "https:" ? "__Host-csrftoken" : "csrftoken");
 window.SwaggerUIBundle({
   domNode: place,
   url: place.dataset.schema,

@@ -1,0 +1,117 @@
+"""What is settled before anything of a request is read: who the client is, how long a body may be, and that nothing is kept."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+
+from monitoring.api.parsing import LONGEST_BODY_BYTES
+from monitoring.api.problems import PROBLEM_TYPE, problem_body
+from monitoring.pages.middleware import Answer
+
+LONGEST_UPLOAD_BYTES = 11_000_000  # a file of 10 MB and what a form puts around it
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
+_READABLE = ("utf-8", "utf8", "us-ascii", "ascii")
+_KEPT_BY_BROWSERS = ("/livez", "/readyz", "/favicon.ico")
+
+
+class KnowTheClient:
+    """The address and the scheme of the client, from a proxy of ours only; what others say of themselves is dropped."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self._answer = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        meta = request.META
+        told = str(meta.pop("HTTP_X_FORWARDED_FOR", ""))
+        scheme = str(meta.pop("HTTP_X_FORWARDED_PROTO", "")).strip().lower()
+        if _is_ours(str(meta.get("REMOTE_ADDR", ""))):
+            meta["REMOTE_ADDR"] = _client(told) or meta["REMOTE_ADDR"]
+            if scheme in ("http", "https"):
+                meta["wsgi.url_scheme"] = scheme
+        return self._answer(request)
+
+
+def _client(told: str) -> str:
+    """The right-most address that is no proxy of ours; empty where there is none or something that is no address."""
+    for entry in reversed(told.split(",")):
+        try:
+            address = ipaddress.ip_address(entry.strip())
+        except ValueError:
+            return ""
+        if not _is_ours(str(address)):
+            return str(address)
+    return ""
+
+
+def _is_ours(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in settings.TRUSTED_PROXIES)
+
+
+class BoundBodies:
+    """Refuses a body by its announced length and its charset, before a byte of it is read."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self._answer = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._refusal(request) or self._answer(request)
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        length = str(request.META.get("CONTENT_LENGTH") or "")
+        if not length and request.META.get("HTTP_TRANSFER_ENCODING"):
+            return refused(request, HTTPStatus.LENGTH_REQUIRED, _("Say the length of the body: Content-Length."))
+        # isdecimal alone knows other digits than ours; a number of a thousand digits is one that nobody has to compute.
+        if length and not (length.isascii() and length.isdecimal() and len(length) <= 18):
+            words = _("Content-Length must be a number of bytes.")
+            return refused(request, HTTPStatus.BAD_REQUEST, words)
+        most = LONGEST_UPLOAD_BYTES if request.path.startswith("/imports/") else LONGEST_BODY_BYTES
+        if length and int(length) > most:
+            words = _("A body has at most %(most)s bytes.") % {"most": most}
+            return refused(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
+        charset = _CHARSET.search(str(request.META.get("CONTENT_TYPE") or ""))
+        if charset and charset[1].lower() not in _READABLE:
+            words = _("Text is read as UTF-8 only; send Content-Type with charset=utf-8 or without a charset.")
+            return refused(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, words)
+        return None
+
+
+class KeepNothing:
+    """Pages and answers may hold what is a patient's: no browser or proxy keeps them. Static files hold nothing."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self._answer = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._answer(request)
+        of_a_file = request.path.startswith(settings.STATIC_URL) and response.status_code in (
+            HTTPStatus.OK,
+            HTTPStatus.NOT_MODIFIED,
+        )
+        if not of_a_file and request.path not in _KEPT_BY_BROWSERS:
+            response["Cache-Control"] = "no-store"
+        return response
+
+
+def refused(request: HttpRequest, status: HTTPStatus, words: str) -> HttpResponse:
+    """A refusal in the shape of the door: a problem under /api/, plain words elsewhere."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(problem_body(status, words), status=status, content_type=PROBLEM_TYPE)
+    return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer where a body cannot be taken apart, or has more fields than any form of ours."""
+    words = _("The request cannot be read: its body, its fields or its host name are not as they must be.")
+    return refused(request, HTTPStatus.BAD_REQUEST, words)
