@@ -6,6 +6,7 @@ from django.views.decorators.http import require_GET
 
 from cohorts.models import CohortPublication, CohortRun
 from cohorts.pages.curve import curve_of
+from cohorts.selectors.disclosure import disclosed
 from monitoring import clock
 from monitoring.permissions import ANY_ROLE, requires_role
 from monitoring.selectors.home import home_of, open_alerts_of, today_of
@@ -29,6 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
     latest_run = (
         CohortRun.objects.filter(cohort=publication.cohort).order_by("-started_at").first() if publication else None
     )
+    figures = disclosed(publication, request.user) if publication else None
     return render(
         request,
         "home.html",
@@ -40,7 +42,8 @@ def home(request: HttpRequest) -> HttpResponse:
             "home": home_of(request.user),
             "alert_count": alerts.count(),
             "publication": publication,
-            "curve": curve_of(publication.snapshot.figures) if publication else None,
+            "f": figures,
+            "curve": curve_of(figures) if figures and "kaplan_meier" in figures else None,
             "failed_run": latest_run if latest_run and latest_run.ok is False else None,
         },
     )

@@ -18,6 +18,7 @@ from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows
 from cohorts.selectors.snapshots import published
+from monitoring.domain.spreadsheet import as_cells
 from monitoring.models import Role
 from monitoring.permissions import ANY_ROLE, requires_role
 from monitoring.services.access import record_access
@@ -83,7 +84,7 @@ def download_members(request: HttpRequest, slug: str) -> HttpResponse:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(member_rows(publication, request.user))
+    writer.writerows(as_cells(row) for row in member_rows(publication, request.user))
     return _file(buffer.getvalue(), f"{slug}-members.csv", "text/csv; charset=utf-8")
 
 

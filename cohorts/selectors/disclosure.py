@@ -18,6 +18,9 @@ from cohorts.selectors.snapshots import snapshot_json
 from monitoring.models import Centre, Membership, Role
 
 LEAST_MEMBERS = 5
+# Below this many people of other centres a curve is told at its landmarks: each of its steps would be one person.
+LEAST_FOR_STEPS = 20
+FEW_ELSEWHERE = f"fewer than {LEAST_FOR_STEPS} members of centres in which you have no role"
 WITHHELD = f"fewer than {LEAST_MEMBERS} members, some of them of centres in which you have no role"
 # What is told of a group or cohort that is too small: how it is called and that it is small, nothing countable.
 _NAMES = ("label", "id", "name", "cut")
@@ -38,10 +41,12 @@ def member_rows(publication: CohortPublication, user: AbstractBaseUser | Anonymo
 def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
     """The snapshot as this person may see it; ``withheld`` says what is not shown and why."""
     figures = snapshot_json(publication)
-    centres = {row["centre"] for row in frozen_members(publication)}
-    if centres <= _codes(user, tuple(Role)):
+    mine = _codes(user, tuple(Role))
+    of_others = [row["included"] == "true" for row in frozen_members(publication) if row["centre"] not in mine]
+    if not of_others:
         return figures
-    return without_small_groups(figures)
+    shown = without_small_groups(figures)
+    return shown if sum(of_others) >= LEAST_FOR_STEPS else without_single_events(shown)
 
 
 def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +77,18 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
     shown["table1"] = None
     shown["outcomes_after_loss"] = None
     shown["withheld"] = f"{', '.join([*hidden, 'table1', 'outcomes_after_loss'])}: {WITHHELD}"
+    return shown
+
+
+def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same figures with the curve at its landmarks only: no step, and no median, which is the day of one person."""
+    if "kaplan_meier" not in figures:
+        return figures
+    shown = copy.deepcopy(figures)
+    shown["kaplan_meier"] |= {"points": [], "median_months": None}
+    shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
+    said = f"kaplan_meier.points, kaplan_meier.median_months, follow_up: {FEW_ELSEWHERE}"
+    shown["withheld"] = "; ".join(filter(None, [shown.get("withheld"), said]))
     return shown
 
 

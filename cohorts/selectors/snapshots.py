@@ -9,6 +9,7 @@ from typing import Any
 
 from cohorts.domain.members import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication
+from monitoring.domain.spreadsheet import as_cells
 from monitoring.models import Centre
 
 SYNTHETIC_MARK = "SYNTHETIC: made-up data, no person's results"
@@ -47,5 +48,5 @@ def members_csv(publication: CohortPublication) -> bytes:
     mark = {"synthetic": SYNTHETIC_MARK} if is_synthetic() else {}
     writer = csv.DictWriter(buffer, (*CSV_COLUMNS, *mark), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({**row, **mark} for row in frozen)
+    writer.writerows(as_cells({**row, **mark}) for row in frozen)
     return buffer.getvalue().encode()

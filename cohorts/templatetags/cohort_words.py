@@ -7,7 +7,7 @@ import re
 from django import template
 from django.utils.translation import gettext as _
 
-from cohorts.selectors.disclosure import LEAST_MEMBERS, WITHHELD
+from cohorts.selectors.disclosure import FEW_ELSEWHERE, LEAST_FOR_STEPS, LEAST_MEMBERS, WITHHELD
 
 register = template.Library()
 ABSENT = "–"
@@ -64,7 +64,8 @@ def p_value(value: float | None) -> str:
 def withheld_words(withheld: str) -> str:
     """What is not shown, and why: the figures say it in English, as a file does."""
     words = _("fewer than %(least)s members, some of them of centres in which you have no role")
-    return withheld.replace(WITHHELD, words % {"least": LEAST_MEMBERS})
+    few = _("fewer than %(least)s members of centres in which you have no role") % {"least": LEAST_FOR_STEPS}
+    return withheld.replace(WITHHELD, words % {"least": LEAST_MEMBERS}).replace(FEW_ELSEWHERE, few)
 
 
 @register.filter

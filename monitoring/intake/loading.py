@@ -20,6 +20,7 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from monitoring import clock
+from monitoring.domain.spreadsheet import as_cell
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.facts import course_facts, observation_facts, patient_facts
 from monitoring.intake.named import NamedPatients
@@ -132,7 +133,7 @@ def _write_errors(path: Path, staging: Staging) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(("row", "column", "value", "reason"))
-        writer.writerows(staging.refusals())
+        writer.writerows([as_cell(cell) for cell in refusal] for refusal in staging.refusals())
 
 
 def _begin(kind: str, path: Path, rows: int, by: User) -> ImportRun:

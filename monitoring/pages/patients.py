@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT
@@ -30,18 +32,29 @@ from monitoring.templatetags.words import value_words
 PAGE_SIZE = 50
 # Who may find people by hospital number and see names: those who treat them or label their tubes.
 NAMING = (Role.CLINICIAN, Role.TECHNICIAN, Role.VERIFIER)
+STATES = ("off_treatment", "alert")
 LEAST_SPAN = dt.timedelta(days=730)
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires_role(ANY_ROLE)
 def search(request: HttpRequest) -> HttpResponse:
-    """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names."""
-    wanted = request.GET.get("q", "").strip().replace("\x00", "")[:60]
-    state = request.GET.get("state", "")
+    """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names.
+
+    What is typed is posted: an address stands in histories and logs, where no hospital number belongs. The beginning of
+    a pseudonym leads on to an address that can be kept; a hospital number is answered at once and looked up nowhere else.
+    """
+    given = request.POST if request.method == "POST" else request.GET
+    wanted = given.get("q", "").strip().replace("\x00", "")[:60]
+    state = given.get("state", "")
+    state = state if state in STATES else ""
     may_name = bool({r.value for r in NAMING} & roles_of(request.user))
-    index = blind_index(wanted) if wanted and may_name else None
-    found = found_patients(request.user, search=wanted, hospital_number_index=index, state=state)
+    found = found_patients(request.user, search=wanted, state=state)
+    if request.method == "POST":
+        if not wanted or found_patients(request.user, search=wanted).exists():
+            return redirect(_address_of_search(wanted, state))
+        if may_name:
+            found = found_patients(request.user, hospital_number_index=blind_index(wanted), state=state)
     paginator = Paginator(found, PAGE_SIZE)
     page = paginator.get_page(request.GET.get("page"))
     rows = with_standing(Patient.objects.filter(pk__in=[p.pk for p in page])).order_by("patient_id", "pk")
@@ -50,6 +63,11 @@ def search(request: HttpRequest) -> HttpResponse:
         request, "patients/search.html",
         {"page": page, "rows": rows, "q": wanted, "state": state, "labels": labels, "may_name": may_name},
     )  # fmt: skip
+
+
+def _address_of_search(wanted: str, state: str) -> str:
+    query = urlencode({name: value for name, value in (("q", wanted), ("state", state)) if value})
+    return reverse("patients") + (f"?{query}" if query else "")
 
 
 @require_GET

@@ -22,14 +22,13 @@ def found_patients(
     hospital_number_index: bytes | None = None,
     state: str = "",
 ) -> QuerySet[Patient]:
-    """Patients this person may see, by the beginning of the pseudonym or an exact hospital number."""
+    """Patients this person may see, by the beginning of the pseudonym or by an exact hospital number."""
     patients = Patient.objects.visible_to(user)
     if search:
-        wanted = Q(patient_id__istartswith=search)
-        if hospital_number_index is not None:
-            numbers = PatientIdentity.objects.filter(hospital_number_index=hospital_number_index)
-            wanted |= Q(pk__in=numbers.values("patient_id"))
-        patients = patients.filter(wanted)
+        patients = patients.filter(patient_id__istartswith=search)
+    if hospital_number_index is not None:
+        numbers = PatientIdentity.objects.filter(hospital_number_index=hospital_number_index)
+        patients = patients.filter(pk__in=numbers.values("patient_id"))
     if state == "off_treatment":
         patients = patients.filter(pk__in=TfrEpisode.objects.filter(state__in=OFF_TREATMENT).values("patient_id"))
     elif state == "alert":

@@ -84,7 +84,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
 WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "bench"): LABORATORY, ("POST", "bench-preview"): LABORATORY, ("POST", "verify-result"): (V,),
     ("POST", "amend-result"): LABORATORY, ("POST", "retract-result"): LABORATORY, ("POST", "imports"): LOADING,
-    ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,),
+    ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,), ("POST", "patients"): ANYBODY,
     ("POST", "laboratory-settings"): (D,), ("POST", "laboratory-centres"): (D,), ("POST", "new-assay"): (D,),
     ("POST", "assay"): (D,), ("POST", "protocol-centres"): (D,), ("POST", "people"): (D,), ("POST", "person"): (D,),
     ("POST", "person-link"): (D,), ("POST", "close-person"): (D,), ("POST", "confirm-role"): (D,),

@@ -16,6 +16,7 @@ from monitoring.domain.report import LaboratoryProfile, find_factor, hours_to_la
 from monitoring.domain.response import score
 from monitoring.domain.scale import ControlGene
 from monitoring.domain.series import sample_flags
+from monitoring.domain.spreadsheet import as_cell
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
 from monitoring.intake.tables import TableRow, read_table
@@ -44,7 +45,7 @@ class Command(DoorCommand):
         for rows in accessions.values():
             try:
                 parsed = parse_report(rows, for_scoring=True)
-                writer.writerow(_scored(parsed, profile, rows[0].line))
+                writer.writerow(as_cell(cell) for cell in _scored(parsed, profile, rows[0].line))
             except LineProblem as problem:
                 refused += 1
                 self.tell(f"line {problem.line}: {problem.cell.column} {problem.cell.value!r}: {problem.cell.reason}")
