@@ -7,21 +7,32 @@ Works in a compose project of its own and removes it, with its volume, at the en
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import secrets
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = os.environ.get("COMPOSE", "docker compose").split()
 PORT = os.environ.get("PORT", "8099")
+CERTIFICATES = Path(tempfile.mkdtemp(prefix="cmlcheck-"))
 ENVIRONMENT = {
     **os.environ,
     "PORT": PORT,
@@ -30,10 +41,11 @@ ENVIRONMENT = {
     "SERVICE_PASSWORD": secrets.token_urlsafe(16),
     "SECRET_KEY": secrets.token_urlsafe(48),
     "IDENTITY_KEY": secrets.token_urlsafe(48),
-    "PUBLIC_URL": f"http://localhost:{PORT}",
+    "PUBLIC_URL": f"https://localhost:{PORT}",
+    "CERTIFICATES": str(CERTIFICATES),
 }
 DEMO = "/app/monitoring/demo"
-SERVICES = ("web", "worker-classify", "worker", "beat", "alertd", "redis", "db")
+SERVICES = ("proxy", "web", "worker-classify", "worker", "beat", "alertd", "redis", "db")
 
 
 def compose(*words: str, check: bool = True) -> str:
@@ -64,11 +76,72 @@ def wait(what: str, condition: Callable[[], bool], seconds: float = 120) -> None
     )
 
 
-def web_answers() -> bool:
-    """Whether the web container serves and its database answers."""
+def make_certificate() -> None:
+    """A certificate of our own for localhost, of a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (CERTIFICATES / "tls.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (CERTIFICATES / "tls.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def ask(path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str]]:
+    """Status and headers of an answer, through the proxy."""
+    trusted = ssl.create_default_context(cafile=str(CERTIFICATES / "tls.crt"))
+    request = urllib.request.Request(f"https://localhost:{PORT}{path}", body, headers)
     try:
-        with urllib.request.urlopen(f"http://localhost:{PORT}/readyz", timeout=3) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:  # noqa: S310  # our own address
+            return answer.status, dict(answer.headers)
+    except urllib.error.HTTPError as answer:
+        return answer.code, dict(answer.headers)
+
+
+def check_proxy() -> None:
+    """What only shows through the proxy: the service knows of TLS, and large bodies end before it."""
+    status, headers = ask("/sign-in/", **{"X-Forwarded-Proto": "http"})
+    if status != 200 or "Strict-Transport-Security" not in headers or "__Host-csrftoken" not in headers["Set-Cookie"]:
+        raise SystemExit(f"FAIL the service knows that it is reached by TLS: {status}, {headers}")
+    for path, size in (("/sign-in/", 1_000_001), ("/imports/", 11_000_001), ("/api/v1/results/", 1_000_001)):
+        if (status := ask(path, b"x" * size)[0]) != 413:
+            raise SystemExit(f"FAIL {path} with {size} bytes: {status}, not 413")
+    sys.stdout.write("ok   TLS is known, large bodies are refused\n")
+
+
+def check_slow_bodies() -> None:
+    """Forty clients that send a body byte by byte hold no worker: the others are answered."""
+    trusted = ssl.create_default_context(cafile=str(CERTIFICATES / "tls.crt"))
+    begun = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\nx"
+    slow = []
+    for _number in range(40):
+        one = trusted.wrap_socket(socket.create_connection(("localhost", int(PORT)), 5), server_hostname="localhost")
+        one.sendall(begun)
+        slow.append(one)
+    started = time.monotonic()
+    if ask("/readyz")[0] != 200 or time.monotonic() - started > 5:
+        raise SystemExit("FAIL slow bodies hold the workers")
+    for one in slow:
+        one.close()
+    sys.stdout.write("ok   slow bodies hold no worker\n")
+
+
+def web_answers() -> bool:
+    """Whether the web container serves through the proxy and its database answers."""
+    try:
+        return ask("/readyz")[0] == 200
     except (urllib.error.URLError, OSError):
         return False
 
@@ -135,9 +208,12 @@ def classified_by_worker() -> dict[str, int]:
 
 def main() -> None:
     """The whole check."""
+    make_certificate()
     compose("build")
     compose("up", "-d")
     wait("web serves", web_answers)
+    check_proxy()
+    check_slow_bodies()
     wait("alertd does its rounds", alertd_beats)
     for kind in ("patients", "treatments", "observations", "results"):
         manage(f"import_{kind}", f"{DEMO}/{kind}.csv")
@@ -163,3 +239,4 @@ if __name__ == "__main__":
         main()
     finally:
         compose("down", "-v", check=False)
+        shutil.rmtree(CERTIFICATES)
