@@ -99,10 +99,10 @@ def make_certificate() -> None:
     )
 
 
-def ask(path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str]]:
+def ask(path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str]]:
     """Status and headers of an answer, through the proxy."""
     trusted = ssl.create_default_context(cafile=str(CERTIFICATES / "tls.crt"))
-    request = urllib.request.Request(f"https://localhost:{PORT}{path}", body, headers)
+    request = urllib.request.Request(f"https://localhost:{PORT}{path}", body, headers or {})
     try:
         with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:  # noqa: S310  # our own address
             return answer.status, dict(answer.headers)
@@ -112,7 +112,7 @@ def ask(path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict
 
 def check_proxy() -> None:
     """What only shows through the proxy: the service knows of TLS, and large bodies end before it."""
-    status, headers = ask("/sign-in/", **{"X-Forwarded-Proto": "http"})
+    status, headers = ask("/sign-in/", headers={"X-Forwarded-Proto": "http"})
     if status != 200 or "Strict-Transport-Security" not in headers or "__Host-csrftoken" not in headers["Set-Cookie"]:
         raise SystemExit(f"FAIL the service knows that it is reached by TLS: {status}, {headers}")
     for path, size in (("/sign-in/", 1_000_001), ("/imports/", 11_000_001), ("/api/v1/results/", 1_000_001)):

@@ -37,7 +37,8 @@ def count_try(*, name: str, address: str, now: dt.datetime) -> dt.timedelta | No
             cursor.execute(_COUNT, {"digest": digest, "now": now, "before": now - WITHIN})
             tries, since = cursor.fetchone()
         if tries > most:
-            return max(since + WITHIN - now, dt.timedelta(seconds=1))
+            wait: dt.timedelta = since + WITHIN - now
+            return max(wait, dt.timedelta(seconds=1))
     return None
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -85,7 +86,7 @@ def test_a_body_is_refused_by_its_announced_length(db: None, address: str, lengt
 
 
 def test_a_body_without_a_length_is_asked_for_one(db: None) -> None:
-    meta = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    meta: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
     assert Client().generic("POST", "/api/v1/results/", b"", "application/json", **meta).status_code == 411
 
 
@@ -110,7 +111,7 @@ def test_nothing_but_static_files_is_kept(signed_in: Client) -> None:
 # --- who is believed ------------------------------------------------------------------------------------------------
 
 
-def seen(remote: str, **told: str) -> tuple[str, bool]:
+def seen(remote: str, **told: Any) -> tuple[str, bool]:
     """Address and safety of a request as the views see them."""
     found: list[HttpRequest] = []
 
@@ -164,7 +165,8 @@ def with_settings(**environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("odd", ["proxy", "10.0.0.1/8", "0.0.0.0/0", "10.0.0.0/8;10.9.0.0/16"])
 def test_an_odd_proxy_stops_start_up_with_a_hint(odd: str) -> None:
     done = with_settings(TRUSTED_PROXIES=odd)
-    assert (done.returncode != 0) and "TRUSTED_PROXIES names" in done.stderr
+    assert done.returncode != 0
+    assert "TRUSTED_PROXIES names" in done.stderr
 
 
 def test_cookies_of_https_belong_to_this_host_alone() -> None:
