@@ -8,7 +8,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0031_memberships_wait'),
+        ('monitoring', '0025_memberships_wait'),
     ]
 
     operations = [
