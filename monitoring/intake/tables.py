@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import difflib
-import itertools
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
-import openpyxl
 from django.utils.translation import gettext as _
-from openpyxl.utils.exceptions import InvalidFileException
+
+from monitoring.intake.bounds import COMMAND, LONGEST_LINE, Bounds
+from monitoring.intake.sheets import NoWorkbook, TooMuch, sheet_lines
 
 LONGEST_CELL = 2000
-LONGEST_LINE = 1_000_000
 csv.field_size_limit(LONGEST_LINE)
-# What openpyxl raises on archives that are no workbook, or on parts of one that are cut off or damaged.
-_DAMAGED = (
-    zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError, EOFError, OSError, KeyError, ValueError,
-    AttributeError, TypeError, IndexError,
-)  # fmt: skip
 
 
 class FileProblem(Exception):
-    """The file as a whole cannot be used; nothing of it was stored. The message says why and what to do."""
+    """The file as a whole cannot be used; nothing of it was stored. The message says why and what to do.
+
+    ``reason`` is the message without the name of the file.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 def _unusable(path: Path, reason: str) -> FileProblem:
-    return FileProblem(f"{path}: {reason}")
+    return FileProblem(f"{path}: {reason}", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def read_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> I
     return (TableRow(line, dict(zip(table.names, cells, strict=False)), wrong) for line, cells, wrong in table.rows)
 
 
-def open_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> Table:
+def open_table(path: Path, columns: Sequence[str], required: Sequence[str], bounds: Bounds = COMMAND) -> Table:
     """A CSV or XLSX file, after its header was found to be right.
 
     Raises ``FileProblem`` for a file that is missing, unreadable, empty, wrongly encoded or without the needed header.
@@ -84,14 +81,20 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str]) -> T
         raise _unusable(path, _("cannot be read (%(problem)s)") % {"problem": problem.strerror}) from None
     if not start:
         raise _unusable(path, _("the file is empty"))
-    lines = _xlsx_lines(path) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start)
+    lines = (
+        _xlsx_lines(path, bounds) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start, bounds)
+    )
     header = next(lines, None)
     while header is not None and not any(header[1]):
         header = next(lines, None)
     if header is None:
         raise _unusable(path, _("the file has no header line"))
     names = [name.strip().lower() for name in header[1]]
-    _check_header(path, names, columns, required)
+    if len(names) > bounds.columns:
+        said = {"count": len(names), "most": bounds.columns}
+        reason = _("the header has %(count)s columns, and at most %(most)s are read; delete the others") % said
+        raise _unusable(path, reason)
+    _check_header(path, names, columns, required, repeat=bounds.repeats_names)
     return Table(tuple(names), _rows(len(names), lines))
 
 
@@ -104,16 +107,24 @@ def ends_with_a_line_end(path: Path) -> bool:
         return handle.read(1) in (b"\n", b"\r")
 
 
-def _check_header(path: Path, names: list[str], columns: Sequence[str], required: Sequence[str]) -> None:
+def _check_header(
+    path: Path, names: list[str], columns: Sequence[str], required: Sequence[str], *, repeat: bool
+) -> None:
+    def shown(name: str) -> str:
+        """A file without a header has patients in its first line: only what looks like a column is repeated."""
+        if repeat or name in columns or difflib.get_close_matches(name[:80], columns, n=1):
+            return name[:80]
+        return _("(not repeated here)")
+
     missing = [name for name in required if name not in names]
     if missing:
-        found = ", ".join(n for n in names if n) or _("nothing")
+        found = ", ".join(dict.fromkeys(shown(n) for n in names if n)) or _("nothing")
         hint = ""
         if len(names) == 1 and ";" in names[0]:
             hint = _(" Is the separator a semicolon? Use commas.")
         elif len(names) == 1 and "\t" in names[0]:
             hint = _(" Is the separator a tab? Use commas.")
-        elif near := difflib.get_close_matches(missing[0], names, n=1):
+        elif near := difflib.get_close_matches(missing[0], [name[:80] for name in names], n=1):
             hint = _(" Is it %(near)s?") % {"near": near[0]}
         said = {"column": missing[0], "found": found[:300]}
         raise _unusable(path, _("the header needs the column %(column)s; it has %(found)s.") % said + hint)
@@ -122,8 +133,8 @@ def _check_header(path: Path, names: list[str], columns: Sequence[str], required
             reason = _("column %(position)s of the header has no name; delete it or name it") % {"position": position}
             raise _unusable(path, reason)
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1)
-            said = {"name": repr(name), "near": near[0] if near else "", "known": ", ".join(columns)}
+            near = difflib.get_close_matches(name[:80], columns, n=1)
+            said = {"name": repr(name[:80]) if repeat or near else _("(not repeated here)"), "near": near[0] if near else "", "known": ", ".join(columns)}
             if near:
                 raise _unusable(path, _("the column %(name)s is not known; did you mean %(near)s?") % said)
             raise _unusable(path, _("the column %(name)s is not known; known are %(known)s") % said)
@@ -154,12 +165,14 @@ def _rows(width: int, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[
         yield line, cells[:width] if len(cells) > width else cells, problem
 
 
-def _csv_lines(path: Path, start: bytes) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(path: Path, start: bytes, bounds: Bounds) -> Iterator[tuple[int, list[str]]]:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in start:
         raise _unusable(path, _("the file looks like UTF-16; save it as CSV UTF-8"))
     with path.open("rb") as handle:
-        reader = csv.reader(_decoded(path, handle), strict=True)
+        lines = _Lines(path, handle, bounds.rows)
+        reader = csv.reader(lines, strict=True)
         while True:
+            lines.taken = 0
             try:
                 cells = next(reader)
             except StopIteration:
@@ -182,58 +195,47 @@ def _csv_words(problem: str) -> str:
     return problem
 
 
-def _decoded(path: Path, handle: IO[bytes]) -> Iterator[str]:
-    """Lines of UTF-8 text, one by one, so that a wrong byte is told with its line."""
-    for line, raw in enumerate(handle, start=1):
-        if len(raw) > LONGEST_LINE:
-            raise _no_csv(path, line, _("it has more than %(most)s bytes") % {"most": LONGEST_LINE})
+class _Lines:
+    """Lines of UTF-8 text, one by one, so that a wrong byte is told with its line.
+
+    ``taken`` counts the bytes of the present record, which may go over many lines; the reader sets it back.
+    """
+
+    def __init__(self, path: Path, handle: IO[bytes], most: int) -> None:
+        self._path, self._handle, self._most = path, handle, most
+        self._line = self.taken = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._handle.readline(LONGEST_LINE + 1)
+        if not raw:
+            raise StopIteration
+        self._line = line = self._line + 1
+        self.taken += len(raw)
+        if self.taken > LONGEST_LINE:
+            raise _no_csv(self._path, line, _("it has more than %(most)s bytes") % {"most": LONGEST_LINE})
+        if line > self._most:
+            reason = _("the file has more than %(most)s lines; give it in parts") % {"most": self._most}
+            raise _unusable(self._path, reason)
         try:
-            yield raw.decode("utf-8-sig" if line == 1 else "utf-8")
+            return raw.decode("utf-8-sig" if line == 1 else "utf-8")
         except UnicodeDecodeError as problem:
             said = {"line": line, "byte": f"{problem.object[problem.start]:#x}"}
             reason = _("line %(line)s is not UTF-8 text (byte %(byte)s); save the file as CSV UTF-8") % said
-            raise _unusable(path, reason) from None
+            raise _unusable(self._path, reason) from None
 
 
-def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _xlsx_lines(path: Path, bounds: Bounds) -> Iterator[tuple[int, list[str]]]:
+    opened = False
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except _DAMAGED:
-        raise _unusable(path, _("looks like XLSX but cannot be opened as a workbook; save it again")) from None
-    try:
-        sheet = book.worksheets[0]
-        numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
-        width = 0
-        while True:
-            try:
-                line, values = next(numbered)
-            except StopIteration:
-                return
-            except _DAMAGED:
-                raise _unusable(path, _("the first sheet is damaged or is no table; save it again")) from None
-            cells = [_cell_text(value) for value in values]
-            if not width:
-                cells = list(itertools.dropwhile(lambda cell: not cell, reversed(cells)))[::-1]
-                width = len(cells)
-            else:  # a sheet has no row ends: empty cells at the end are empty cells
-                cells = (cells + [""] * width)[: max(width, len(cells))]
+        for line, cells in sheet_lines(path, bounds):
+            opened = True
             yield line, cells
-    finally:
-        book.close()
-
-
-def _cell_text(value: object) -> str:
-    """A cell of a sheet as the text that a CSV file would hold."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dt.datetime):
-        return value.date().isoformat() if value.time() == dt.time() else value.isoformat()
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, float):
-        if value.is_integer():
-            return str(int(value)) if abs(value) < 10**15 else repr(value)
-        return format(Decimal(repr(value)), "f")
-    return str(value).strip()
+    except TooMuch as problem:
+        raise _unusable(path, str(problem)) from None
+    except NoWorkbook:
+        if opened:
+            raise _unusable(path, _("the first sheet is damaged or is no table; save it again")) from None
+        raise _unusable(path, _("looks like XLSX but cannot be opened as a workbook; save it again")) from None
