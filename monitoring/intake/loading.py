@@ -27,7 +27,7 @@ from monitoring.intake.named import NamedPatients
 from monitoring.intake.plain import plain_row_pattern
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.staging import Staging
-from monitoring.intake.tables import TableRow, ends_with_a_line_end, open_table
+from monitoring.intake.tables import Table, TableRow, ends_with_a_line_end, open_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
 from monitoring.services.plain_results import record_plain_results
@@ -90,12 +90,13 @@ def load_file(
     errors: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     upload: Upload | None = None,
+    opened: Callable[[Path, Sequence[str], Sequence[str]], Table] = open_table,
 ) -> Outcome:
     """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file.
 
-    With ``upload`` only the centres of its giver are written to, and every row gets a verdict.
+    With ``upload`` only the centres of its giver are written to, and every row gets a verdict. ``opened`` opens it.
     """
-    table = open_table(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
+    table = opened(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
     plain = plain_row_pattern(table.names) if kind == "results" and upload is None else None
     outcome = Outcome()
     if not ends_with_a_line_end(path):

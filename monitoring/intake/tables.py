@@ -81,9 +81,7 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str], boun
         raise _unusable(path, _("cannot be read (%(problem)s)") % {"problem": problem.strerror}) from None
     if not start:
         raise _unusable(path, _("the file is empty"))
-    lines = (
-        _xlsx_lines(path, bounds) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start, bounds)
-    )
+    lines = _xlsx_lines(path, bounds) if start.startswith(b"PK\x03\x04") else _csv_lines(path, start, bounds)
     header = next(lines, None)
     while header is not None and not any(header[1]):
         header = next(lines, None)
@@ -134,7 +132,11 @@ def _check_header(
             raise _unusable(path, reason)
         if name not in columns:
             near = difflib.get_close_matches(name[:80], columns, n=1)
-            said = {"name": repr(name[:80]) if repeat or near else _("(not repeated here)"), "near": near[0] if near else "", "known": ", ".join(columns)}
+            said = {
+                "name": repr(name[:80]) if repeat or near else _("(not repeated here)"),
+                "near": near[0] if near else "",
+                "known": ", ".join(columns),
+            }
             if near:
                 raise _unusable(path, _("the column %(name)s is not known; did you mean %(near)s?") % said)
             raise _unusable(path, _("the column %(name)s is not known; known are %(known)s") % said)

@@ -8,32 +8,47 @@ import datetime as dt
 import gzip
 import hashlib
 import io
+import logging
 import tempfile
-import zipfile
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from monitoring import clock
+from monitoring.intake.apart import ApartReader, ReaderLostError
+from monitoring.intake.bounds import PAGE
 from monitoring.intake.loading import Outcome, Upload, load_file
+from monitoring.intake.sheets import NoWorkbook, TooMuch, check_archive
 from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
 from monitoring.permissions import memberships_of
+from monitoring.services.identities import IdentityFacts
 from monitoring.services.jobs import claim_slot, finish
 from monitoring.services.reach import reach_of
+from monitoring.services.sealing import seal, unseal
 from tasks import hints
+
+logger = logging.getLogger(__name__)
 
 LOADING = (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR)
 MOST_BYTES = 10_000_000
 LEASE_SECONDS = 120
+MOST_ATTEMPTS = 3
 KEPT_FOR = dt.timedelta(days=1)
-# A workbook is an archive: what it unpacks to is bounded before it is opened.
-MOST_UNPACKED_BYTES, MOST_RATIO, MOST_PARTS = 150_000_000, 100, 500
+VERDICTS_KEPT_FOR = dt.timedelta(days=30)
+CONTENT, VERDICTS = "upload content", "upload verdicts"
+# A file of ours: what its giver calls it may be longer than a name on disk, or no name at all.
+_NAME_ON_DISK = "given"
+# Losing the database says nothing about the file.
+_DATABASE_LOST = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+_IDENTITY_COLUMNS = frozenset(IdentityFacts.__slots__)
 VERDICT_COLUMNS = ("row", "verdict", "column", "value", "reason")
 
 
@@ -46,10 +61,12 @@ def take_upload(
             _("The file has more than %(most)s MB; load it with the command.") % {"most": MOST_BYTES // 10**6}
         )
     _check_archive(content)
+    public_id = uuid.uuid4()
     with transaction.atomic():
         run = ImportRun.objects.create(
-            kind=kind, file_name=Path(name).name[:255], sha256=hashlib.sha256(content).hexdigest(), by=by,
-            dry_run=dry_run, amend_reason=amend_reason[:500], content=content, language=language,
+            public_id=public_id, kind=kind, file_name=Path(name).name[:255], sha256=hashlib.sha256(content).hexdigest(), by=by,
+            dry_run=dry_run, amend_reason=amend_reason[:500],
+            content=seal(content, owner=public_id, purpose=CONTENT), language=language,
             started_at=clock.now(),
         )  # fmt: skip
         hints.after_commit(hints.LOAD_UPLOAD, run.pk)
@@ -60,28 +77,32 @@ def _check_archive(content: bytes) -> None:
     if not content.startswith(b"PK"):
         return
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            parts = archive.infolist()
-    except zipfile.BadZipFile:
+        check_archive(io.BytesIO(content), len(content), PAGE)
+    except TooMuch as problem:
+        raise FileProblem(str(problem)) from None
+    except NoWorkbook:
         raise FileProblem(_("The file looks like a workbook and cannot be opened; save it again.")) from None
-    unpacked = sum(part.file_size for part in parts)
-    if len(parts) > MOST_PARTS or unpacked > MOST_UNPACKED_BYTES or unpacked > MOST_RATIO * len(content):
-        raise FileProblem(_("The workbook unpacks to far more than it should; save the sheet as CSV."))
 
 
 def load_again(run: ImportRun, *, by: User) -> ImportRun | None:
     """Load the file of a finished dry run for real; None where it is no longer kept."""
     if not run.dry_run or run.content is None or run.finished_at is None:
         return None
+    content = unseal(run.content, owner=run.public_id, purpose=CONTENT)
+    if content is None:
+        return None
     return take_upload(
-        run.kind, run.file_name, bytes(run.content), by=by, dry_run=False, amend_reason=run.amend_reason,
+        run.kind, run.file_name, content, by=by, dry_run=False, amend_reason=run.amend_reason,
         language=run.language,
     )  # fmt: skip
 
 
 @dataclass
 class _Verdicts:
-    """The verdict of every row, compressed as it grows: one line for a row without a problem, one for each problem."""
+    """The verdict of every row, compressed as it grows: one line for a row without a problem, one for each problem.
+
+    Names and hospital numbers are not repeated, neither as a value nor in a reason.
+    """
 
     buffer: io.BytesIO = field(default_factory=io.BytesIO)
 
@@ -90,6 +111,9 @@ class _Verdicts:
         self._writer = csv.writer(self._text, lineterminator="\n")
 
     def say(self, line: int, verdict: str, column: str = "", value: str = "", reason: str = "") -> None:
+        if value and column in _IDENTITY_COLUMNS:
+            hidden = _("(not repeated here)")
+            value, reason = hidden, reason.replace(value, hidden)
         self._writer.writerow((line, verdict, column, value, reason))
 
     def packed(self) -> bytes:
@@ -100,7 +124,8 @@ class _Verdicts:
 def load_upload(run_id: int) -> bool:
     """Load a kept file, unless somebody else does or has; returns whether this call did it.
 
-    A worker that is killed leaves whole records only; the lease ends, and the file is read again from its beginning.
+    A worker that is killed leaves whole records only; the lease ends, and the file is read again from its beginning,
+    three times at most. Any other failure ends the run with words for its giver; one that nobody foresaw is raised.
     """
     run = (
         ImportRun.objects.filter(pk=run_id, finished_at__isnull=True, content__isnull=False)
@@ -109,50 +134,124 @@ def load_upload(run_id: int) -> bool:
     )
     if run is None:
         return False
-    claimed = claim_slot(f"import:{run.pk}", run.started_at, now=clock.now(), lease_seconds=LEASE_SECONDS)
+    claimed = claim_slot(_job(run.pk), run.started_at, now=clock.now(), lease_seconds=LEASE_SECONDS)
     if claimed is None:
+        _end_what_was_finished(run)
         return False
-    verdicts = _Verdicts()
-    assert isinstance(run.by, User)
-    upload = Upload(run, reach_of(memberships_of(run.by), LOADING, by_file=True), verdicts.say)
-    with translation.override(run.language), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / run.file_name
-        path.write_bytes(bytes(run.content or b""))
+    with translation.override(run.language):
         try:
-            outcome = load_file(
-                run.kind, path, by=run.by, amend_reason=run.amend_reason, dry_run=run.dry_run, upload=upload,
-                progress=lambda done, total: _note_progress(run, claimed, done, total),
-            )  # fmt: skip
-        except FileProblem as problem:
-            run.problem = str(problem).removeprefix(f"{path}: ")[:500]
-            outcome = Outcome()
-    _end(run, outcome, verdicts.packed())
-    finish(claimed, ok=not run.problem, detail=run.problem, now=clock.now())
+            _load(run, claimed)
+        except _LeaseLostError:
+            return False
+        except _DATABASE_LOST:
+            raise
+        except ReaderLostError as problem:
+            logger.warning("upload %s: %s; attempt %s", run.pk, problem, claimed.attempts)
+            if claimed.attempts < MOST_ATTEMPTS:
+                _give_back(claimed)
+                return False
+            _end_with_words(run, claimed, _three_times())
+        except Exception:  # whatever it was, its giver must not wait for ever; it is raised again
+            logger.exception("upload %s failed", run.pk)
+            words = _("The file could not be read for a reason that lies in the service; tell its operator.")
+            _end_with_words(run, claimed, words)
+            raise
     return True
 
 
+def _end_what_was_finished(run: ImportRun) -> None:
+    """A run whose job says that it is over would be claimed by nobody and wait for ever."""
+    if JobRun.objects.filter(job=_job(run.pk), slot_at=run.started_at, finished_at__isnull=False).exists():
+        with translation.override(run.language):
+            words = _("The file can no longer be read; give it again.")
+        unfinished = ImportRun.objects.filter(pk=run.pk, finished_at__isnull=True)
+        unfinished.update(finished_at=clock.now(), problem=words, content=None)
+
+
+class _LeaseLostError(Exception):
+    """Somebody else reads the file by now: this worker was held up for longer than its lease."""
+
+
+def _load(run: ImportRun, claimed: JobRun) -> None:
+    if claimed.attempts > MOST_ATTEMPTS:
+        _end_with_words(run, claimed, _three_times())
+        return
+    content = unseal(run.content or b"", owner=run.public_id, purpose=CONTENT)
+    if content is None:
+        _end_with_words(run, claimed, _("The file can no longer be read; give it again."))
+        return
+    verdicts = _Verdicts()
+    assert isinstance(run.by, User)
+    upload = Upload(run, reach_of(memberships_of(run.by), LOADING, by_file=True), verdicts.say)
+    with tempfile.TemporaryDirectory() as folder, ApartReader(lambda: _renew(claimed)) as reader:
+        path = Path(folder) / _NAME_ON_DISK
+        path.write_bytes(content)
+        try:
+            outcome = load_file(
+                run.kind, path, by=run.by, amend_reason=run.amend_reason, dry_run=run.dry_run, upload=upload,
+                progress=lambda done, total: _note_progress(run, claimed, done, total), opened=reader.open_table,
+            )  # fmt: skip
+        except FileProblem as problem:
+            _end_with_words(run, claimed, problem.reason)
+            return
+    _end(run, claimed, outcome, verdicts.packed())
+
+
+def _three_times() -> str:
+    said = {"times": MOST_ATTEMPTS}
+    return _("Reading the file was broken off %(times)s times; save it anew as CSV and give it in parts.") % said
+
+
+def _job(run_id: int) -> str:
+    return f"import:{run_id}"
+
+
 def _note_progress(run: ImportRun, claimed: JobRun, done: int, total: int) -> None:
+    _renew(claimed)
     ImportRun.objects.filter(pk=run.pk).update(rows_done=done, rows=total)
+
+
+def _renew(claimed: JobRun) -> None:
+    """Keep the lease; raises where somebody else has it."""
     until = clock.now() + dt.timedelta(seconds=LEASE_SECONDS)
-    JobRun.objects.filter(pk=claimed.pk, attempts=claimed.attempts).update(lease_until=until)
+    ours = JobRun.objects.filter(pk=claimed.pk, attempts=claimed.attempts, finished_at__isnull=True)
+    if not ours.update(lease_until=until):
+        raise _LeaseLostError
 
 
-def _end(run: ImportRun, outcome: Outcome, verdicts: bytes) -> None:
+def _give_back(claimed: JobRun) -> None:
+    """End the lease now, so that the next sweep finds the file."""
+    JobRun.objects.filter(pk=claimed.pk, attempts=claimed.attempts).update(lease_until=None)
+
+
+def _end_with_words(run: ImportRun, claimed: JobRun, words: str) -> None:
+    run.problem = words[:500]
+    _end(run, claimed, Outcome(), _Verdicts().packed())
+
+
+def _end(run: ImportRun, claimed: JobRun, outcome: Outcome, verdicts: bytes) -> None:
     run.finished_at = clock.now()
     run.rows = run.rows_done = outcome.rows
     run.counts = {**outcome.actions, "refused_rows": outcome.refused_rows}
     run.notes = [*(f"{note} ({count})" for note, count in outcome.notes.most_common(20)), *outcome.created_names][:50]
-    run.verdicts = verdicts
+    run.verdicts = seal(verdicts, owner=run.public_id, purpose=VERDICTS)
     if not run.dry_run:
         run.content = None  # what was loaded stands in the tables; the file is not kept
-    run.save(update_fields=["finished_at", "rows", "rows_done", "counts", "notes", "verdicts", "content", "problem"])
+    with transaction.atomic():
+        if finish(claimed, ok=not run.problem, detail=run.problem, now=run.finished_at):
+            run.save(
+                update_fields=["finished_at", "rows", "rows_done", "counts", "notes", "verdicts", "content", "problem"]
+            )
 
 
 def verdict_rows(run: ImportRun) -> list[dict[str, str]]:
     """The verdicts of a finished run, one a row of the file or problem."""
     if run.verdicts is None:
         return []
-    text = gzip.decompress(bytes(run.verdicts)).decode()
+    packed = unseal(run.verdicts, owner=run.public_id, purpose=VERDICTS)
+    if packed is None:
+        return []
+    text = gzip.decompress(packed).decode()
     return [dict(zip(VERDICT_COLUMNS, row, strict=True)) for row in csv.reader(io.StringIO(text))]
 
 
@@ -165,9 +264,12 @@ def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0, but: Collec
         int(job.removeprefix("import:"))
         for job in JobRun.objects.filter(job__startswith="import:", lease_until__gte=now, finished_at__isnull=True).values_list("job", flat=True)
     }  # fmt: skip
-    return [pk for pk in waiting.order_by("started_at").values_list("pk", flat=True)[:20] if pk not in leased]
+    return [pk for pk in waiting.order_by("started_at").values_list("pk", flat=True) if pk not in leased][:20]
 
 
 def forget_old_files(*, now: dt.datetime) -> int:
-    """Drop the content of dry runs that nobody has loaded within a day; returns how many."""
-    return ImportRun.objects.filter(finished_at__lt=now - KEPT_FOR, content__isnull=False).update(content=None)
+    """Drop files a day after they were read, and verdicts after thirty days; returns how many of both."""
+    runs = ImportRun.objects
+    contents = runs.filter(finished_at__lt=now - KEPT_FOR, content__isnull=False).update(content=None)
+    verdicts = runs.filter(finished_at__lt=now - VERDICTS_KEPT_FOR, verdicts__isnull=False).update(verdicts=None)
+    return contents + verdicts

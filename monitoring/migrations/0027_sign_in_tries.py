@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0021_finality_and_confirmation")]
+    dependencies = [("monitoring", "0026_removed_centres_are_kept")]
 
     operations = [
         migrations.CreateModel(

@@ -101,7 +101,7 @@ class ImportRun(models.Model):
     """One file that was loaded, or tried in a dry run, and what became of its rows.
 
     A file given on the page waits here with its content until a worker has read it; ``verdicts`` is a compressed CSV
-    with one line a row of the file.
+    with one line a row of the file. Both are personal: encrypted under a key of the run, and dropped after a while.
     """
 
     public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
