@@ -15,8 +15,8 @@ from playwright.sync_api import Download, Page
 from monitoring import clock
 from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
 from monitoring.services.identities import IdentityFacts
-from monitoring.services.reach import EVERYWHERE
 from monitoring.services.jobs import claim_slot
+from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tasks import hints

@@ -282,7 +282,9 @@ def test_patients_are_found_by_pseudonym_number_and_state_with_flat_queries(
     assert "Q07" in grace.get("/patients/?state=off_treatment").content.decode()
     assert "Q08" not in grace.get("/patients/?state=off_treatment").content.decode()
     assert ">Q12<" in grace.post("/patients/", {"q": "HN-12"}).content.decode()
-    assert ">Q12<" not in anna.post("/patients/", {"q": "HN-12"}).content.decode(), "an analyst does not search by number"
+    assert ">Q12<" not in anna.post("/patients/", {"q": "HN-12"}).content.decode(), (
+        "an analyst does not search by number"
+    )
     assert grace.get("/patients/?q=%00&page=zz").status_code == 200
 
 

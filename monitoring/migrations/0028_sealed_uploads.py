@@ -14,6 +14,6 @@ def drop_what_stands_in_clear(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0021_finality_and_confirmation")]
+    dependencies = [("monitoring", "0027_sign_in_tries")]
 
     operations = [migrations.RunPython(drop_what_stands_in_clear, migrations.RunPython.noop)]
