@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from monitoring.domain.lookalike import look_of
 from monitoring.models import ApiToken, Centre, Membership, Role
 from monitoring.models.centres import MembershipQuerySet
 from monitoring.services.actors import CLASSIFIER_ACTOR, IMPORT_ACTOR, recorded_as
@@ -35,7 +36,7 @@ class PeopleProblem(Exception):
 
 def invite(*, username: str, email: str, centre: Centre, role: Role, by: User, now: dt.datetime) -> User:
     """Make the account of a new person, which has no password, and give it a role. The link is sent afterwards."""
-    if User.objects.filter(username__iexact=username).exists() or username.casefold() in OF_THE_SERVICE:
+    if _reads_like_another(username):
         raise PeopleProblem("username", _("%(name)s is taken; choose another name") % {"name": username})
     person = User(username=username, email=_address(email))
     person.set_unusable_password()
@@ -50,6 +51,13 @@ def invite(*, username: str, email: str, centre: Centre, role: Role, by: User, n
     except IntegrityError:  # two invitations of one name at the same moment
         raise PeopleProblem("username", _("%(name)s is taken; choose another name") % {"name": username}) from None
     return person
+
+
+def _reads_like_another(username: str) -> bool:
+    """Whether a reader of the history would take this name for another person's or the service's."""
+    look = look_of(username)
+    names = User.objects.values_list("username", flat=True).iterator()
+    return any(look_of(name) == look for name in (*OF_THE_SERVICE, *names))
 
 
 def _address(email: str) -> str:
