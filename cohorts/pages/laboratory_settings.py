@@ -40,6 +40,17 @@ class FactorForm(SettingForm):
         for name in ("valid_from", "valid_to", "revalidate_by"):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
+    def clean(self) -> dict[str, Any]:
+        """One factor of an assay and gene begins on a day; the laboratory is not a field, so nobody else asks."""
+        cleaned = super().clean() or self.cleaned_data
+        key = {name: cleaned.get(name) for name in ("assay_name", "control_gene", "valid_from")}
+        same = ConversionFactor.objects.filter(laboratory=self.instance.laboratory, **key)
+        if key["valid_from"] is not None and same.exclude(pk=self.instance.pk).exists():
+            self.add_error(
+                "valid_from", _("a factor of this assay and gene begins on this day already; correct that one")
+            )
+        return cleaned
+
 
 class AssayForm(SettingForm):
     """What an assay sees, its limits and its scatter."""
