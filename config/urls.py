@@ -13,9 +13,8 @@ from config.home import home
 from monitoring.api.metrics import Metrics
 from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
 from monitoring.pages.health import livez, readyz
-from monitoring.pages.sign_in import SignIn, StaffSignInForm
+from monitoring.pages.sign_in import SignIn
 
-admin.site.login_form = StaffSignInForm
 handler400 = "monitoring.pages.bounds.bad_request"
 
 urlpatterns: list[URLPattern | URLResolver] = [

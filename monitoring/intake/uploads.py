@@ -101,9 +101,11 @@ def load_again(run: ImportRun, *, by: User) -> ImportRun | None:
 class _Verdicts:
     """The verdict of every row, compressed as it grows: one line for a row without a problem, one for each problem.
 
-    Names and hospital numbers are not repeated, neither as a value nor in a reason.
+    Names and hospital numbers are not repeated, neither as a value nor in a reason; of a file of patients no value is,
+    because in a row that is shifted a name stands in any column.
     """
 
+    kind: str
     buffer: io.BytesIO = field(default_factory=io.BytesIO)
 
     def __post_init__(self) -> None:
@@ -112,8 +114,9 @@ class _Verdicts:
 
     def say(self, line: int, verdict: str, column: str = "", value: str = "", reason: str = "") -> None:
         if value and column in _IDENTITY_COLUMNS:
-            hidden = _("(not repeated here)")
-            value, reason = hidden, reason.replace(value, hidden)
+            reason = reason.replace(value, _("(not repeated here)"))
+        if value and (column in _IDENTITY_COLUMNS or self.kind == "patients"):
+            value = _("(not repeated here)")
         self._writer.writerow((line, verdict, column, value, reason))
 
     def packed(self) -> bytes:
@@ -180,7 +183,7 @@ def _load(run: ImportRun, claimed: JobRun) -> None:
     if content is None:
         _end_with_words(run, claimed, _("The file can no longer be read; give it again."))
         return
-    verdicts = _Verdicts()
+    verdicts = _Verdicts(run.kind)
     assert isinstance(run.by, User)
     upload = Upload(run, reach_of(memberships_of(run.by), LOADING, by_file=True), verdicts.say)
     with tempfile.TemporaryDirectory() as folder, ApartReader(lambda: _renew(claimed)) as reader:
@@ -226,7 +229,7 @@ def _give_back(claimed: JobRun) -> None:
 
 def _end_with_words(run: ImportRun, claimed: JobRun, words: str) -> None:
     run.problem = words[:500]
-    _end(run, claimed, Outcome(), _Verdicts().packed())
+    _end(run, claimed, Outcome(), _Verdicts(run.kind).packed())
 
 
 def _end(run: ImportRun, claimed: JobRun, outcome: Outcome, verdicts: bytes) -> None:

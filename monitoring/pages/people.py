@@ -24,6 +24,7 @@ from monitoring.models import Centre, Membership, Role
 from monitoring.notify.links import send_password_link
 from monitoring.permissions import administered_centres, requires_role
 from monitoring.services.people import PeopleProblem, close_account, confirm_role, end_role, give_role, invite
+from monitoring.services.sign_in import forget_tries
 
 PAGE_SIZE = 50
 MOST_ROLES = 200  # of one person in one's centres, ended ones included
@@ -238,6 +239,7 @@ def _send_link(request: HttpRequest, person: User) -> None:
     if not person.is_active or not person.email:
         messages.error(request, _("No link is sent: the account is closed or has no e-mail address."))
         return
+    forget_tries(name=person.get_username())
     try:
         send_password_link(person)
     except (OSError, smtplib.SMTPException):

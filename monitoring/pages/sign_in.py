@@ -7,7 +7,6 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
@@ -35,10 +34,6 @@ class SignInForm(AuthenticationForm):
         return cleaned
 
 
-class StaffSignInForm(SignInForm, AdminAuthenticationForm):
-    """The same under /admin/, which only staff may enter."""
-
-
 class SignIn(LoginView):
     """The page on which people sign in."""
 
@@ -48,12 +43,16 @@ class SignIn(LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """The page again with words; 429 where it is a matter of waiting."""
-        response = super().form_invalid(form)
-        wait = form.wait if isinstance(form, SignInForm) else None
-        if wait is not None:
-            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
-            response["Retry-After"] = str(math.ceil(wait.total_seconds()))
-        return response
+        return held_back(super().form_invalid(form), form)
+
+
+def held_back(response: HttpResponse, form: object) -> HttpResponse:
+    """The answer to a form, told to programs too where it is a matter of waiting."""
+    wait = form.wait if isinstance(form, SignInForm) else None
+    if wait is not None:
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response["Retry-After"] = str(math.ceil(wait.total_seconds()))
+    return response
 
 
 def wait_words(wait: dt.timedelta) -> str:
@@ -61,9 +60,9 @@ def wait_words(wait: dt.timedelta) -> str:
     minutes = math.ceil(wait.total_seconds() / 60)
     return ngettext(
         "Too many tries to sign in under this name or from this address; the password was not looked at."
-        " Wait %(minutes)d minute and try again, or ask an administrator of your centre.",
+        " Wait %(minutes)d minute and try again, or ask an administrator of your centre for a new link.",
         "Too many tries to sign in under this name or from this address; the password was not looked at."
-        " Wait %(minutes)d minutes and try again, or ask an administrator of your centre.",
+        " Wait %(minutes)d minutes and try again, or ask an administrator of your centre for a new link.",
         minutes,
     ) % {"minutes": minutes}
 

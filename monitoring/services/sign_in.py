@@ -44,8 +44,13 @@ def count_try(*, name: str, address: str, now: dt.datetime) -> dt.timedelta | No
 
 def forgive(*, name: str, address: str) -> None:
     """Somebody has signed in: the name starts anew, and this try does not count against the address."""
-    SignInTries.objects.filter(digest=_of_name(name)).delete()
+    forget_tries(name=name)
     SignInTries.objects.filter(digest=_of_address(address), tries__gt=0).update(tries=F("tries") - 1)
+
+
+def forget_tries(*, name: str) -> None:
+    """Let a name try again at once, because an administrator has sent its person a new link."""
+    SignInTries.objects.filter(digest=_of_name(name)).delete()
 
 
 def forget_old_tries(*, now: dt.datetime) -> int:

@@ -149,14 +149,14 @@ def test_a_double_click_acknowledges_once(clinician: Program, world: World) -> N
     assert (alert.state, alert.note) == ("acknowledged", done.body["note"])
 
 
-def test_of_two_changes_of_one_course_at_once_none_is_overwritten(technician: Program, world: World) -> None:
+def test_of_two_changes_of_one_course_at_once_none_is_overwritten(clinician: Program, world: World) -> None:
     path = f"treatments/{world.ids['treatments']}/"
-    tag = technician.send("GET", path).headers["ETag"]
+    tag = clinician.send("GET", path).headers["ETag"]
     values = [{"dose_mg_per_day": 300}, {"stop_reason": "pregnancy", "reason": "told today"}]
-    answers = at_once(lambda n: technician.send("PATCH", path, values[n], If_Match=tag), people=2)
+    answers = at_once(lambda n: clinician.send("PATCH", path, values[n], If_Match=tag), people=2)
     assert statuses(answers) == {200: 1, 412: 1}
     (done,) = [answer for answer in answers if answer.status == 200]
-    assert technician.send("GET", path).body == done.body
+    assert clinician.send("GET", path).body == done.body
     course = TkiCourse.objects.get()
     assert (course.dose_mg_per_day is not None) != (course.stop_reason == "pregnancy")
 

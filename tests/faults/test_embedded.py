@@ -167,7 +167,7 @@ def test_a_cluster_of_an_older_version_keeps_its_data_and_gets_an_owner_that_is_
     assert (
         asked(
             var,
-            "insert into monitoring_centre (code, name, time_zone, is_synthetic) values ('new', '', 'UTC', false) returning code",
+            "insert into monitoring_centre (code, look, name, time_zone, is_synthetic) values ('new', 'new', '', 'UTC', false) returning code",
         )
         == "[('new',)]"
     )

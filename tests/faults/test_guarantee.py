@@ -20,6 +20,7 @@ from django.core.management import call_command
 from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, Heartbeat, Patient, ResponseAssessment, Role, TkiCourse
 from monitoring.services.tokens import create_token
+from tests.conftest import reporting
 from tests.processes import WORKER, kill_group, running, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("broker")]
@@ -101,6 +102,7 @@ def test_a_posted_loss_is_mailed_whatever_happens_to_the_broker_and_the_workers(
     tmp_path: Path, centre: Centre, member: Callable[..., User], capsys: pytest.CaptureFixture[str]
 ) -> None:
     member("grace", centre)
+    reporting("LAB", centre)
     token = create_token(member("ada", centre, Role.TECHNICIAN))
     patients = [Patient.objects.create(centre=centre, patient_id=f"G{n}") for n in range(3)]
     for patient in patients:

@@ -46,7 +46,7 @@ NOT = {
     "monitoring_tfrepisode": {"id", "public_id", "patient_id", "subject_key"},
 }
 # … and these are deleted.
-DELETED = {"monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre", "django_session"}  # fmt: skip
+DELETED = {"monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre", "monitoring_signintries", "django_session"}  # fmt: skip
 # What the watchdog must never read, whatever else it may.
 CLOSED_TO_THE_WATCHDOG = {
     ("django_session", "session_key"), ("django_session", "session_data"), ("auth_user", "password"),
