@@ -1,9 +1,12 @@
 """/admin/: entered by whoever administers a centre today, and by the operator."""
 
 from django.contrib.admin import AdminSite
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 
 from monitoring.pages.sign_in import SignInForm, held_back
 from monitoring.permissions import may_configure
@@ -14,6 +17,7 @@ class ConfigurationSite(AdminSite):
 
     login_form = SignInForm  # Django's own form for this site asks for the mark of staff, and counts no tries
 
+    @method_decorator([never_cache, login_not_required])
     def login(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         """As /sign-in/: too many tries ask to wait."""
         response = super().login(request, extra_context)
