@@ -63,7 +63,8 @@ from monitoring.services.amendments import (
     standing_result,
     verify_result,
 )
-from monitoring.services.results import is_reported, record_result
+from monitoring.services.result_versions import is_reported
+from monitoring.services.results import record_result
 from monitoring.services.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)

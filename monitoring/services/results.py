@@ -9,54 +9,32 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.models import Laboratory, Patient, PcrResult, Replicate, ResultStatus
+from monitoring.domain.report import LaboratoryReport
+from monitoring.models import Laboratory, Patient, ResultStatus
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
-from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
-from monitoring.services.bulk import copy_rows, next_ids
+from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.laboratories import make_laboratories, report_for
 from monitoring.services.owed import owe_classification
 from monitoring.services.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
+from monitoring.services.result_versions import (
+    Insertion,
+    StoredResult,
+    insert_versions,
+    is_reported,
+    stored_versions,
+)
 from monitoring.services.verdicts import Action, Difference, Problem, Verdict, contradiction, difference, refused
 
-_INSERTED = ("accession_number", *REPORT_COLUMNS, "recorded_at")
 _CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
 # Not part of what a result says: how it is named, and where it stands in its life.
 _NOT_CONTENT = {"status", "version", "reason", "collected_precision"}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResult:
-    """One version of a result as it stands in the database."""
-
-    id: int
-    public_id: uuid.UUID
-    patient_id: int
-    centre_id: int
-    recorded_by_id: int
-    report: LaboratoryReport
-
-
-@dataclass(frozen=True, slots=True)
-class Insertion:
-    """One version that is to be stored."""
-
-    public_id: uuid.UUID
-    report: LaboratoryReport
-    patient_id: int
-    laboratory_id: int
-    version: int
-    supersedes: StoredResult | None
 
 
 def record_results(
@@ -221,54 +199,6 @@ def record_result(
     return refused("version", report.version, _("somebody else has just changed this result; load it again"))
 
 
-def stored_versions(
-    reports: Sequence[LaboratoryReport], laboratories: Mapping[str, ReportingLaboratory]
-) -> dict[tuple[int, str], list[StoredResult]]:
-    """All versions of the named accessions, oldest first."""
-    named = PcrResult.objects.filter(
-        laboratory__in=[lab.row.pk for lab in laboratories.values()],
-        accession_number__in={r.accession_number for r in reports},
-    )
-    return _versions(named)
-
-
-def _versions(named: QuerySet[PcrResult]) -> dict[tuple[int, str], list[StoredResult]]:
-    known = list(named.values_list("id", flat=True))
-    if not known:  # most reports are new: the wide query is then not worth asking
-        return {}
-    rows = list(
-        PcrResult.objects.filter(id__in=known)
-        .order_by("version")
-        .values(
-            "id",
-            "public_id",
-            "patient_id",
-            "patient__centre_id",
-            "recorded_by_id",
-            "laboratory_id",
-            "laboratory__code",
-            "accession_number",
-            *REPORT_COLUMNS,
-        )
-    )
-    replicates = load_replicates(known)
-    found: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
-    for row in rows:
-        report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
-        found[row["laboratory_id"], row["accession_number"]].append(
-            StoredResult(
-                row["id"], row["public_id"], row["patient_id"], row["patient__centre_id"], row["recorded_by_id"], report
-            )
-        )
-    return found
-
-
-def versions_of(result: PcrResult) -> list[StoredResult]:
-    """All versions of one result, oldest first."""
-    (found,) = _versions(PcrResult.objects.filter(public_id=result.public_id)).values()
-    return found
-
-
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
@@ -284,11 +214,6 @@ def content_of(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
     if report.is_percent is None:
         values.pop("is_comparator")
     return values
-
-
-def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
-    """Whether any tube carries a number or a statement."""
-    return any(r.reported or r.control_gene_copies is not None for r in replicates)
 
 
 def _difference(report: LaboratoryReport, patient_id: int, stored: StoredResult) -> Difference:
@@ -410,61 +335,3 @@ def out_of_order(merged: LaboratoryReport) -> Verdict | None:
 def _latest_day(when: dt.date | dt.datetime | None) -> dt.date | None:
     """The latest day that an instant can be in any time zone; a day is itself."""
     return (when + dt.timedelta(hours=14)).date() if isinstance(when, dt.datetime) else when
-
-
-# --- storing -----------------------------------------------------------------------------------------------------
-
-
-_RESULT_COLUMNS = ("public_id", "laboratory_id", "patient_id", "supersedes_id", "recorded_by_id", *_INSERTED)
-_TUBE_COLUMNS = ("number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported")
-# One result with its tubes in one statement: COPY pays from some dozen rows on.
-_INSERT_ONE = f"""
-with stored as (
-    insert into monitoring_pcrresult ({", ".join(_RESULT_COLUMNS)})
-    values ({", ".join(["%s"] * len(_RESULT_COLUMNS))}) returning id
-)
-insert into monitoring_replicate (result_id, {", ".join(_TUBE_COLUMNS)})
-select stored.id, tube.*
-from stored, unnest(%s::int[], %s::numeric[], %s::numeric[], %s::boolean[], %s::boolean[]) tube
-"""  # noqa: S608  # column names of this file
-
-
-def insert_versions(insertions: Sequence[Insertion], by: User, now: dt.datetime) -> None:
-    if len(insertions) == 1:
-        tubes = list(zip(*_tubes(insertions[0]), strict=True)) or [()] * len(_TUBE_COLUMNS)
-        with connection.cursor() as cursor:
-            cursor.execute(_INSERT_ONE, [*_row(insertions[0], by, now), *map(list, tubes)])
-        return
-    ids = next_ids(PcrResult, len(insertions))
-    copy_rows(
-        PcrResult,
-        ["id", *_RESULT_COLUMNS],
-        ((pk, *_row(i, by, now)) for pk, i in zip(ids, insertions, strict=True)),
-    )
-    copy_rows(
-        Replicate,
-        ["result_id", *_TUBE_COLUMNS],
-        ((pk, *tube) for pk, i in zip(ids, insertions, strict=True) for tube in _tubes(i)),
-    )
-
-
-def _row(insertion: Insertion, by: User, now: dt.datetime) -> tuple[Any, ...]:
-    """The values of ``_RESULT_COLUMNS``."""
-    report, before = insertion.report, insertion.supersedes
-    own = {
-        "collected_on": report.collected.on,
-        "collected_precision": report.collected.precision.value,
-        "version": insertion.version,
-        "recorded_at": now,
-    }
-    said = (own[name] if name in own else getattr(report, name) for name in _INSERTED)
-    keys = (insertion.public_id, insertion.laboratory_id, insertion.patient_id, before.id if before else None, by.pk)
-    return (*keys, *said)
-
-
-def _tubes(insertion: Insertion) -> list[tuple[Any, ...]]:
-    """The values of ``_TUBE_COLUMNS`` of each tube that was reported."""
-    tubes = insertion.report.replicates
-    if not is_reported(tubes):
-        return []
-    return [(t.number, t.bcr_abl1_copies, t.control_gene_copies, t.run_valid, t.reported) for t in tubes]

@@ -16,7 +16,8 @@ from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
 from monitoring.services import set_aside
 from monitoring.services.alerts import HISTORY_AFTER_DAYS, open_by_the_clock
-from monitoring.services.results import content_of, versions_of
+from monitoring.services.result_versions import versions_of
+from monitoring.services.results import content_of
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
 SUSPICIOUS_AFTER = dt.timedelta(hours=1)
