@@ -192,7 +192,7 @@ def test_nothing_of_a_file_stands_readable_in_the_table(clerk: User) -> None:
 
 @pytest.mark.django_db
 def test_names_are_repeated_in_no_verdict_and_no_problem(clerk: User) -> None:
-    verdicts = uploads._Verdicts()
+    verdicts = uploads._Verdicts("patients")
     verdicts.say(2, "refused", "family_name", "Zhangsan", "Zhangsan is another name")
     assert b"Zhangsan" not in gzip.decompress(verdicts.packed())
     run = give(clerk, b"P1,Zhangsan,Quentin\nP2,Lisi,Bob\n")
