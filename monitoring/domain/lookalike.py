@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 
 LONGEST_LOOK = 200  # one written character may stand for many plain ones
 
@@ -23,9 +22,3 @@ def look_of(identifier: str) -> str:
     flat = unicodedata.normalize("NFKC", identifier).translate(_SAME_SHAPE)
     seen = "".join(c for c in flat if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc", "Mn"))
     return seen.casefold()[:LONGEST_LOOK]
-
-
-def twin_of(identifier: str, known: Iterable[str]) -> str | None:
-    """The known identifier that looks like this one without being it, None where there is none."""
-    look = look_of(identifier)
-    return next((one for one in known if one != identifier and look_of(one) == look), None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.domain.lookalike import LONGEST_LOOK, look_of, twin_of
+from monitoring.domain.lookalike import LONGEST_LOOK, look_of
 
 
 @pytest.mark.parametrize(
@@ -12,16 +12,11 @@ from monitoring.domain.lookalike import LONGEST_LOOK, look_of, twin_of
 def test_case_width_blanks_dashes_and_letters_of_the_same_shape_look_alike(other: str) -> None:
     assert other != "P-001"
     assert look_of(other) == look_of("P-001")
-    assert twin_of(other, ["P-001"]) == "P-001"
 
 
 @pytest.mark.parametrize(("one", "other"), [("P01", "PO1"), ("P1", "P01"), ("P-1", "P1"), ("李1", "季1"), ("P1", "P2")])
 def test_what_is_written_in_good_faith_stays_two(one: str, other: str) -> None:
     assert look_of(one) != look_of(other)
-
-
-def test_an_identifier_is_no_twin_of_itself() -> None:
-    assert twin_of("P1", ["P1"]) is None
 
 
 def test_one_character_that_stands_for_many_does_not_grow_without_bound() -> None:

@@ -174,6 +174,5 @@ def test_what_happens_to_a_sample_lies_between_its_collection_and_now(
 @pytest.mark.parametrize("column", ["received_on", "tested_on"])
 def test_tomorrow_is_left_for_time_zones(user: User, tmp_path: Path, column: str) -> None:
     for door in (by_file, by_command):
-        PcrResult.objects.all()
         door(user, row(**{column: days_ago(-1)}), tmp_path)
     assert PcrResult.objects.count() == 1
