@@ -80,7 +80,7 @@ class CentreForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "time_zone" in self.fields:  # absent where it is only shown
             known = [(name, name) for name in sorted(zoneinfo.available_timezones())]
-            self.fields["time_zone"].choices = known  # type: ignore[attr-defined]
+            self.fields["time_zone"].choices = known  # type: ignore[attr-defined]  # of the field that the form declares
 
 
 @admin.register(Centre)

@@ -69,7 +69,7 @@ def centres(request: HttpRequest, pk: int) -> HttpResponse:
     """
     laboratory = administered_laboratory(request, pk)
     form = CentreForm(request.POST if request.method == "POST" else None)
-    form.fields["centre"].queryset = administered_centres(request.user)  # type: ignore[attr-defined]
+    form.fields["centre"].queryset = administered_centres(request.user)  # type: ignore[attr-defined]  # of the field that the form declares
     served = laboratory.centres.order_by("code")
     if request.method == "POST" and form.is_valid():
         centre, reason = form.cleaned_data["centre"], form.cleaned_data["reason"].strip()

@@ -38,7 +38,7 @@ class RoleForm(forms.Form):
 
     def __init__(self, data: object = None, *, centres: QuerySet[Centre]) -> None:
         super().__init__(data)  # type: ignore[arg-type]  # a QueryDict or nothing
-        self.fields["centre"].queryset = centres  # type: ignore[attr-defined]
+        self.fields["centre"].queryset = centres  # type: ignore[attr-defined]  # of the field that the form declares
 
 
 class InviteForm(RoleForm):

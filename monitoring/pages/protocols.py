@@ -85,8 +85,8 @@ class FollowForm(forms.Form):
 
     def __init__(self, data: object = None, *, protocol: Protocol, centres: QuerySet[Centre]) -> None:
         super().__init__(data)  # type: ignore[arg-type]  # a QueryDict or nothing
-        self.fields["centre"].queryset = centres  # type: ignore[attr-defined]
-        self.fields["follows"].choices = [("this", protocol.title), ("defaults", _("the defaults"))]  # type: ignore[attr-defined]
+        self.fields["centre"].queryset = centres  # type: ignore[attr-defined]  # of the field that the form declares
+        self.fields["follows"].choices = [("this", protocol.title), ("defaults", _("the defaults"))]  # type: ignore[attr-defined]  # of the field that the form declares
 
 
 @require_http_methods(["GET", "POST"])
