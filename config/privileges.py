@@ -21,7 +21,7 @@ from config.walls import wall_statements
 
 # Facts and the record of what happened: rows are added, never changed. The triggers say the same to everybody else.
 # So are the history tables, which end with "event".
-APPEND_ONLY = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_responseevent", "monitoring_accessevent",
+APPEND_ONLY = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent", "monitoring_accessevent",
                "cohorts_cohortsnapshot", "django_admin_log")  # fmt: skip
 # What /admin/ allows to whom follows from roles in centres; these are written by migrations and the operator's commands.
 READ_ONLY = ("auth_permission", "auth_group", "auth_group_permissions", "auth_user_groups", "auth_user_user_permissions",

@@ -74,12 +74,12 @@ class ScopedAdmin(admin.ModelAdmin):
 class CentreForm(forms.ModelForm):
     """A centre's name, and its time zone by the list of those there are."""
 
-    time_zone = forms.ChoiceField(label=Centre._meta.get_field("time_zone").verbose_name)
+    time_zone = forms.ChoiceField(label=Centre._meta.get_field("time_zone").verbose_name, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "time_zone" in self.fields:  # absent where it is only shown
-            known = [(name, name) for name in sorted(zoneinfo.available_timezones())]
+            known = [("", "–"), *((name, name) for name in sorted(zoneinfo.available_timezones()))]
             self.fields["time_zone"].choices = known  # type: ignore[attr-defined]  # of the field that the form declares
 
 

@@ -15,6 +15,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 from monitoring.api.refusals import ApiProblem, refused_field
+from monitoring.intake.numbers import unmistakable
 
 LONGEST_BODY_BYTES = 1_000_000
 LONGEST_NUMBER = 60
@@ -46,14 +47,14 @@ class ExactJSONParser(BaseParser):
 
 def _plain(text: str) -> str:
     """A JSON number as plain digits; one with an absurd exponent is left for the reader of the field to refuse."""
-    if "e" not in text.lower() or len(text) > LONGEST_NUMBER:
+    if len(text) > LONGEST_NUMBER:
         return text
     try:
         number = Decimal(text)
     except InvalidOperation:
         return text
     adjusted = number.adjusted() if number else 0
-    return format(number, "f") if abs(adjusted) < LONGEST_NUMBER else text
+    return unmistakable(number) if abs(adjusted) < LONGEST_NUMBER else text
 
 
 def _no_number(text: str) -> str:

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
-from monitoring.api.parsing import cell_text, cells_of
+from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import refused_field
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.tables import TableRow
@@ -110,6 +110,9 @@ class ResultOut(serializers.Serializer[PcrResult]):
     recorded_by = serializers.CharField()
     classification = serializers.ChoiceField(choices=["pending", "done"])
     assessment = AssessmentOut(allow_null=True)
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="what was read otherwise than written, where the result was sent"
+    )
 
     def to_representation(self, instance: PcrResult) -> dict[str, Any]:
         standing = instance.standing_assessments  # type: ignore[attr-defined]  # prefetched
@@ -155,6 +158,7 @@ class ResultOut(serializers.Serializer[PcrResult]):
             "recorded_by": instance.recorded_by.get_username(),
             "classification": "pending" if instance.is_owed else "done",  # type: ignore[attr-defined]  # annotated
             "assessment": AssessmentOut(standing[0], context={"result": instance}).data if standing else None,
+            "notes": list(getattr(instance, "notes", ())),
         }
 
 
@@ -251,7 +255,7 @@ def rows_of(body: Mapping[str, Any], cells: Mapping[str, str]) -> list[TableRow]
     """The rows of a results file that say the same as a body: one a replicate."""
     tubes = body.get("replicates")
     if tubes is None:
-        return [TableRow(1, dict(cells))]
+        return [TableRow(1, {**cells, **_said_by_null(body, cells)})]
     doubled = next((name for name in REPLICATE_FIELDS if cells.get(name)), None)
     if doubled:
         raise refused_field(doubled, cells[doubled], _("is given beside replicates; write it inside them"))
@@ -264,6 +268,16 @@ def _tube_cells(position: int, tube: object) -> dict[str, str]:
     if not isinstance(tube, dict):
         raise refused_field("replicates", "", _("replicate %(position)s must be an object") % {"position": position})
     own = {"replicate": str(position), **cells_of(tube, REPLICATE_FIELDS)}
-    if "bcr_abl1_copies" in tube and cell_text("bcr_abl1_copies", tube["bcr_abl1_copies"]) == "":
-        own["bcr_abl1_copies"] = "nd"  # null says not detected; a member that is left out says nothing
-    return own
+    return own | _said_by_null(tube, own)
+
+
+def _said_by_null(tube: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, str]:
+    """Null copies beside a number of control copies are not detected; an empty text is no way to say it."""
+    for name in ("bcr_abl1_copies", "control_gene_copies"):
+        if tube.get(name) is not None and own[name] == "":
+            reason = _(
+                "an empty text says nothing; write a number, null beside the control copies for not detected, or leave the field out"
+            )
+            raise refused_field(name, "", reason)  # fmt: skip
+    said = "bcr_abl1_copies" in tube and tube["bcr_abl1_copies"] is None and own.get("control_gene_copies")
+    return {"bcr_abl1_copies": "nd"} if said else {}

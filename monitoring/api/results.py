@@ -52,7 +52,7 @@ from monitoring.models import (
     ResultStatus,
     Role,
 )
-from monitoring.models.centres import zone_of
+from monitoring.models.centres import said_zone_of
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
@@ -130,23 +130,26 @@ class ResultList(Resource):
         def patient_of(centre: str, patient_id: str) -> Patient:
             return find_patient(reach, centre, patient_id)
 
-        def zone(centre: str, patient_id: str) -> ZoneInfo:
-            return zone_of(patient_of(centre, patient_id).centre)
+        def zone(centre: str, patient_id: str) -> ZoneInfo | None:
+            return said_zone_of(patient_of(centre, patient_id).centre)
 
         code = cells.get("laboratory", "")
         laboratory = reporting_laboratories([code]).get(code)
         zero = laboratory is not None and laboratory.row.zero_means_not_detected
-        report = parse_report(rows_of(request.data, cells), zone_of=zone, zero_means_not_detected=zero).report
+        parsed = parse_report(rows_of(request.data, cells), zone_of=zone, zero_means_not_detected=zero)
+        report = parsed.report
         patient = patient_of(report.centre, report.patient_id)
         verdict = record_result(report, patient=patient, by=self.person, reach=reach, now=now, laboratory=laboratory)
         if verdict.action is Action.REFUSED:
             raise self._refusal(verdict)
         assert verdict.public_id is not None
+        notes = (*parsed.notes, *verdict.notes)
         if verdict.action is not Action.CREATED:
-            return answered(verdict.public_id)
-        if verdict.notes and report.status != ResultStatus.PRELIMINARY:  # a second person verifies it first
+            return answered(verdict.public_id, notes=notes)
+        if verdict.waits:
             report = dataclasses.replace(report, status=ResultStatus.PRELIMINARY.value)
         fresh = fresh_result(verdict.public_id, report, patient, self.person, now)
+        fresh.notes = notes  # type: ignore[attr-defined]  # said once, where it was sent
         return Response(ResultOut(fresh).data, status=HTTPStatus.CREATED, headers=etag(fresh.version))
 
     def _refusal(self, verdict: Verdict) -> ApiProblem:
@@ -161,10 +164,10 @@ def fresh_result(
     public_id: uuid.UUID, report: LaboratoryReport, patient: Patient, by: User, now: dt.datetime
 ) -> PcrResult:
     """A result that was stored this moment, made of what was stored instead of being read again; it has no class yet."""
-    own = {"collected_on": report.collected.on, "collected_precision": report.collected.precision.value, "version": 1}
+    own = {"collected_on": report.collected.on, "collected_precision": report.collected.precision.value}
     result = PcrResult(
         id=0, public_id=public_id, laboratory=Laboratory(code=report.laboratory), patient=patient, recorded_by=by,
-        recorded_at=now, accession_number=report.accession_number,
+        recorded_at=now, accession_number=report.accession_number, version=1,
         **{name: own[name] if name in own else getattr(report, name) for name in REPORT_COLUMNS},
     )  # fmt: skip
     tubes = report.replicates if is_reported(report.replicates) else ()
@@ -178,10 +181,11 @@ def fresh_result(
     return result
 
 
-def answered(public_id: uuid.UUID, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def answered(public_id: uuid.UUID, notes: Sequence[str] = ()) -> Response:
     """The current version of a result as an answer, with its ETag."""
     result = as_answered(PcrResult.objects.filter(public_id=public_id, superseded_by__isnull=True)).get()
-    return Response(ResultOut(result).data, status=status, headers=etag(result.version))
+    result.notes = notes  # type: ignore[attr-defined]  # said once, where it was sent
+    return Response(ResultOut(result).data, headers=etag(result.version))
 
 
 class ResultItem(Resource):
@@ -261,7 +265,7 @@ class AmendResult(ResultVerb):
         if given.get("patient_id", patient.patient_id) != patient.patient_id or given.get("centre"):
             patient_id = given.get("patient_id", patient.patient_id)
             patient = find_patient(self.reach(ENTERING), given.get("centre", ""), patient_id)
-        zone = zone_of(patient.centre)
+        zone = said_zone_of(patient.centre)
         parsed = parse_report(amended_rows(standing, request.data, given), zone_of=lambda *_names: zone)
         return amend_result(
             standing,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.scale import ControlGene
+from monitoring.domain.scale import ControlGene, ResponseClass
 
 
 class Flag(StrEnum):
@@ -78,11 +78,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the laboratory itself reported on the IS: a percentage with comparator, or an MR value."""
+    """What the laboratory itself reported on the IS: a percentage with comparator, an MR value, or only a class."""
 
     is_percent: Decimal | None = None
     comparator: str = "="
     mr_value: Decimal | None = None
+    response_class: ResponseClass | None = None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a number, not a class alone."""
+        return self.is_percent is not None or self.mr_value is not None
 
 
 @dataclass(frozen=True, slots=True)

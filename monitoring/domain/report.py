@@ -15,7 +15,7 @@ from decimal import Decimal
 from monitoring.domain.dates import PartialDate
 from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript
 from monitoring.domain.rule_values import SdRange
-from monitoring.domain.scale import ControlGene
+from monitoring.domain.scale import ControlGene, class_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,10 @@ class ReplicateReport:
 
 @dataclass(frozen=True, slots=True)
 class LaboratoryReport:
-    """What a laboratory says about one sample. None or an empty text means not known."""
+    """What a laboratory says about one sample. None or an empty text means not known.
+
+    ``stated_version`` is how the laboratory itself counts its reports of the sample.
+    """
 
     laboratory: str
     accession_number: str
@@ -57,7 +60,7 @@ class LaboratoryReport:
     limit_of_detection: Decimal | None = None
     limit_of_quantification: Decimal | None = None
     status: str = "final"
-    version: int | None = None
+    stated_version: int | None = None
     reason: str = ""
     replicates: tuple[ReplicateReport, ...] = ()
 
@@ -137,7 +140,7 @@ def measurement(
         readings=tuple(Reading(r.bcr_abl1_copies, r.control_gene_copies, r.run_valid) for r in report.replicates),
         control_gene=ControlGene(report.control_gene),
         copies_reported=copies_reported,
-        reported=Reported(report.is_percent, report.is_comparator, report.mr_value),
+        reported=Reported(report.is_percent, report.is_comparator, report.mr_value, class_named(report.reported_class)),
         detected=report.detected,
         limit_of_detection_percent=report.limit_of_detection,
         conversion_factor=factor.factor,

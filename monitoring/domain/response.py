@@ -69,6 +69,8 @@ def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:
         return _no_class(ResponseClass.INVALID)  # row 1: a wrong assay, never a remission
     if not m.transcript.is_on_scale:
         return _no_class(ResponseClass.NOT_ON_IS, detected=_is_detected(m))  # row 2
+    if m.reported.response_class is not None and _names_only_a_class(m):
+        return _score_named(m, m.reported.response_class, rules)
     if not _is_detected(m):
         return _score_undetected(m)
     if m.reported.comparator == "<":
@@ -100,7 +102,14 @@ def _is_detected(m: Measurement) -> bool:
         return any(r.bcr_abl1_copies is not None for r in m.readings)
     if m.detected is not None:
         return m.detected
-    return m.reported.is_percent is not None or m.reported.mr_value is not None
+    return m.reported.has_value or m.reported.response_class is not None
+
+
+def _names_only_a_class(m: Measurement) -> bool:
+    """Whether the class that the laboratory names is all that can be scored."""
+    undetected_by_limit = m.detected is False and m.limit_of_detection_percent is not None
+    counted = m.copies_reported and bool(m.readings)
+    return not (counted or m.reported.has_value or undetected_by_limit or (m.detected is False and _control(m).known))
 
 
 def _limits(m: Measurement) -> ControlLimits | None:
@@ -149,6 +158,15 @@ def _copies_sum(readings: tuple[Reading, ...], m: Measurement, rules: ResponseRu
 
 def _no_class(response_class: ResponseClass, *, detected: bool = False) -> Score:
     return Score(response_class, frozenset(), None, None, Sensitivity.NONE, detected)
+
+
+def _score_named(m: Measurement, named: ResponseClass, rules: ResponseRules) -> Score:
+    """Row 14: the class as the laboratory names it, without a number; never deeper than known control copies allow."""
+    if not named.is_evaluable:
+        return _no_class(named)
+    control = _control(m)
+    response_class, flags = _capped(named, control, rules)
+    return Score(response_class, frozenset(flags), None, None, control.sensitivity, detected=m.detected is not False)
 
 
 def _score_undetected(m: Measurement) -> Score:
@@ -285,8 +303,7 @@ def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
 
 
 def _only_undetected(m: Measurement, counted: tuple[Reading, ...]) -> bool:
-    reported = m.reported.is_percent is not None or m.reported.mr_value is not None
-    return m.copies_reported and not reported and all(r.bcr_abl1_copies is None for r in counted)
+    return m.copies_reported and not m.reported.has_value and all(r.bcr_abl1_copies is None for r in counted)
 
 
 def _computed(m: Measurement, control: _Control, rules: ResponseRules) -> IsValue | None:
@@ -300,11 +317,14 @@ def _computed(m: Measurement, control: _Control, rules: ResponseRules) -> IsValu
 def _counted_replicates(m: Measurement, control: _Control, rules: ResponseRules) -> tuple[tuple[Reading, ...], bool]:
     """Which replicates make the value, and whether a positive failed one forced all of them in.
 
-    A failed replicate that is undetected is dropped. A failed one that is detected is dropped only where the class
-    without it is not deeper than the class of all replicates by value: a signal must not vanish with its poor tube.
+    A failed replicate that is undetected is dropped, also where every one failed. A failed one that is detected is
+    dropped only where the class without it is not deeper than the class of all replicates by value: a signal must not
+    vanish with its poor tube.
     """
-    if not m.copies_reported or not control.known or control.all_failed:
+    if not m.copies_reported or not control.known:
         return m.readings, False
+    if control.all_failed:
+        return tuple(r for r in m.readings if r.bcr_abl1_copies is not None), False
     if all(r.bcr_abl1_copies is None for r in control.failed):
         return control.good, False
     factor = m.conversion_factor if m.conversion_factor is not None else Decimal(1)

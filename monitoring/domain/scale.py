@@ -149,6 +149,19 @@ class IsValue:
         return self.numerator / self.denominator
 
 
+# What laboratories write for a class, beside its own name.
+_CLASS_WORDS = {
+    "MR1": ResponseClass.NO_MMR, "MR2": ResponseClass.NO_MMR, "MR3": ResponseClass.MMR, "MR3.0": ResponseClass.MMR,
+    "MR4.0": ResponseClass.MR4, "MR4.5": ResponseClass.MR4_5, "MR5.0": ResponseClass.MR5,
+}  # fmt: skip
+CLASS_WORDS: tuple[str, ...] = (*ResponseClass, *_CLASS_WORDS)
+
+
+def class_named(word: str) -> ResponseClass | None:
+    """The class that one of ``CLASS_WORDS`` names; None for an empty text."""
+    return _CLASS_WORDS.get(word) or (ResponseClass(word) if word else None)
+
+
 def class_of_percent(is_percent: Decimal) -> ResponseClass:
     """Class by value of a percentage on the IS."""
     return IsValue(is_percent).response_class()

@@ -26,7 +26,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from monitoring.intake.bounds import PAGE
-from monitoring.intake.tables import FileProblem, Table, open_table
+from monitoring.intake.tables import FileProblem, Row, Table, Wrong, open_table
 
 BLOCK_ROWS, BLOCK_CHARACTERS = 200, 200_000
 PIPE_BYTES = 1 << 18
@@ -82,7 +82,8 @@ class ApartReader:
         assert child.stdout is not None
         said = self._messages(child, child.stdout)
         head = next(said)
-        return Table(tuple(head["names"]), _rows(said))
+        notes: list[str] = []
+        return Table(tuple(head["names"]), _rows(said, notes), notes, typed=head["typed"])
 
     def _messages(self, child: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
         """What the child says up to its last word. Raises for a file that is refused and for a child that died."""
@@ -90,9 +91,9 @@ class ApartReader:
             message: dict[str, Any] = json.loads(line)
             if "problem" in message:
                 raise FileProblem(message["problem"])
-            if "end" in message:
-                return
             yield message
+            if "notes" in message:
+                return
         raise self._died(child)
 
     def _lines(self, pipe: IO[bytes]) -> Iterator[bytes]:
@@ -142,9 +143,12 @@ def _took_too_long() -> FileProblem:
     return FileProblem(_("Reading the file took too long; save the sheet as CSV, or give it in parts."))
 
 
-def _rows(said: Iterator[dict[str, Any]]) -> Iterator[tuple[int, list[str], str]]:
+def _rows(said: Iterator[dict[str, Any]], notes: list[str]) -> Iterator[Row]:
+    """The rows that the child says, one after the other; what it noted comes last."""
     for message in said:
-        yield from message["rows"]
+        for line, cells, wrong in message.get("rows", ()):
+            yield line, cells, Wrong(*wrong) if wrong else None
+        notes += message.get("notes", ())
 
 
 def _environment() -> dict[str, str]:
@@ -191,8 +195,8 @@ def _limit(what: int, soft: int, hard: int | None = None) -> None:
 def _tell(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
     try:
         table = open_table(path, columns, required, PAGE)
-        _say({"names": table.names})
-        block: list[tuple[int, list[str], str]] = []
+        _say({"names": table.names, "typed": table.typed})
+        block: list[Row] = []
         size = 0
         for row in table.rows:
             block.append(row)
@@ -201,7 +205,7 @@ def _tell(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
                 _say({"rows": block})
                 block, size = [], 0
         _say({"rows": block})
-        _say({"end": True})
+        _say({"notes": table.notes})
     except FileProblem as problem:
         _say({"problem": problem.reason})
 

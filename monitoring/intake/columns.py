@@ -1,4 +1,4 @@
-"""The columns of the four files."""
+"""The columns of the four files, and what kind they are of."""
 
 PATIENT_COLUMNS = (
     "patient_id", "centre", "sex", "birth_date", "birth_year", "diagnosed_on", "transcript", "risk_score",
@@ -15,6 +15,18 @@ RESULT_COLUMNS = (
     "assay", "kit_lot", "specimen", "conversion_factor", "run_valid", "status", "version", "reason",
 )  # fmt: skip
 SCORE_COLUMNS = (*RESULT_COLUMNS, "transcript")
+
+# What may differ between the rows of one accession: everything else is of the whole sample.
+REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
+# Names and texts: a spreadsheet that takes them for numbers or dates destroys them.
+TEXT_COLUMNS = (
+    "laboratory", "accession_number", "patient_id", "centre", "hospital_number", "family_name", "given_name",
+    "kit_lot", "assay",
+)  # fmt: skip
+NUMBER_COLUMNS = (
+    "bcr_abl1_copies", "control_gene_copies", "is_percent", "mr_value", "conversion_factor", "limit_of_detection",
+    "limit_of_quantification", "dose_mg_per_day",
+)  # fmt: skip
 
 REQUIRED_COLUMNS = {
     "patients": ("patient_id", "centre"),

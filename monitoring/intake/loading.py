@@ -103,7 +103,9 @@ def load_file(
         note = _("the last line has no line end: if the file was cut off there, its last value is wrong")
         outcome.notes[note] += 1
     with Staging() as staging:
-        outcome.rows = staging.fill(table, KEY_COLUMNS[kind], plain)
+        outcome.rows = staging.fill(table, KEY_COLUMNS[kind], plain, in_parts=kind == "results")
+        outcome.notes.update(table.notes)
+        decimal_mark = staging.decimal_mark()
         run = None if dry_run or upload else _begin(kind, path, outcome.rows, by)
         known = _names()
         done = 0
@@ -116,8 +118,9 @@ def load_file(
                 progress(done, outcome.rows)
             for chunk in _chunks(staging.records(first, last, but=left), CHUNK_RECORDS):
                 refusals = _load_chunk(
-                    kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run, upload=upload
-                )
+                    kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run, upload=upload,
+                    decimal_mark=decimal_mark,
+                )  # fmt: skip
                 staging.refuse(refusals)
                 done += sum(len(record) for record in chunk)
                 progress(done, outcome.rows)
@@ -205,9 +208,10 @@ def _load_chunk(
     amend_reason: str,
     dry_run: bool,
     upload: Upload | None,
+    decimal_mark: str,
 ) -> list[tuple[int, str, str, str]]:
     reach = upload.reach if upload else EVERYWHERE
-    lookup = Lookup(kind, chunk, reach)
+    lookup = Lookup(kind, chunk, reach, decimal_mark)
     parse, record = _DOORS[kind]
     parsed: list[Parsed] = []
     refusals: list[tuple[int, str, str, str]] = []
@@ -267,11 +271,12 @@ def _row_of(line: int, problem: Problem) -> tuple[int, str, str, str]:
 
 
 class Lookup(NamedPatients):
-    """The patients that a chunk of rows names, and what their laboratories say of zeros."""
+    """The patients that a chunk of rows names, what their laboratories say of zeros, and the file's decimal mark."""
 
-    def __init__(self, kind: str, chunk: Sequence[list[TableRow]], reach: Reach) -> None:
+    def __init__(self, kind: str, chunk: Sequence[list[TableRow]], reach: Reach, decimal_mark: str) -> None:
         named = {row.cells.get("patient_id", "") for rows in chunk for row in rows}
         super().__init__(set() if kind == "patients" else named, reach)
+        self.decimal_mark = decimal_mark
         self.zero_means_not_detected: frozenset[str] = frozenset()
         if kind == "results":
             codes = {row.cells.get("laboratory", "") for rows in chunk for row in rows}
@@ -284,21 +289,23 @@ class Lookup(NamedPatients):
 
 def _parse_patient(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    return Parsed((row.line,), _read(row, patient_facts))
+    return Parsed((row.line,), _read(row, lookup, patient_facts))
 
 
 def _parse_course(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    return Parsed((row.line,), _read(row, lambda cells: course_facts(cells, lookup.patient)))
+    return Parsed((row.line,), _read(row, lookup, lambda cells: course_facts(cells, lookup.patient)))
 
 
 def _parse_observation(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     (row,) = rows
-    return Parsed((row.line,), _read(row, lambda cells: observation_facts(cells, lookup.patient)))
+    return Parsed((row.line,), _read(row, lookup, lambda cells: observation_facts(cells, lookup.patient)))
 
 
-def _read(row: TableRow, read: Callable[[Cells], Any]) -> Any:
-    cells = _whole(row)
+def _read(row: TableRow, lookup: Lookup, read: Callable[[Cells], Any]) -> Any:
+    if row.problem:
+        raise LineProblem(row.line, CellProblem(*row.problem))
+    cells = Cells(row.cells, lookup.decimal_mark)
     try:
         return read(cells)
     except CellProblem as problem:
@@ -315,15 +322,12 @@ def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
             raise LineProblem(first.line, problem) from None
         patient = None  # the row is cut off: say that instead
     parsed = parse_report(
-        rows, zone_of=lookup.zone, zero_means_not_detected=laboratory in lookup.zero_means_not_detected
+        rows,
+        zone_of=lookup.zone,
+        zero_means_not_detected=laboratory in lookup.zero_means_not_detected,
+        decimal_mark=lookup.decimal_mark,
     )
     return Parsed(tuple(row.line for row in rows), parsed, patient)
-
-
-def _whole(row: TableRow) -> Cells:
-    if row.problem:
-        raise LineProblem(row.line, CellProblem("", "", row.problem))
-    return Cells(row.cells)
 
 
 def _record_results(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from monitoring.domain.lookalike import look_of
 from monitoring.intake.values import CellProblem
 from monitoring.models import Patient
-from monitoring.models.centres import zone_of
+from monitoring.models.centres import said_zone_of
 from monitoring.services.reach import Reach, alike, patient_out_of_reach
 
 
@@ -57,9 +57,9 @@ class NamedPatients:
             return _("is not known in centre %(centre)s; import the patient first") % {"centre": centre}
         return _("is not known; import the patient first")
 
-    def zone(self, centre: str, patient_id: str) -> ZoneInfo:
-        """The time zone in which a sample of this patient was taken."""
-        return zone_of(self.patient(centre, patient_id).centre)
+    def zone(self, centre: str, patient_id: str) -> ZoneInfo | None:
+        """The time zone in which a sample of this patient was taken; None where nobody has said it."""
+        return said_zone_of(self.patient(centre, patient_id).centre)
 
 
 def find_patient(reach: Reach, centre: str, patient_id: str) -> Patient:

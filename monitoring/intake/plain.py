@@ -35,6 +35,10 @@ def _words(words: Iterable[str]) -> str:
     return "(?:" + "|".join(re.escape(word) for word in words if word) + ")?"
 
 
+# 52.000 could be fifty-two thousand.
+_COUNT = r"(?![1-9][0-9]{0,2}\.[0-9]{3}(?![0-9]))"
+
+
 def _above_zero(digits: int) -> str:
     """A number that is not 0, with so many digits before the point."""
     return rf"(?:[1-9][0-9]{{0,{digits - 1}}}(?:\.[0-9]{{1,9}})?|0\.0{{0,9}}[1-9][0-9]{{0,9}})"
@@ -50,8 +54,8 @@ _PATTERNS = {
     "tested_on": f"(?:{_DAY})?",
     "control_gene": _words(ControlGene),
     "replicate": "(?:[1-9][0-9]?)?",
-    "bcr_abl1_copies": f"(?:nd|{_above_zero(9)})?",
-    "control_gene_copies": r"(?:0|[1-9][0-9]{0,8}(?:\.[0-9]{1,9})?)?",
+    "bcr_abl1_copies": f"(?:nd|{_COUNT}{_above_zero(9)})?",
+    "control_gene_copies": rf"(?:{_COUNT}(?:0|[1-9][0-9]{{0,8}}(?:\.[0-9]{{1,9}})?))?",
     "is_percent": f"(?:[<>]? ?{_above_zero(4)})?",
     "mr_value": r"(?:[0-9](?:\.[0-9]{1,9})?)?",
     "reported_class": _words(ResponseClass),

@@ -14,17 +14,17 @@ from django.utils.translation import gettext as _
 from monitoring.domain.dates import PartialDate
 from monitoring.domain.measurement import Method, Transcript
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.domain.scale import ControlGene, ResponseClass
+from monitoring.domain.scale import CLASS_WORDS, CONTROL_LIMITS, DEPTH, ControlGene, class_of_percent
+from monitoring.intake.columns import REPLICATE_COLUMNS
+from monitoring.intake.not_detected import means_not_detected
 from monitoring.intake.tables import TableRow
-from monitoring.intake.values import CellProblem, Cells
+from monitoring.intake.values import CellProblem, Cells, Moment
 from monitoring.models.results import ResultStatus
 
 MOST_REPLICATES = 100
-# What may differ between the rows of one accession: everything else is of the whole sample.
-REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
 
 _STATUSES = tuple(ResultStatus.values)
-_REPORTED_CLASSES = (*ResponseClass, "MR3", "MR4.5", "MR4.0")
+ZoneOf = Callable[[str, str], ZoneInfo | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,21 @@ class LineProblem(Exception):
 def parse_report(
     rows: Sequence[TableRow],
     *,
-    zone_of: Callable[[str, str], ZoneInfo] = lambda centre, patient_id: ZoneInfo("UTC"),
+    zone_of: ZoneOf = lambda centre, patient_id: None,
     zero_means_not_detected: bool = False,
     for_scoring: bool = False,
+    decimal_mark: str = "",
 ) -> ParsedReport:
-    """The report that these rows of one accession make. Raises ``LineProblem`` naming line, column and fix."""
+    """The report that these rows of one accession make. Raises ``LineProblem`` naming line, column and fix.
+
+    ``zone_of`` tells where the patient of a row is seen, None where nobody has said it; ``decimal_mark`` is what the
+    file as a whole has shown.
+    """
     _must_agree(rows)
     if zero_means_not_detected:
         rows = [dataclasses.replace(row, cells=_zero_as_not_detected(row.cells)) for row in rows]
     first = rows[0]
-    cells = Cells(first.cells)
+    cells = Cells(first.cells, decimal_mark)
     try:
         report = _report(cells, zone_of, for_scoring)
         transcript = Transcript(cells.choice("transcript", Transcript))
@@ -66,7 +71,7 @@ def parse_report(
     notes = list(cells.notes)
     replicates = []
     for position, row in enumerate(rows, start=1):
-        own = Cells(row.cells)
+        own = Cells(row.cells, decimal_mark)
         try:
             replicates.append(_replicate(own, position))
         except CellProblem as problem:
@@ -76,7 +81,7 @@ def parse_report(
         report = _with_replicates(report, replicates)
     except CellProblem as problem:
         raise LineProblem(first.line, problem) from None
-    return ParsedReport(report, transcript, tuple(notes))
+    return ParsedReport(report, transcript, (*notes, *_limit_note(report)))
 
 
 _ZEROS = ("0", "0.0", "0.00", "0.000", "0,0", "0 %", "0%")
@@ -96,7 +101,7 @@ def _zero_as_not_detected(cells: dict[str, str]) -> dict[str, str]:
 def _must_agree(rows: Sequence[TableRow]) -> None:
     for row in rows:
         if row.problem:
-            raise LineProblem(row.line, CellProblem("", "", row.problem))
+            raise LineProblem(row.line, CellProblem(*row.problem))
     first = rows[0].cells
     for row in rows[1:]:
         for column, value in row.cells.items():
@@ -106,24 +111,20 @@ def _must_agree(rows: Sequence[TableRow]) -> None:
                 raise LineProblem(row.line, CellProblem(column, value, reason))
 
 
-def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: bool) -> LaboratoryReport:
+def _report(cells: Cells, zone_of: ZoneOf, for_scoring: bool) -> LaboratoryReport:
     needed = not for_scoring
     patient_id, centre = cells.identifier("patient_id", required=needed), cells.identifier("centre", required=False)
     zone = zone_of(centre, patient_id)
-    collected_at = cells.instant("collected_at", zone)
-    collected = _collected(cells, collected_at, zone, needed)
-    received_at = cells.instant("received_at", zone)
-    received_on = cells.exact_day("received_on") or (received_at.astimezone(zone).date() if received_at else None)
+    taken, arrived, issued = (cells.moment(name, zone) for name in ("collected_at", "received_at", "issued_at"))
+    collected = _collected(cells, taken, needed)
+    received_on = cells.exact_day("received_on") or (arrived.day if arrived else None)
     if received_on is not None and collected.precision == "day" and received_on < collected.on:
         raise CellProblem("received_on", str(received_on), _before(collected.on))
-    tested_on, issued_at = cells.exact_day("tested_on"), cells.instant("issued_at", zone)
-    for column, on in (
-        ("tested_on", tested_on),
-        ("issued_at", issued_at.astimezone(zone).date() if issued_at else None),
-    ):
+    tested_on = cells.exact_day("tested_on")
+    for column, on in (("tested_on", tested_on), ("issued_at", issued.day if issued else None)):
         if on is not None and on < collected.earliest:
             raise CellProblem(column, str(on), _before(collected))
-    is_percent, comparator = cells.percentage("is_percent")
+    detected, is_percent, comparator = _reported(cells)
     status = cells.choice("status", _STATUSES, default=ResultStatus.FINAL)
     return LaboratoryReport(
         laboratory=cells.identifier("laboratory", required=needed),
@@ -131,11 +132,11 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         patient_id=patient_id,
         centre=centre,
         collected=collected,
-        collected_at=collected_at,
+        collected_at=taken.at if taken else None,
         received_on=received_on,
-        received_at=received_at,
+        received_at=arrived.at if arrived else None,
         tested_on=tested_on,
-        issued_at=issued_at,
+        issued_at=issued.at if issued else None,
         control_gene=cells.choice("control_gene", ControlGene, default=ControlGene.ABL1.value),
         method=cells.choice("method", Method),
         assay_name=cells.text("assay", longest=100),
@@ -145,28 +146,62 @@ def _report(cells: Cells, zone_of: Callable[[str, str], ZoneInfo], for_scoring: 
         is_percent=is_percent,
         is_comparator=comparator,
         mr_value=cells.number("mr_value", zero=True),
-        reported_class=cells.choice("reported_class", _REPORTED_CLASSES),
-        detected=cells.boolean("detected"),
+        reported_class=cells.choice("reported_class", CLASS_WORDS),
+        detected=detected,
         limit_of_detection=cells.number("limit_of_detection"),
         limit_of_quantification=cells.number("limit_of_quantification"),
         status=status,
-        version=cells.whole_number("version", limit=10_000),
+        stated_version=cells.whole_number("version", limit=10_000),
         reason=cells.text("reason", longest=500),
     )
+
+
+def _reported(cells: Cells) -> tuple[bool | None, Decimal | None, str]:
+    """Whether the laboratory says it detected the transcript, and its percentage; a word may stand for the first."""
+    detected = cells.detection("detected")
+    said = cells.text("is_percent")
+    if not means_not_detected(said):
+        return detected, *cells.percentage("is_percent")
+    if detected:
+        raise CellProblem("is_percent", said, _("contradicts detected = yes"))
+    cells.notes.append(_("%(column)s: %(value)s read as %(number)s") % {
+        "column": "is_percent", "value": repr(said), "number": "detected = no",
+    })  # fmt: skip
+    return False, None, "="
+
+
+def _limit_note(report: LaboratoryReport) -> tuple[str, ...]:
+    """A word where the stated limit of detection proves less than the control copies of an undetected sample do."""
+    limits = CONTROL_LIMITS.get(ControlGene(report.control_gene))
+    undetected = all(r.bcr_abl1_copies is None for r in report.replicates) and report.detected is not True
+    if report.limit_of_detection is None or limits is None or not undetected or report.is_percent is not None:
+        return ()
+    copies = [r.control_gene_copies for r in report.replicates if r.run_valid and r.control_gene_copies is not None]
+    by_copies = limits.sensitivity(sum(copies, Decimal(0))).as_class
+    by_limit = class_of_percent(report.limit_of_detection)
+    if by_copies is None or DEPTH[by_limit] >= DEPTH[by_copies]:
+        return ()
+    said = {
+        "limit": report.limit_of_detection, "limit_class": by_limit.value, "copies": sum(copies, Decimal(0)),
+        "copies_class": by_copies.value,
+    }  # fmt: skip
+    words = _(
+        "limit_of_detection: %(limit)s %% proves %(limit_class)s, the %(copies)s control copies %(copies_class)s; the copies are counted"
+    )
+    return (words % said,)
 
 
 def _before(collected: object) -> str:
     return _("lies before the collection on %(day)s") % {"day": collected}
 
 
-def _collected(cells: Cells, collected_at: dt.datetime | None, zone: ZoneInfo, needed: bool) -> PartialDate:
+def _collected(cells: Cells, taken: Moment | None, needed: bool) -> PartialDate:
     collected = cells.day("collected_on")
-    if collected_at is not None:
-        on = PartialDate(collected_at.astimezone(zone).date())
-        if collected is not None and not collected.earliest <= on.on <= collected.latest:
+    if taken is not None:
+        if collected is not None and not collected.earliest <= taken.day <= collected.latest:
             reason = _("is another day than collected_on %(day)s") % {"day": collected.on}
-            raise CellProblem("collected_at", str(collected_at), reason)
-        return on
+            raise CellProblem("collected_at", cells.text("collected_at"), reason)
+        return PartialDate(taken.day)
     if collected is None:
         if needed:
             raise CellProblem("collected_on", "", _("is needed: every interval is counted from the collection"))
@@ -199,9 +234,18 @@ def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]
         raise CellProblem("replicate", str(twice), _("stands twice in this accession; is a row doubled?"))
     ordered = tuple(sorted(replicates, key=lambda r: r.number))
     whole = dataclasses.replace(report, replicates=ordered)
+    if all(not r.run_valid and not r.reported for r in ordered):
+        return whole  # the run failed, and that is all there is to say
+    _check_whole(whole)
+    return whole
+
+
+def _check_whole(report: LaboratoryReport) -> None:
+    """Refuse a report that says nothing of BCR::ABL1, or that contradicts itself."""
+    ordered = report.replicates
     said = [r for r in ordered if r.reported]
     has_value = report.is_percent is not None or report.mr_value is not None
-    if said and len(said) < len(ordered):
+    if any(not r.reported and r.run_valid for r in ordered) and said:
         reason = _("is empty in one replicate and given in another; write a number or nd")
         raise CellProblem("bcr_abl1_copies", "", reason)
     detected = any(r.bcr_abl1_copies is not None for r in said)
@@ -215,14 +259,15 @@ def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]
     if report.detected is False and not said and has_value and report.is_comparator != "<":
         raise CellProblem("is_percent", str(report.is_percent), _("contradicts detected = no; leave it empty"))
     no_depth = detected or report.limit_of_detection is None
-    if said and not has_value and no_depth and any(r.control_gene_copies is None for r in said):
+    if said and not has_value and no_depth and any(r.control_gene_copies is None and r.run_valid for r in said):
         raise CellProblem("control_gene_copies", "", _("is needed to make a ratio of the copies"))
-    if not said and not has_value and report.detected is None:
+    if said or has_value or report.reported_class:
+        return
+    if report.detected is None:
         raise CellProblem("bcr_abl1_copies", "", _("is empty; write a number, or nd for not detected"))
-    if not said and not has_value and report.detected is True:
-        reason = _("is needed where a result is detected: copies, is_percent or mr_value")
+    if report.detected is True:
+        reason = _("is needed where a result is detected: copies, is_percent, mr_value or reported_class")
         raise CellProblem("is_percent", "", reason)
-    return whole
 
 
 def plain_number(number: Decimal | None) -> str:

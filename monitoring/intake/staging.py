@@ -10,16 +10,23 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
+from django.utils.translation import gettext as _
 from psycopg import sql
 
+from monitoring.intake.columns import NUMBER_COLUMNS
+from monitoring.intake.numbers import AMBIGUOUS, PROOFS
 from monitoring.intake.plain import SEPARATOR
-from monitoring.intake.tables import Table, TableRow
+from monitoring.intake.tables import Table, TableRow, Wrong
 from monitoring.services.sessions import own_session
 
 FETCH_ROWS = 5000
 COPY_ROWS = 1000
 # Sorting a file is the only heavy query of the session; without this even small files are sorted on disk.
 _SORT_MEMORY = "64MB"
+# What is wrong with a row, as ``tables.Wrong`` says it.
+_WRONG_NAMES = ("wrong_column", "wrong_value", "wrong_reason")
+_WRONG = sql.SQL(", ").join(map(sql.Identifier, _WRONG_NAMES))
+_WRONG_COLUMNS = sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" text") for name in _WRONG_NAMES)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -35,6 +42,7 @@ class Staging:
         self._session.execute(f"set work_mem = '{_SORT_MEMORY}'".encode())
         self._session.execute("create temporary table refusal (line integer, col text, value text, reason text)")
         self._names: tuple[str, ...] = ()
+        self._typed = False
         self.records_count = 0
 
     def __enter__(self) -> Staging:
@@ -45,15 +53,20 @@ class Staging:
     ) -> None:
         self._session.close()
 
-    def fill(self, table: Table, keys: Sequence[str], plain: re.Pattern[str] | None = None) -> int:
+    def fill(
+        self, table: Table, keys: Sequence[str], plain: re.Pattern[str] | None = None, *, in_parts: bool = False
+    ) -> int:
         """Take in all rows of the file; returns how many. ``keys`` are the columns that name a record.
 
-        A record is plain when each of its rows matches the pattern.
+        A record is plain when each of its rows matches the pattern. With ``in_parts`` a record has several rows: one
+        that has a row without its whole key under it, or one with a part of its key, may lack that row, and is wrong.
         """
         self._names = table.names
         columns = sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" text") for name in table.names)
         self._session.execute(
-            sql.SQL("create temporary table staged (line integer, problem text, plain boolean, {})").format(columns)
+            sql.SQL("create temporary table staged (line integer, {}, plain boolean, {})").format(
+                _WRONG_COLUMNS, columns
+            )
         )
         count = 0
         lines = (_copy_line(*row, plain, len(table.names)) for row in table.rows)
@@ -61,8 +74,58 @@ class Staging:
             while block := list(itertools.islice(lines, COPY_ROWS)):
                 copy.write("".join(block))
                 count += len(block)
-        self._number_records([key for key in keys if key])
+        named = [key for key in keys if key]
+        if in_parts:
+            self._mark_what_may_lack_a_row(named)
+        self._number_records(named)
+        self._typed = table.typed
         return count
+
+    def _mark_what_may_lack_a_row(self, keys: Sequence[str]) -> None:
+        given = [sql.SQL("coalesce({}, '') <> ''").format(sql.Identifier(key)) for key in keys]
+        known = sql.SQL(" and ").join(given)
+        orphan = self._session.execute(sql.SQL("select 1 from staged where not ({}) limit 1").format(known))
+        if orphan.fetchone() is None:
+            return
+        own = sql.Identifier(keys[-1])
+        reason = _(
+            "line %(line)s does not name its accession and may be a replicate of this one; a result is stored whole or not at all"
+        )
+        self._session.execute(
+            sql.SQL("""
+                with marked as (
+                    select line, {own} as own, {known} as is_known,
+                           max(line) filter (where {known}) over (order by line) as line_above
+                      from staged
+                ), orphan as (select * from marked where not is_known)
+                update staged set wrong_column = %s, wrong_value = coalesce(staged.{own}, ''), plain = false,
+                                  wrong_reason = replace(%s, '{{line}}', orphan.line::text)
+                  from orphan
+                 where {known} and wrong_reason = ''
+                   and (staged.line = orphan.line_above or nullif(orphan.own, '') = staged.{own})
+            """).format(own=own, known=known),
+            [keys[-1], reason % {"line": "{line}"}],
+        )  # fmt: skip
+
+    def decimal_mark(self) -> str:
+        """The decimal mark that the file shows, looked for only where a number depends on it."""
+        columns = [name for name in NUMBER_COLUMNS if name in self._names]
+        if self._typed or not columns:
+            return ""
+
+        def any_like(pattern: str) -> sql.Composed:
+            like = [sql.SQL("{} ~ {}").format(sql.Identifier(name), sql.Literal(pattern)) for name in columns]
+            return sql.SQL("exists (select 1 from numbered where {})").format(sql.SQL(" or ").join(like))
+
+        doubtful = self._session.execute(sql.SQL("select {}").format(any_like(AMBIGUOUS))).fetchone()
+        if not (doubtful and doubtful[0]):
+            return ""
+        shown = [
+            mark
+            for mark, proof in PROOFS.items()
+            if (found := self._session.execute(sql.SQL("select {}").format(any_like(proof))).fetchone()) and found[0]
+        ]
+        return shown[0] if len(shown) == 1 else ""
 
     def _number_records(self, keys: Sequence[str]) -> None:
         """Keys are compared by their bytes: any order will do as long as it is the same everywhere."""
@@ -73,7 +136,7 @@ class Staging:
             sql.SQL("""
                 create temporary table numbered as
                 select dense_rank() over (order by {key}) as record,
-                       row_number() over (partition by {key} order by line) as position,
+                       row_number() over (partition by {key} order by line, ctid) as position,
                        bool_and(plain) over (partition by {key}) as whole_plain,
                        staged.*
                   from staged
@@ -105,16 +168,19 @@ class Staging:
         """
         columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         query = sql.SQL("""
-            select record, line, problem, {} from numbered
+            select record, line, {}, {} from numbered
              where record between %s and %s and (%s::integer[] is null or not whole_plain or record = any(%s::integer[]))
              order by record, position
-        """).format(columns)
+        """).format(_WRONG, columns)
         named = None if but is None else list(but)
         with self._session.cursor(name="records") as cursor:
             cursor.itersize = FETCH_ROWS
             cursor.execute(query, [first, last, named, named])
-            for _, group in itertools.groupby(cursor, key=lambda row: row[0]):
-                yield [TableRow(line, self._cells(cells), problem) for _, line, problem, *cells in group]
+            for _record, group in itertools.groupby(cursor, key=lambda row: row[0]):
+                yield [
+                    TableRow(line, self._cells(cells), Wrong(column, value, reason) if reason else None)
+                    for _record, line, column, value, reason, *cells in group
+                ]
 
     def _cells(self, values: Sequence[str | None]) -> dict[str, str]:
         """Cells by name; those behind the end of a row that was cut off are absent."""
@@ -133,10 +199,10 @@ class Staging:
             yield from cursor
 
 
-def _copy_line(line: int, cells: list[str], problem: str, plain: re.Pattern[str] | None, width: int) -> str:
+def _copy_line(line: int, cells: list[str], problem: Wrong | None, plain: re.Pattern[str] | None, width: int) -> str:
     """A row as COPY reads it. A plain row holds nothing to be escaped, and most rows of most files are plain."""
     joined = SEPARATOR.join(cells)
     if plain is not None and not problem and plain.fullmatch(joined):
-        return f"{line}\t\tt\t{joined}\n"
-    texts = [cell.translate(_ESCAPES) for cell in (problem, "f", *cells)]
+        return f"{line}\t\t\t\tt\t{joined}\n"
+    texts = [cell.translate(_ESCAPES) for cell in (*(problem or ("", "", "")), "f", *cells)]
     return "\t".join([str(line), *texts, *["\\N"] * (width - len(cells))]) + "\n"

@@ -6,7 +6,8 @@ import datetime as dt
 import difflib
 import re
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
@@ -14,15 +15,16 @@ from django.utils.translation import gettext as _
 from monitoring.domain.bounds import BOUNDS, Bounds
 from monitoring.domain.dates import DateProblem, PartialDate, parse_date
 from monitoring.domain.plain_text import odd_characters
+from monitoring.intake.not_detected import is_doubtful, means_detected, means_not_detected
+from monitoring.intake.numbers import NotANumber, in_one_width, read_number, unmistakable
 
-_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 _MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
 _SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
 # No place on earth is further from UTC; PostgreSQL itself ends at 16 hours.
 MOST_HOURS_FROM_UTC = 14
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
-NOT_DETECTED = ("nd", "not detected")
+_COMPARATOR = re.compile(r"(<=|=<|>=|=>|[<>≤≥])\s*")
+_PERCENT_LIMITS = ("limit_of_detection", "limit_of_quantification")
 
 
 def _date_words(problem: DateProblem) -> str:
@@ -46,11 +48,23 @@ class CellProblem(Exception):
         self.reason = reason
 
 
-class Cells:
-    """The cells of one row, read with the column's name in every refusal and every change noted."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant in UTC, and the day on which it was at its place."""
 
-    def __init__(self, cells: dict[str, str]) -> None:
+    at: dt.datetime
+    day: dt.date
+
+
+class Cells:
+    """The cells of one row, read with the column's name in every refusal and every change noted.
+
+    ``decimal_mark`` is the mark that the whole file has shown, empty where it has shown none.
+    """
+
+    def __init__(self, cells: dict[str, str], decimal_mark: str = "") -> None:
         self._cells = cells
+        self._decimal_mark = decimal_mark
         self.notes: list[str] = []
 
     def text(self, column: str, *, required: bool = False, longest: int = 200) -> str:
@@ -104,6 +118,15 @@ class Cells:
         word = self.choice(column, ("true", "false", "yes", "no"))
         return None if not word else word in ("true", "yes")
 
+    def detection(self, column: str) -> bool | None:
+        """Whether the laboratory says that it detected the transcript: yes, no, or a word that means one of them."""
+        value = self.text(column)
+        if means_not_detected(value) or means_detected(value):
+            found = means_detected(value)
+            self._note(column, value, "yes" if found else "no")
+            return found
+        return self.boolean(column)
+
     def day(self, column: str, *, required: bool = False) -> PartialDate | None:
         """A date, month or year."""
         value = self.text(column, required=required)
@@ -121,8 +144,16 @@ class Cells:
             raise CellProblem(column, self.text(column), _("the day is needed here"))
         return found.on if found else None
 
-    def instant(self, column: str, zone: ZoneInfo) -> dt.datetime | None:
-        """A date with a time, in UTC; without an offset it is the centre's local time."""
+    def instant(self, column: str, zone: ZoneInfo | None) -> dt.datetime | None:
+        """A date with a time, in UTC; ``moment`` says more."""
+        found = self.moment(column, zone)
+        return found.at if found else None
+
+    def moment(self, column: str, zone: ZoneInfo | None) -> Moment | None:
+        """A date with a time. Without an offset it is the centre's local time, and UTC where no zone is known.
+
+        The day is that of the centre; where nobody has said yet where the centre is, the day that is written.
+        """
         value = self.text(column)
         if not value:
             return None
@@ -136,15 +167,16 @@ class Cells:
             raise CellProblem(
                 column, value, _("the time is missing; write it as 2025-03-10T08:30, or use the date column")
             )
+        written_day = found.date()
         if found.tzinfo is None:
-            found = found.replace(tzinfo=zone)
+            found = found.replace(tzinfo=zone or dt.UTC)
         elif abs(found.utcoffset() or dt.timedelta()) > dt.timedelta(hours=MOST_HOURS_FROM_UTC):
             reason = _("the offset from UTC cannot be right; it is at most %(hours)s hours")
             raise CellProblem(column, value, reason % {"hours": MOST_HOURS_FROM_UTC})
-        return found.astimezone(dt.UTC)
+        return Moment(found.astimezone(dt.UTC), found.astimezone(zone).date() if zone else written_day)
 
     def number(self, column: str, *, bounds: Bounds | None = None, zero: bool = False) -> Decimal | None:
-        """A plain number within the bounds of its column; a decimal comma is understood and noted.
+        """A number within the bounds of its column; another spelling than the plain one is noted.
 
         Without ``zero`` 0 is refused as what is not known.
         """
@@ -152,14 +184,15 @@ class Cells:
         if not value:
             return None
         bounds = bounds or BOUNDS[column]
-        number = self._number(column, value, value, negative=bounds.least < 0)
+        text = self._without_percent_sign(column, value, value) if column in _PERCENT_LIMITS else value
+        number = self._number(column, value, text, bounds)
         if number == 0 and not zero:
             raise CellProblem(column, value, _("cannot be 0; leave it empty where it is not known"))
         return self._within(column, value, number, bounds)
 
     def whole_number(self, column: str, *, limit: int) -> int | None:
         """A whole number from 1."""
-        value = self.text(column)
+        value = in_one_width(self.text(column))
         if not value:
             return None
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) < limit:
@@ -167,49 +200,67 @@ class Cells:
         return int(value)
 
     def percentage(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, str]:
-        """A percentage with its comparator: ``0.25``, ``0,25 %``, ``<0.0032``, ``> 55``."""
+        """A percentage with its comparator: ``0.25``, ``0,25 %``, ``<0.0032``, ``> 55``, ``<=0.01``.
+
+        A word for not detected is no percentage; whoever asks has looked for it before.
+        """
         value = self.text(column)
         if not value:
             return None, "="
-        comparator, rest = "=", value
-        if rest[0] in "<>≤≥":
-            comparator = "<" if rest[0] in "<≤" else ">"
-            rest = rest[1:].strip()
-        if rest.endswith("%"):
-            rest = rest[:-1].strip()
-            read = {"column": column, "value": repr(value), "number": rest}
-            self.notes.append(_("%(column)s: %(value)s read as %(number)s %%") % read)
-        number = self._number(column, value, rest)
+        rest = in_one_width(value)
+        sign = _COMPARATOR.match(rest)
+        rest = rest[sign.end() :] if sign else rest
+        comparator = "=" if sign is None else "<" if sign[1] in ("<", "≤", "<=", "=<") else ">"
+        bounds = bounds or BOUNDS[column]
+        self._refuse_doubtful_word(column, value, rest)
+        number = self._number(column, value, self._without_percent_sign(column, value, rest), bounds)
         if number == 0:
             reason = _("not detected is not zero; leave it empty and write nd in bcr_abl1_copies")
             raise CellProblem(column, value, reason)
-        return self._within(column, value, number, bounds or BOUNDS[column]), comparator
+        return self._within(column, value, number, bounds), comparator
 
     def copies(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, bool]:
         """BCR::ABL1 copies and whether the cell says anything; ``nd`` is no copies, said."""
         value = self.text(column)
         if not value:
             return None, False
-        if value.lower() in NOT_DETECTED:
+        if means_not_detected(value):
+            self._note(column, value, "nd")
             return None, True
-        number = self._copies(column, value)
+        if _COMPARATOR.match(in_one_width(value)):
+            reason = _(
+                "a limit is no count: write nd where nothing was detected, and the limit in %% IS in limit_of_detection, or as <0.0032 in is_percent"
+            )  # fmt: skip
+            raise CellProblem(column, value, reason % {})
+        self._refuse_doubtful_word(column, value, value)
+        bounds = bounds or BOUNDS[column]
+        number = self._number(column, value, value, bounds)
         if number == 0:
             raise CellProblem(column, value, _("not detected is not zero; write nd"))
-        return self._within(column, value, number, bounds or BOUNDS[column]), True
+        return self._within(column, value, number, bounds), True
 
     def copy_number(self, column: str, *, bounds: Bounds | None = None) -> Decimal | None:
-        """A number of copies, 0 included; a comma before exactly three digits could be a thousands mark."""
+        """A number of copies, 0 included."""
         value = self.text(column, longest=60)
         if not value:
             return None
-        return self._within(column, value, self._copies(column, value), bounds or BOUNDS[column])
+        bounds = bounds or BOUNDS[column]
+        return self._within(column, value, self._number(column, value, value, bounds), bounds)
 
-    def _copies(self, column: str, value: str) -> Decimal:
-        if _THOUSANDS.fullmatch(value):
-            said = {"whole": value.replace(",", ""), "decimal": value.replace(",", ".")}
-            reason = _("is it %(whole)s or %(decimal)s? Write it without the comma") % said
+    @staticmethod
+    def _refuse_doubtful_word(column: str, value: str, rest: str) -> None:
+        if is_doubtful(rest):
+            reason = _("write nd if it was looked for and not detected; leave the cell empty if it was not measured")
             raise CellProblem(column, value, reason)
-        return self._number(column, value, value)
+
+    def _without_percent_sign(self, column: str, value: str, rest: str) -> str:
+        rest = in_one_width(rest).strip()
+        if not rest.endswith("%"):
+            return rest
+        rest = rest[:-1].strip()
+        read = {"column": column, "value": repr(value), "number": rest}
+        self.notes.append(_("%(column)s: %(value)s read as %(number)s %%") % read)
+        return rest
 
     @staticmethod
     def _within(column: str, value: str, number: Decimal, bounds: Bounds) -> Decimal:
@@ -220,21 +271,27 @@ class Cells:
             raise CellProblem(column, value, _("is too small; %(least)s or more is expected") % {"least": bounds.least})
         return number
 
-    def _number(self, column: str, value: str, text: str, *, negative: bool = False) -> Decimal:
-        plain = text.replace("\u00a0", "").replace(" ", "")
-        if plain.count(",") == 1 and "." not in plain:
-            plain = plain.replace(",", ".")
-            read = {"column": column, "value": repr(value), "number": plain}
-            self.notes.append(_("%(column)s: %(value)s read as %(number)s") % read)
-        sign = ""
-        if negative and plain.startswith("-"):
-            sign, plain = "-", plain[1:]
-        if not _NUMBER.fullmatch(plain):
-            raise CellProblem(column, value, _("is not a plain number; write it as 0.25"))
+    def _number(self, column: str, value: str, text: str, bounds: Bounds) -> Decimal:
         try:
-            number = Decimal(sign + plain)
-        except InvalidOperation:
-            raise CellProblem(column, value, _("is not a number")) from None
-        if len(plain) > 30:
-            raise CellProblem(column, value, _("has more digits than any laboratory prints"))
-        return number
+            read = read_number(text, bounds, decimal_mark=self._decimal_mark, negative=bounds.least < 0)
+        except NotANumber as problem:
+            raise CellProblem(column, value, _number_words(problem)) from None
+        if read.normalised:
+            self._note(column, value, format(read.number, "f"))
+        return read.number
+
+    def _note(self, column: str, value: str, read: str) -> None:
+        """Say how a cell was read, where it was written in another way."""
+        if value.casefold() != read:
+            said = {"column": column, "value": repr(value), "number": read}
+            self.notes.append(_("%(column)s: %(value)s read as %(number)s") % said)
+
+
+def _number_words(problem: NotANumber) -> str:
+    """Why a text is no number, in the reader's language, with the fix."""
+    if problem.code == "ambiguous":
+        said = {**problem.values, "plain": unmistakable(Decimal(problem.values["decimal"]))}
+        return _("is it %(whole)s or %(decimal)s? Write %(whole)s or %(plain)s") % said
+    if problem.code == "digits":
+        return _("has more digits than any laboratory prints")
+    return _("is not a plain number; write it as 0.25")

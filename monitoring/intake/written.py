@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
+from monitoring.intake.numbers import unmistakable
 
 
 def cells_of_report(report: LaboratoryReport) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -48,7 +49,7 @@ def _tube(tube: ReplicateReport) -> dict[str, str]:
 
 
 def _digits(number: Decimal | None) -> str:
-    return "" if number is None else format(number, "f")
+    return "" if number is None else unmistakable(number)
 
 
 def _instant(at: dt.datetime | None) -> str:

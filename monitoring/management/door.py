@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,6 +12,8 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from monitoring.intake.tables import FileProblem
+
+MOST_NOTES = 20
 
 
 class DoorCommand(BaseCommand):
@@ -41,6 +44,13 @@ class DoorCommand(BaseCommand):
     def tell(self, text: str) -> None:
         """A line of counts or progress."""
         self.stderr.write(text, style_func=lambda line: line)
+
+    def tell_notes(self, notes: Counter[str]) -> None:
+        """What was read otherwise than written, or is worth a look; the most frequent first."""
+        for note, count in notes.most_common(MOST_NOTES):
+            self.tell(f"note: {note}" + (f" ({count} times)" if count > 1 else ""))
+        if len(notes) > MOST_NOTES:
+            self.tell(f"note: {len(notes) - MOST_NOTES} other notes")
 
     def show_progress(self, done: int, total: int) -> None:
         """Progress of a long command, on a terminal only."""

@@ -50,8 +50,7 @@ class ImportCommand(DoorCommand):
             self.tell(f"line {line}{where}: {reason}")
         if outcome.refused_rows > len(outcome.examples):
             self.tell("… more refused rows; --errors FILE lists all of them")
-        for note, count in outcome.notes.most_common(5):
-            self.tell(f"note: {note}" + (f" ({count} times)" if count > 1 else ""))
+        self.tell_notes(outcome.notes)
         for name in outcome.created_names:
             self.tell(f"new: {name}")
         counts = ", ".join(f"{outcome.actions[action]} {action}" for action in Action if outcome.actions[action])

@@ -20,7 +20,7 @@ from monitoring.models.operations import (
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.plans import MonitoringPlan
 from monitoring.models.protocols import Protocol
-from monitoring.models.results import PcrResult, Replicate, ResponseAssessment, ResultStatus
+from monitoring.models.results import LateReport, PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.treatments import Observation, TkiCourse
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "JobRun",
     "Laboratory",
     "LaboratoryCentre",
+    "LateReport",
     "Membership",
     "MonitoringPlan",
     "Observation",

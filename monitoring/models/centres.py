@@ -65,7 +65,10 @@ class Centre(models.Model):
     code = models.CharField(_("code"), max_length=60, unique=True, validators=[validate_plain])
     look = LookField(of="code", unique=True)
     name = models.CharField(_("name"), max_length=200, blank=True, validators=[validate_plain])
-    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC", validators=[validate_time_zone])
+    time_zone = models.CharField(
+        _("time zone"), max_length=60, blank=True, validators=[validate_time_zone],
+        help_text=_("Empty until somebody has said it: days are then counted as they are written, else in UTC."),
+    )  # fmt: skip
     protocol = models.ForeignKey(
         "monitoring.Protocol", models.PROTECT, null=True, blank=True, related_name="centres", verbose_name=_("protocol"),
         help_text=_("Which rule sets are followed here; without one the defaults."),
@@ -78,7 +81,7 @@ class Centre(models.Model):
         ordering = ["code"]
         constraints = [
             models.CheckConstraint(condition=Q(code__regex=plain_pattern()), name="centre_code_plain"),
-            models.CheckConstraint(condition=Q(time_zone__regex="^[A-Za-z0-9_+/-]+$"), name="centre_time_zone_plain"),
+            models.CheckConstraint(condition=Q(time_zone__regex="^[A-Za-z0-9_+/-]*$"), name="centre_time_zone_plain"),
         ]
 
     def __str__(self) -> str:
@@ -86,7 +89,14 @@ class Centre(models.Model):
 
 
 def zone_of(centre: Centre) -> zoneinfo.ZoneInfo:
-    """The time zone of a centre; UTC where what is stored names none, which the watch over settings tells."""
+    """The time zone of a centre; UTC where nobody has said one, or what is stored names none (which is watched)."""
+    return said_zone_of(centre) or UTC
+
+
+def said_zone_of(centre: Centre) -> zoneinfo.ZoneInfo | None:
+    """The time zone that a person has given to a centre, None as long as nobody has."""
+    if not centre.time_zone:
+        return None
     try:
         return zoneinfo.ZoneInfo(centre.time_zone)
     except ZONE_PROBLEMS:

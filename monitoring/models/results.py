@@ -62,6 +62,7 @@ class PcrResult(models.Model):
     limit_of_quantification = NumberField(_("limit of quantification, % IS"), null=True, blank=True)
     status = models.CharField(_("status"), max_length=20, choices=ResultStatus.choices, default=ResultStatus.FINAL)
     reason = models.CharField(_("reason"), max_length=500, blank=True)
+    stated_version = models.PositiveIntegerField(_("version by the laboratory"), null=True, blank=True)
     supersedes = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="superseded_by")
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
     recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
@@ -103,6 +104,21 @@ class PcrResult(models.Model):
             models.Index(fields=["patient", "collected_on"], name="result_of_patient"),
             models.Index(fields=["recorded_at"], condition=Q(status="preliminary"), name="result_preliminary"),
         ]
+        triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+
+class LateReport(models.Model):
+    """A report that was older than the version that stood when it arrived: kept for the record, never in force."""
+
+    result = models.UUIDField()  # the public id of the result that it speaks of
+    stated_version = models.PositiveIntegerField(_("version by the laboratory"), null=True, blank=True)
+    issued_at = models.DateTimeField(_("issued at"), null=True, blank=True)
+    content = models.JSONField()  # what it says, by field name
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["result"], name="late_report_of_result")]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 
 

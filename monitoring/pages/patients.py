@@ -23,7 +23,7 @@ from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESP
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.known import end_of_day
-from monitoring.selectors.patients import found_patients, likely_same_person, with_standing
+from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
 from monitoring.services.identities import blind_index, read_identity
@@ -104,6 +104,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "chart": chart_of(rows, record, (known_at or now).date()) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
             "alike": likely_same_person(patient, request.user),
+            "alike_elsewhere": is_alike_elsewhere(patient, request.user),
             "clinical": clinical_view(patient, (known_at or now).date(), known_at),
         },
     )

@@ -160,7 +160,7 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def _amended_words(verdict: Verdict) -> str:
     if verdict.action is Action.UNCHANGED:
         return _("Nothing was changed.")
-    return _("Amended. It waits for a second person to verify it.") if verdict.notes else _("Amended.")
+    return _("Amended. It waits for a second person to verify it.") if verdict.waits else _("Amended.")
 
 
 def _show(verdict: Verdict, form: EntryForm) -> None:

@@ -88,3 +88,12 @@ def likely_same_person(patient: Patient, user: AbstractBaseUser | AnonymousUser)
         same |= Q(pk__in=born_alike([birth]).values("pk"))
     found = Patient.objects.visible_to(user).filter(same).exclude(pk=patient.pk).select_related("centre")
     return list(found.order_by("patient_id", "pk")[:MOST_ALIKE])
+
+
+def is_alike_elsewhere(patient: Patient, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether a patient whom this person may not see has the same birth; who and where is not told."""
+    birth = birth_of(patient)
+    if birth is None:
+        return False
+    seen = Patient.objects.visible_to(user)
+    return born_alike([birth]).exclude(centre=patient.centre_id).exclude(pk__in=seen.values("pk")).exists()

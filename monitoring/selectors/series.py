@@ -39,8 +39,8 @@ from monitoring.selectors.known import as_known, known_rows, row_key, standing_r
 REPORT_COLUMNS = (
     "collected_on", "collected_precision", "collected_at", "received_on", "received_at", "tested_on", "issued_at",
     "control_gene", "method", "assay_name", "kit_lot", "specimen", "conversion_factor", "is_percent", "is_comparator",
-    "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification", "status", "version",
-    "reason",
+    "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification", "status",
+    "stated_version", "reason",
 )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def _load_results(
         standing_results(known_at)
         .filter(patient_id__in=patients)
         .exclude(status=ResultStatus.ENTERED_IN_ERROR)
-        .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", *REPORT_COLUMNS)
+        .values("id", "patient_id", "laboratory_id", "laboratory__code", "accession_number", "version", *REPORT_COLUMNS)
     )
     replicates = load_replicates([row["id"] for row in rows])
     profiles = {**load_profiles({row["laboratory_id"] for row in rows}, known_at), **profiles}

@@ -110,7 +110,7 @@ def amend_result(
     if not was_error and content_of(whole, patient.pk) == content_of(standing.report, standing.row.patient_id):
         return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
     stored = _supersede(standing, whole, patient=patient, by=by, version=version, now=now)
-    return dataclasses.replace(stored, notes=(awaits_words(),)) if waits else stored
+    return dataclasses.replace(stored, waits=True, notes=(awaits_words(),)) if waits else stored
 
 
 def retract_result(

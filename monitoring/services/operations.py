@@ -82,7 +82,7 @@ def check_settings(*, now: dt.datetime) -> int:
     """
     zones = {
         str(pk): (pk, f"{name!r} is no time zone; days are counted in UTC")
-        for pk, name in Centre.objects.values_list("pk", "time_zone")
+        for pk, name in Centre.objects.exclude(time_zone="").values_list("pk", "time_zone")
         if not _is_zone(name)
     }
     ladders: dict[str, tuple[int, str]] = {}

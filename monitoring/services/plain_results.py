@@ -164,10 +164,12 @@ with known as materialized (
            nullif(mr_value, '')::numeric as mr_value,
            reported_class,
            nullif(limit_of_detection, '')::numeric as limit_of_detection,
-           nullif(limit_of_quantification, '')::numeric as limit_of_quantification
+           nullif(limit_of_quantification, '')::numeric as limit_of_quantification,
+           nullif(version, '')::integer as stated_version
       from plain_row where position = 1
 ), storable as (
     select sample.*, known.id as patient, tubes.tubes,
+           count(*) over (partition by sample.laboratory, known.id, sample.collected_on) = 1 as alone,
            tubes.some_said or tubes.some_controlled as has_tubes
       from sample
       join tubes using (record)
@@ -188,6 +190,8 @@ with known as materialized (
            when tubes.some_said then
                tubes.all_said and mr_value is null and (is_percent is null or is_comparator = '<')
                and (is_percent is not null or limit_of_detection is not null or tubes.all_controlled)
+               -- What such a limit proves is compared with the copies, and told.
+               and (limit_of_detection is null or not tubes.some_controlled)
            else is_percent is not null or mr_value is not null
            end
        and sample.record not in (select record from disagreeing)
@@ -198,7 +202,9 @@ select storable.record, storable.tubes, storable.has_tubes, storable.laboratory,
        storable.control_gene, storable.method, storable.assay_name, storable.kit_lot, storable.specimen,
        storable.conversion_factor, storable.is_percent, storable.is_comparator, storable.mr_value,
        storable.reported_class, storable.limit_of_detection, storable.limit_of_quantification,
-       case when stored.id is null then 'created' when stored.same then 'unchanged' else 'left' end as verdict,
+       storable.stated_version,
+       case when stored.id is null and not sibling.stands and alone then 'created'
+            when stored.same then 'unchanged' else 'left' end as verdict,
        -- The sequence is looked up once, in a query of its own, and not for each row.
        coalesce(stored.id, case when %(store)s then nextval((
            select pg_get_serial_sequence('monitoring_pcrresult', 'id'))::regclass) end) as id
@@ -227,6 +233,16 @@ select storable.record, storable.tubes, storable.has_tubes, storable.laboratory,
        where newest.laboratory_id = laboratory.id and newest.accession_number = storable.accession_number
        order by newest.version desc limit 1
   ) stored on true
+  -- Another accession of the same patient, laboratory and day is noted; none is looked for where the result is stored.
+  left join lateral (
+      select exists (
+          select 1 from monitoring_pcrresult other
+           where stored.id is null and other.patient_id = storable.patient and other.collected_on = storable.collected_on
+             and other.laboratory_id = laboratory.id
+             and not exists (select 1 from monitoring_pcrresult later where later.supersedes_id = other.id)
+             and other.status <> 'entered_in_error'
+      ) as stands
+  ) sibling on true
 """
 
 _BOUNDED = ("conversion_factor", "is_percent", "mr_value", "limit_of_detection", "limit_of_quantification")
@@ -269,12 +285,12 @@ insert into monitoring_pcrresult (
     id, laboratory_id, patient_id, recorded_by_id, recorded_at, accession_number, version, status, reason,
     collected_on, collected_precision, received_on, tested_on, control_gene, method, assay_name, kit_lot, specimen,
     conversion_factor, is_percent, is_comparator, mr_value, reported_class, limit_of_detection,
-    limit_of_quantification
+    limit_of_quantification, stated_version
 )
 select plain_record.id, laboratory.id, patient_id, %(by)s, %(now)s, accession_number, 1, 'final', '',
        collected_on, 'day', received_on, tested_on, control_gene, method, assay_name, kit_lot, specimen,
        conversion_factor, is_percent, is_comparator, mr_value, reported_class, limit_of_detection,
-       limit_of_quantification
+       limit_of_quantification, stated_version
   from plain_record join monitoring_laboratory laboratory on laboratory.code = plain_record.laboratory
  where verdict = 'created'
  order by record

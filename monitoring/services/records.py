@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,7 +127,7 @@ def _known_looks(facts: Sequence[PatientFacts], centres: dict[str, Centre]) -> d
 
 
 def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> None:
-    """A word beside each new patient who is probably known in this centre under another id; nothing is refused."""
+    """A word beside each new patient who is probably known already, stored or in the same file; nothing is refused."""
     fresh = {
         position: birth
         for position, row in enumerate(rows)
@@ -134,17 +135,23 @@ def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> No
     }
     if not fresh:
         return
-    known: dict[tuple[int, Birth | None], str] = {}
+    known: dict[Birth | None, dict[int | None, str]] = defaultdict(dict)  # by birth and centre
     for other in born_alike(set(fresh.values())).order_by("-pk"):
-        known[other.centre_id, birth_of(other)] = other.patient_id
+        known[birth_of(other)][other.centre_id] = other.patient_id
     for position, birth in fresh.items():
         row = rows[position]
         assert row is not None
-        other_id = known.get((row.centre_id, birth))
+        alike_in = known[birth]
+        other_id = alike_in.get(row.centre_id)
+        said = {"patient": row.patient_id, "other": other_id}
+        note = ""
         if other_id is not None and other_id != row.patient_id:
-            said = {"patient": row.patient_id, "other": other_id}
             note = _("%(patient)s has the sex, birth and diagnosis of %(other)s: one person twice?") % said
+        elif other_id is None and alike_in:  # whose, another centre does not learn
+            note = _("%(patient)s has the sex, birth and diagnosis of a patient of another centre: one person twice?") % said
+        if note:
             verdicts[position] = dataclasses.replace(verdicts[position], notes=(note,))
+        alike_in.setdefault(row.centre_id, row.patient_id)
 
 
 def record_courses(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from collections import defaultdict
@@ -14,12 +15,12 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.models import PcrResult, Replicate
+from monitoring.models import LateReport, PcrResult, Replicate
 from monitoring.selectors.laboratories import ReportingLaboratory
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
 from monitoring.services.bulk import copy_rows, next_ids
 
-_INSERTED = ("accession_number", *REPORT_COLUMNS, "recorded_at")
+_INSERTED = ("accession_number", "version", *REPORT_COLUMNS, "recorded_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ def versions_of(result: PcrResult) -> list[StoredResult]:
 
 
 def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
-    """Whether any tube carries a number or a statement."""
-    return any(r.reported or r.control_gene_copies is not None for r in replicates)
+    """Whether any tube carries a number or a statement; that its run failed is one."""
+    return any(r.reported or r.control_gene_copies is not None or not r.run_valid for r in replicates)
 
 
 # --- storing ---------------------------------------------------------------------------------------------------------
@@ -136,6 +137,30 @@ def insert_versions(insertions: Sequence[Insertion], by: User, now: dt.datetime)
     )
 
 
+def keep_late_reports(late: Sequence[tuple[StoredResult, LaboratoryReport]], by: User, now: dt.datetime) -> None:
+    """Keep reports that were older than what stood when they came, each once."""
+    if not late:
+        return
+    kept = LateReport.objects.filter(result__in={newest.public_id for newest, _report in late})
+    known = [(row.result, row.content) for row in kept]
+    for newest, report in late:
+        content = _as_json(report)
+        if (newest.public_id, content) not in known:
+            known.append((newest.public_id, content))
+            LateReport.objects.create(
+                result=newest.public_id, stated_version=report.stated_version, issued_at=report.issued_at,
+                content=content, recorded_at=now, recorded_by=by,
+            )  # fmt: skip
+
+
+def _as_json(report: LaboratoryReport) -> dict[str, Any]:
+    """What a report says, by field name, without what it leaves open."""
+    said = {n: getattr(report, n) for n in report.__slots__ if n != "replicates"}
+    tubes = [dataclasses.asdict(tube) for tube in report.replicates] if is_reported(report.replicates) else []
+    texts = {n: str(value) for n, value in said.items() if value not in (None, "")}
+    return texts | {"replicates": [{n: str(v) for n, v in tube.items() if v is not None} for tube in tubes]}
+
+
 def _row(insertion: Insertion, by: User, now: dt.datetime) -> tuple[Any, ...]:
     """The values of ``_RESULT_COLUMNS``."""
     report, before = insertion.report, insertion.supersedes
@@ -143,11 +168,18 @@ def _row(insertion: Insertion, by: User, now: dt.datetime) -> tuple[Any, ...]:
         "collected_on": report.collected.on,
         "collected_precision": report.collected.precision.value,
         "version": insertion.version,
+        "stated_version": _stated_version(insertion),
         "recorded_at": now,
     }
     said = (own[name] if name in own else getattr(report, name) for name in _INSERTED)
     keys = (insertion.public_id, insertion.laboratory_id, insertion.patient_id, before.id if before else None, by.pk)
     return (*keys, *said)
+
+
+def _stated_version(insertion: Insertion) -> int | None:
+    """How the laboratory counts this version; a change that does not come from it counts no further."""
+    stated, before = insertion.report.stated_version, insertion.supersedes
+    return before.report.stated_version if stated is None and before is not None else stated
 
 
 def _tubes(insertion: Insertion) -> list[tuple[Any, ...]]:

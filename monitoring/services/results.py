@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.report import LaboratoryReport
 from monitoring.models import Laboratory, Patient, ResultStatus
+from monitoring.selectors.known import standing_results
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
 from monitoring.services.laboratories import make_laboratories, report_for
@@ -28,13 +30,28 @@ from monitoring.services.result_versions import (
     StoredResult,
     insert_versions,
     is_reported,
+    keep_late_reports,
     stored_versions,
 )
-from monitoring.services.verdicts import Action, Difference, Problem, Verdict, contradiction, difference, refused
+from monitoring.services.verdicts import (
+    Action,
+    Difference,
+    Problem,
+    Verdict,
+    contradiction,
+    difference,
+    is_empty,
+    refused,
+)
 
 _CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
 # Not part of what a result says: how it is named, and where it stands in its life.
-_NOT_CONTENT = {"status", "version", "reason", "collected_precision"}
+_NOT_CONTENT = {"status", "stated_version", "reason", "collected_precision"}
+# What was measured is one thing: a version brings all of it or nothing.
+_MEASURED = (
+    "is_percent", "is_comparator", "mr_value", "reported_class", "detected", "limit_of_detection",
+    "limit_of_quantification", "replicates",
+)  # fmt: skip
 
 
 def record_results(
@@ -52,8 +69,8 @@ def record_results(
     """Store these reports, one verdict each, in order. ``patients`` names the patient of each report.
 
     A report that equals a stored version changes nothing; one that fills an empty value or finalises a preliminary
-    result becomes a new version; any other difference needs a correcting status or ``amend_reason``. A refused report
-    does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored. What stands in a centre
+    result becomes a new version; any other difference needs a correcting status or ``amend_reason``. One that its
+    laboratory wrote before the version that stands is kept beside it. A refused report does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored. What stands in a centre
     out of ``reach``, or at a laboratory that does not report for the patient's centre, is refused before anything else
     is said of it.
     """
@@ -65,12 +82,20 @@ def record_results(
         stored = stored_versions(reports, laboratories)
         verdicts: list[Verdict] = []
         insertions: list[Insertion] = []
+        late: list[tuple[StoredResult, LaboratoryReport]] = []
         for report, patient in zip(reports, patients, strict=True):
             laboratory = laboratories.get(report.laboratory)
             versions = stored.get((laboratory.row.pk, report.accession_number), []) if laboratory else []
             barred = _barred(report, patient, laboratory, versions, reach, twins)
-            verdict = barred or outside_life(report, patient, now) or _judge(report, patient, versions, amend_reason)
+            final = laboratory is not None and _may_be_final(laboratory.row, versions, by, reach)
+            verdict = (
+                barred
+                or outside_life(report, patient, now)
+                or _judge(report, patient, versions, amend_reason, may_be_final=final)
+            )
             verdicts.append(verdict)
+            if verdict.is_late:
+                late.append((versions[-1], report))
             if verdict.action in (Action.REFUSED, Action.UNCHANGED) or laboratory is None:
                 continue
             newest = versions[-1] if versions else None
@@ -78,16 +103,21 @@ def record_results(
             if disorder := out_of_order(merged):
                 verdicts[-1] = disorder
                 continue
-            if not _may_be_final(laboratory.row, versions, by, reach):
+            if not final:
                 merged = _waiting(merged, patient, newest)
                 if merged.status == ResultStatus.PRELIMINARY:
-                    verdict = verdicts[-1] = dataclasses.replace(verdict, notes=(awaits_words(),))
+                    verdict = verdicts[-1] = dataclasses.replace(
+                        verdict, waits=True, notes=(*verdict.notes, awaits_words())
+                    )
                 if newest is not None and _says_nothing_new(merged, patient, newest):
                     verdicts[-1] = dataclasses.replace(verdict, action=Action.UNCHANGED)
                     continue
             public_id = newest.public_id if newest else uuid.uuid4()
             insertions.append(Insertion(public_id, merged, patient.pk, laboratory.row.pk, len(versions) + 1, newest))
             verdicts[-1] = dataclasses.replace(verdict, public_id=public_id)
+        _note_siblings(reports, patients, verdicts)
+        if not dry_run:
+            keep_late_reports(late, by, now)
         if not dry_run and insertions:
             insert_versions(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
@@ -115,7 +145,8 @@ def _barred(
         return _refusal(patient_out_of_reach(report.patient_id))
     if laboratory is None or patient.centre_id not in laboratory.centres:
         return _refusal(laboratory_refusal(report.laboratory, reach))
-    missing = not versions and report.status == ResultStatus.ENTERED_IN_ERROR
+    # A person withdraws what is there; only a laboratory's own system may be ahead of its result.
+    missing = not versions and report.status == ResultStatus.ENTERED_IN_ERROR and reach.system_of is None
     if missing or (versions and not reach.covers(versions[-1].centre_id)):
         return _refusal(out_of_reach(report.accession_number))
     return None
@@ -217,8 +248,34 @@ def content_of(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:
 
 
 def _difference(report: LaboratoryReport, patient_id: int, stored: StoredResult) -> Difference:
-    old = {"is_comparator": "=", **content_of(stored.report, stored.patient_id)}
-    return difference(old, content_of(report, patient_id))
+    """What a report says beyond or against a stored version; of the measurement everything or nothing."""
+    old, new = content_of(stored.report, stored.patient_id), content_of(report, patient_id)
+    measured, given = _measured(old), _measured(new)
+    found = difference(
+        {n: v for n, v in old.items() if n not in _MEASURED}, {n: v for n, v in new.items() if n not in _MEASURED}
+    )
+    _issued_again(found)
+    if given.items() <= measured.items():
+        return found
+    if measured.items() <= given.items():
+        found.filled.update({n: given[n] for n in given.keys() - measured.keys()})
+        return found
+    names = (n for n in _MEASURED if given.get(n) != measured.get(n))
+    found.contradicted.update({n: (measured.get(n), given.get(n)) for n in names})
+    return found
+
+
+def _issued_again(found: Difference) -> None:
+    """A later day of issue alone is the same report printed again."""
+    if set(found.contradicted) == {"issued_at"}:
+        old, new = found.contradicted["issued_at"]
+        if new > old:
+            found.filled["issued_at"] = found.contradicted.pop("issued_at")[1]
+
+
+def _measured(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a content that was measured, without what is not said."""
+    return {n: content[n] for n in _MEASURED if n in content and not is_empty(content[n])}
 
 
 def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -> Verdict | None:
@@ -241,38 +298,101 @@ def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -
     return None
 
 
-def _judge(report: LaboratoryReport, patient: Patient, versions: Sequence[StoredResult], amend_reason: str) -> Verdict:
-    if report.version is not None and report.version > len(versions) + 1:
-        reason = _("version %(version)s of this accession is not known yet") % {"version": len(versions) + 1}
-        return refused("version", report.version, reason)
+def _judge(
+    report: LaboratoryReport,
+    patient: Patient,
+    versions: Sequence[StoredResult],
+    amend_reason: str,
+    *,
+    may_be_final: bool,
+) -> Verdict:
     if not versions:
-        if report.status == ResultStatus.ENTERED_IN_ERROR:
-            reason = _("this accession is not known, so it cannot be marked as an error")
-            return refused("status", report.status, reason)
-        return Verdict(Action.CREATED)
+        if report.status != ResultStatus.ENTERED_IN_ERROR:
+            return Verdict(Action.CREATED)
+        return _remembered(report)
     newest = versions[-1]
     found = _difference(report, patient.pk, newest)
-    same_state = report.status == newest.report.status or newest.report.status not in (
-        ResultStatus.PRELIMINARY,
-        ResultStatus.ENTERED_IN_ERROR,
-    )
+    withdrawn = newest.report.status == ResultStatus.ENTERED_IN_ERROR
+    if _is_older(report, newest.report):
+        known = found.is_none or any(_sent_again(report, patient.pk, old) for old in versions)
+        return _of(Action.UNCHANGED, newest) if known else _late(report, newest)
+    if withdrawn and report.status not in _CORRECTING and not amend_reason:
+        reason = _("this result was marked as entered in error; correct it with a reason")
+        return dataclasses.replace(refused("status", report.status, reason), public_id=newest.public_id)
     if not amend_reason and any(_sent_again(report, patient.pk, old) for old in versions[:-1]):
         return _of(Action.UNCHANGED, newest)
     if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
         return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
-    if found.is_none and same_state:
+    finalises = newest.report.status == ResultStatus.PRELIMINARY and report.status in FINAL
+    if found.is_none and not finalises and (not withdrawn or report.status == newest.report.status):
         return _of(Action.UNCHANGED, newest)
     if report.status in _CORRECTING:
         return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
     if amend_reason:
         return _of(Action.AMENDED, newest)
+    if found.contradicted and finalises and may_be_final and found.contradicted.keys() <= set(_MEASURED):
+        words = _("the final report of %(accession)s replaces what was measured by the preliminary one")
+        note = words % {"accession": report.accession_number}
+        return dataclasses.replace(_of(Action.COMPLETED, newest), notes=(note,))
     if found.contradicted:
         refusal = contradiction(found, lambda name, value: _shown(name, value, patient))
         return dataclasses.replace(refusal, public_id=newest.public_id)
-    if newest.report.status == ResultStatus.ENTERED_IN_ERROR:
-        reason = _("this result was marked as entered in error; correct it with a reason")
-        return refused("status", report.status, reason)
     return _of(Action.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
+
+
+def _is_older(report: LaboratoryReport, standing: LaboratoryReport) -> bool:
+    """Whether the laboratory wrote a report before the standing one; its own count decides before the time of issue."""
+    one, other = report.stated_version, standing.stated_version
+    if one is not None and other is not None and one != other:
+        return one < other
+    return report.issued_at is not None and standing.issued_at is not None and report.issued_at < standing.issued_at
+
+
+def _late(report: LaboratoryReport, newest: StoredResult) -> Verdict:
+    words = _(
+        "this report of %(accession)s is older than the version that stands; it is kept in the history and changes nothing"
+    )
+    note = words % {"accession": report.accession_number}
+    return dataclasses.replace(_of(Action.UNCHANGED, newest), notes=(note,), is_late=True)
+
+
+def _remembered(report: LaboratoryReport) -> Verdict:
+    """A withdrawal that comes before what it withdraws is stored, so that the result cannot stand when it comes."""
+    if not report.reason:
+        return _reason_missing(report)
+    words = _("accession %(accession)s is not known yet; its withdrawal is remembered")
+    return Verdict(Action.CREATED, notes=(words % {"accession": report.accession_number},))
+
+
+def _note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patient], verdicts: list[Verdict]) -> None:
+    """A word beside each new result where another accession of the same patient, laboratory and day stands."""
+    days = [
+        (report.laboratory, patient.pk, report.collected.on) for report, patient in zip(reports, patients, strict=True)
+    ]
+    new = [n for n, verdict in enumerate(verdicts) if verdict.action is Action.CREATED]
+    if not new:
+        return
+    known: dict[tuple[str, int, dt.date], list[str]] = defaultdict(list)
+    standing = (
+        standing_results(None)
+        .filter(patient__in={days[n][1] for n in new}, collected_on__in={days[n][2] for n in new})
+        .exclude(status=ResultStatus.ENTERED_IN_ERROR)
+    )
+    for code, patient_id, on, accession in standing.values_list(
+        "laboratory__code", "patient_id", "collected_on", "accession_number"
+    ):
+        known[code, patient_id, on].append(accession)
+    for n in new:
+        if reports[n].status != ResultStatus.ENTERED_IN_ERROR:
+            known[days[n]].append(reports[n].accession_number)
+    for n in new:
+        others = sorted(set(known[days[n]]) - {reports[n].accession_number})
+        if others and reports[n].status != ResultStatus.ENTERED_IN_ERROR:
+            said = {"accession": reports[n].accession_number, "others": ", ".join(others[:5])}
+            words = _(
+                "%(accession)s: also %(others)s of the same patient, laboratory and day is stored; if one replaces the other, mark the replaced one as entered in error"
+            )
+            verdicts[n] = dataclasses.replace(verdicts[n], notes=(*verdicts[n].notes, words % said))  # fmt: skip
 
 
 def _of(action: Action, stored: StoredResult) -> Verdict:
@@ -289,6 +409,8 @@ def _shown(name: str, value: Any, patient: Patient) -> str:
     """A stored or given value as a person at a door knows it."""
     if name == "patient_id":
         return patient.patient_id if value == patient.pk else _("another patient")
+    if is_empty(value):
+        return _("nothing")
     if name == "replicates":
         return "; ".join(
             f"{'nd' if r.bcr_abl1_copies is None else r.bcr_abl1_copies}/{r.control_gene_copies}" for r in value
@@ -301,18 +423,24 @@ def _reason_missing(report: LaboratoryReport) -> Verdict:
 
 
 def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reason: str) -> LaboratoryReport:
-    """The report with what it left empty taken from the version it supersedes, and the reason of the amendment."""
+    """The report with what it left empty taken from the version it supersedes, and the reason of the amendment.
+
+    What was measured is taken whole, from the one or the other; from a version entered in error nothing is.
+    """
     if newest is None:
         return report
     values: dict[str, Any] = {}
-    for name in report.__slots__:
-        old = getattr(newest.report, name)
-        if name not in _NOT_CONTENT and getattr(report, name) in (None, "") and old is not None:
-            values[name] = old
-    if report.is_percent is None:
-        values["is_comparator"] = newest.report.is_comparator
-    if not is_reported(report.replicates):
-        values["replicates"] = newest.report.replicates
+    if newest.report.status != ResultStatus.ENTERED_IN_ERROR:
+        values = {
+            name: getattr(newest.report, name)
+            for name in report.__slots__
+            if name not in (*_NOT_CONTENT, *_MEASURED) and is_empty(getattr(report, name))
+        }
+        given = _measured(content_of(report, newest.patient_id))
+        stands = _measured(content_of(newest.report, newest.patient_id))
+        corrects = bool(amend_reason) or report.status in _CORRECTING
+        if not given or (given.items() <= stands.items() and not corrects):
+            values |= {name: getattr(newest.report, name) for name in _MEASURED}
     if report.status == ResultStatus.PRELIMINARY:  # a late preliminary message never takes a final result back
         values["status"], values["reason"] = newest.report.status, newest.report.reason
     if amend_reason:

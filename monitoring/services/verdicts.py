@@ -49,6 +49,8 @@ class Verdict:
     id: int | None = None
     public_id: uuid.UUID | None = None
     notes: tuple[str, ...] = ()
+    waits: bool = False  # for a second person of the laboratory, who verifies it
+    is_late: bool = False  # an older report than the one that stands: kept beside it
 
 
 def refused(column: str, value: object, reason: str) -> Verdict:

@@ -143,7 +143,11 @@ def load_all(files: Sequence[Path], errors: Path, ada: User, options: Sequence[d
     with transaction.atomic():
         for path, option in zip(files, options, strict=True):
             outcome = loading.load_file("results", path, by=ada, errors=errors, **option)
-            told = (outcome.rows, outcome.actions, outcome.refused_rows, outcome.notes, outcome.examples)
+            # Which of two results of one day hears of the other depends on which of them is stored first.
+            notes = {
+                note: count for note, count in outcome.notes.items() if "of the same patient, laboratory" not in note
+            }
+            told = (outcome.rows, outcome.actions, outcome.refused_rows, notes, outcome.examples)
             seen.append((told, outcome.created_names, errors.read_text(encoding="utf-8"), stored()))
         transaction.set_rollback(True)
     return seen
@@ -193,13 +197,26 @@ def test_clean_rows_are_taken_by_the_queries_and_come_again_unchanged(
 ) -> None:
     path = tmp_path / "results.csv"
     lines = ["laboratory,accession_number,patient_id,collected_on,replicate,bcr_abl1_copies,control_gene_copies"]
-    lines += [f"L{n % 3},A{n},P{n % 2 + 1},2020-01-01,{k},nd,{50_000 + k}" for n in range(50) for k in (1, 2)]
+    days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(50)]
+    lines += [f"L{n % 3},A{n},P{n % 2 + 1},{days[n]},{k},nd,{50_000 + k}" for n in range(50) for k in (1, 2)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.setattr(loading, "_load_chunk", None)  # nothing is left for it
     assert loading.load_file("results", path, by=ada).actions == {"created": 50}
     assert loading.load_file("results", path, by=ada).actions == {"unchanged": 50}
     assert (PcrResult.objects.count(), Replicate.objects.count()) == (50, 100)
     assert ClassificationRequest.objects.filter(bulk=True).count() == 2
+
+
+def test_of_two_results_of_one_day_the_later_hears_of_the_earlier(ward: None, ada: User, tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    head = "laboratory,accession_number,patient_id,collected_on,is_percent\n"
+    path.write_text(
+        head + "L1,A1,P1,2020-01-01,0.5\nL1,A2,P1,2020-01-01,0.5\nL1,A3,P2,2020-01-01,0.5\n", encoding="utf-8"
+    )
+    noted = loading.load_file("results", path, by=ada).notes
+    assert sorted(note[:8] for note in noted) == ["A1: also", "A2: also"]
+    path.write_text(head + "L1,A4,P2,2020-01-01,0.5\n", encoding="utf-8")
+    assert [note[:12] for note in loading.load_file("results", path, by=ada).notes] == ["A4: also A3 "]
 
 
 def test_what_another_import_stored_meanwhile_is_judged_again(

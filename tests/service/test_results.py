@@ -13,7 +13,7 @@ from django.db import ProgrammingError, connection, transaction
 from monitoring import clock
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.report import ReplicateReport
-from monitoring.models import Centre, ClassificationRequest, Patient, PcrResult, Replicate
+from monitoring.models import Centre, ClassificationRequest, LateReport, Patient, PcrResult, Replicate
 from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.verdicts import Action, Verdict
@@ -108,8 +108,14 @@ def test_entered_in_error_keeps_the_row_and_comes_back_only_with_a_reason(record
     assert record(status="corrected", reason="was right", tubes="77/50000").action == Action.AMENDED
 
 
-def test_an_unknown_accession_cannot_be_entered_in_error(record: Any) -> None:
-    assert record(status="entered_in_error", reason="x").problems[0].column == "status"
+def test_a_withdrawal_that_comes_before_its_result_is_remembered(record: Any) -> None:
+    assert record(status="entered_in_error").problems[0].column == "reason"
+    assert record(status="entered_in_error", reason="wrong tube").action == Action.CREATED
+    refused = record()
+    assert (refused.action, refused.problems[0].column) == (Action.REFUSED, "status")
+    assert refused.public_id is not None  # a conflict with what is stored
+    assert PcrResult.objects.get().status == "entered_in_error"
+    assert record(status="corrected", reason="right tube").action == Action.AMENDED
 
 
 def test_moving_a_result_to_another_patient_owes_both_a_classification(
@@ -130,8 +136,90 @@ def test_a_sample_from_tomorrow_or_from_before_the_birth_is_refused(record: Any,
     assert record(on="2020-03-01").problems[0].column == "collected_on"
 
 
-def test_version_three_cannot_come_before_version_two(record: Any) -> None:
-    assert record(version=2).problems[0].column == "version"
+def test_a_later_version_may_come_first_and_the_earlier_one_is_only_kept(record: Any) -> None:
+    assert record(stated_version=2, status="corrected", reason="clerical", tubes="nd/60000").action == Action.CREATED
+    for _again in range(2):
+        late = record(stated_version=1, tubes="600/60000")
+        assert (late.action, late.is_late) == (Action.UNCHANGED, True)
+        assert "older" in late.notes[0]
+    assert PcrResult.objects.get().stated_version == 2
+    (kept,) = LateReport.objects.all()
+    assert kept.content["replicates"][0]["bcr_abl1_copies"] == "600"
+    assert record(stated_version=3, status="corrected", reason="again", tubes="9/60000").action == Action.AMENDED
+
+
+def test_what_was_issued_before_the_standing_version_never_supersedes_it(record: Any) -> None:
+    first, second = (dt.datetime(2020, 4, day, tzinfo=dt.UTC) for day in (5, 6))
+    record(issued_at=second, tubes="nd/60000")
+    for status, reason in (("final", ""), ("corrected", "x"), ("entered_in_error", "x")):
+        assert record(issued_at=first, tubes="600/60000", status=status, reason=reason).is_late
+    assert record(issued_at=first, tubes="600/60000", amend="as I say").is_late
+    printed_again = record(issued_at=second + dt.timedelta(days=1), tubes="nd/60000")
+    assert printed_again.action == Action.COMPLETED  # no contradiction
+    assert record(issued_at=second + dt.timedelta(days=2), tubes="600/60000").action == Action.REFUSED
+
+
+def test_a_final_report_of_what_was_withdrawn_is_a_conflict(record: Any) -> None:
+    record()
+    record(status="entered_in_error", reason="wrong tube")
+    again = record()
+    assert (again.action, again.problems[0].column) == (Action.REFUSED, "status")
+
+
+# What stands, what comes, and what becomes of it: the measurement is one thing.
+@pytest.mark.parametrize(
+    ("stands", "comes", "action", "is_percent", "tubes"),
+    [
+        ({"is_percent": "5.2"}, {"tubes": "nd/60000"}, Action.REFUSED, "5.2", 0),
+        ({"is_percent": "5.2"}, {"tubes": "nd/60000", "status": "corrected", "reason": "x"}, Action.AMENDED, None, 1),
+        ({"tubes": "60/60000"}, {"is_percent": "5.2", "tubes": "60/60000"}, Action.COMPLETED, "5.2", 1),
+        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000"}, Action.UNCHANGED, "5.2", 1),
+        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000", "kit_lot": "L1"}, Action.COMPLETED, "5.2", 1),
+        (
+            {"is_percent": "5.2", "tubes": "60/60000"},
+            {"tubes": "61/60000", "status": "corrected", "reason": "x"}, Action.AMENDED, None, 1,
+        ),
+        (
+            {"is_percent": "5.2", "limit_of_detection": "0.01"}, {"is_percent": "5.2", "detected": True},
+            Action.REFUSED, "5.2", 0,
+        ),
+        ({"tubes": "nd/60000", "status": "preliminary"}, {"tubes": "failed"}, Action.COMPLETED, None, 1),
+        ({"tubes": "nd/60000"}, {"tubes": "failed"}, Action.REFUSED, None, 1),
+    ],
+)  # fmt: skip
+def test_a_measurement_is_taken_whole_or_not_at_all(
+    record: Any, stands: dict[str, Any], comes: dict[str, Any], action: Action, is_percent: str | None, tubes: int
+) -> None:
+    def said(values: dict[str, Any]) -> dict[str, Any]:
+        found = {"tubes": "", "replicates": (), **values}
+        for name in ("is_percent", "limit_of_detection"):
+            found[name] = Decimal(found[name]) if name in found else None
+        if found["tubes"] == "failed":
+            found["replicates"] = (ReplicateReport(1, None, None, run_valid=False, reported=False),)
+        if found["tubes"] not in ("", "failed"):
+            del found["replicates"]
+        return {**found, "tubes": found["tubes"] if "replicates" not in found else "nd/1"}
+
+    record(**said(stands))
+    assert record(**said(comes)).action == action
+    newest = PcrResult.objects.latest("version")
+    assert newest.is_percent == (Decimal(is_percent) if is_percent else None)
+    assert newest.replicates.count() == tubes
+
+
+def test_nothing_is_inherited_from_a_version_entered_in_error(record: Any) -> None:
+    record(replicates=(), is_percent=Decimal("5.2"), kit_lot="L1")
+    record(replicates=(), status="entered_in_error", reason="wrong tube")
+    record(tubes="nd/60000", status="corrected", reason="from the right tube")
+    newest = PcrResult.objects.latest("version")
+    assert (newest.is_percent, newest.kit_lot, newest.replicates.count()) == (None, "", 1)
+
+
+def test_another_accession_of_the_same_day_is_noted(record: Any) -> None:
+    record()
+    second = record(accession_number="A1-C", status="corrected", reason="replaces A1")
+    assert second.action == Action.CREATED
+    assert "also A1 of the same patient" in second.notes[0]
 
 
 def test_replicates_that_are_only_reordered_are_the_same(record: Any) -> None:

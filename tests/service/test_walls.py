@@ -23,7 +23,7 @@ from tests.processes import on_this_database
 pytestmark = pytest.mark.django_db
 
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
-NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_responseevent", "monitoring_accessevent",
+NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent", "monitoring_accessevent",
            "cohorts_cohortsnapshot", "django_admin_log", "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
 # … of these only this …

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from monitoring.domain.response import score
 from monitoring.domain.scale import ControlGene
 from monitoring.domain.series import sample_flags
 from monitoring.domain.spreadsheet import as_cell
-from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.columns import COLUMNS, NUMBER_COLUMNS, REQUIRED_COLUMNS
+from monitoring.intake.numbers import decimal_mark_of
 from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
-from monitoring.intake.tables import TableRow, read_table
+from monitoring.intake.tables import TableRow, open_table, table_rows
 from monitoring.intake.values import CellProblem
 from monitoring.management.door import DoorCommand
 
@@ -36,20 +38,28 @@ class Command(DoorCommand):
     def work(self, **options: Any) -> bool:
         profile = LaboratoryProfile(bcr_minimum_copies=_minimum(options["bcr_minimum"]))
         accessions: dict[tuple[str, str], list[TableRow]] = {}
-        for row in read_table(options["file"], COLUMNS["score"], REQUIRED_COLUMNS["score"]):
+        table = open_table(options["file"], COLUMNS["score"], REQUIRED_COLUMNS["score"])
+        rows = [*table_rows(table)]
+        mark = (
+            "" if table.typed else decimal_mark_of(row.cells.get(name, "") for row in rows for name in NUMBER_COLUMNS)
+        )
+        for row in rows:
             key = (row.cells.get("laboratory", ""), row.cells.get("accession_number", ""))
             accessions.setdefault(key, []).append(row)
         writer = csv.writer(sys.stdout if self.stdout is None else self.stdout, lineterminator="\n")
         writer.writerow(("accession_number", "is_percent", "mr_value", "response_class", "flags", "sensitivity"))
         refused = 0
-        for rows in accessions.values():
+        notes = Counter(table.notes)
+        for tubes in accessions.values():
             try:
-                parsed = parse_report(rows, for_scoring=True)
-                writer.writerow(as_cell(cell) for cell in _scored(parsed, profile, rows[0].line))
+                parsed = parse_report(tubes, for_scoring=True, decimal_mark=mark)
+                writer.writerow(as_cell(cell) for cell in _scored(parsed, profile, tubes[0].line))
+                notes.update(parsed.notes)
             except LineProblem as problem:
                 refused += 1
                 self.tell(f"line {problem.line}: {problem.cell.column} {problem.cell.value!r}: {problem.cell.reason}")
         self.stdout.flush()
+        self.tell_notes(notes)
         self.tell(f"{len(accessions)} accessions, {refused} refused")
         return not refused
 
