@@ -66,9 +66,10 @@ class AssessmentOut(serializers.Serializer[ResponseAssessment]):
 
 
 class ReplicateOut(serializers.Serializer[Any]):
-    """One tube; ``bcr_abl1_copies`` null is not detected."""
+    """One tube; ``bcr_abl1_copies`` null is not detected where ``bcr_abl1_reported``, else not counted."""
 
     replicate = serializers.IntegerField()
+    bcr_abl1_reported = serializers.BooleanField()
     bcr_abl1_copies = NumberOut()
     control_gene_copies = NumberOut()
     run_valid = serializers.BooleanField()
@@ -148,6 +149,7 @@ class ResultOut(serializers.Serializer[PcrResult]):
             "replicates": [
                 {
                     "replicate": tube.number,
+                    "bcr_abl1_reported": tube.bcr_abl1_reported,
                     "bcr_abl1_copies": number(tube.bcr_abl1_copies),
                     "control_gene_copies": number(tube.control_gene_copies),
                     "run_valid": tube.run_valid,

@@ -173,7 +173,8 @@ def fresh_result(
     tubes = report.replicates if is_reported(report.replicates) else ()
     result._prefetched_objects_cache = {  # type: ignore[attr-defined]  # where Django keeps what it has read already
         "replicates": [
-            Replicate(number=t.number, bcr_abl1_copies=t.bcr_abl1_copies, control_gene_copies=t.control_gene_copies, run_valid=t.run_valid)
+            Replicate(number=t.number, bcr_abl1_copies=t.bcr_abl1_copies, control_gene_copies=t.control_gene_copies, run_valid=t.run_valid,
+                      bcr_abl1_reported=t.reported)
             for t in tubes
         ]
     }  # fmt: skip

@@ -121,6 +121,15 @@ class LateReport(models.Model):
         indexes = [models.Index(fields=["result"], name="late_report_of_result")]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """What the report says, column by column, replicates in words."""
+        tubes = [
+            f"{t.get('bcr_abl1_copies', '–')}/{t.get('control_gene_copies', '–')}" for t in self.content["replicates"]
+        ]
+        whole = [(name, str(value)) for name, value in self.content.items() if name not in ("replicates", "patient_id")]
+        return [*whole, ("bcr_abl1_copies / control_gene_copies", "; ".join(tubes))] if tubes else whole
+
 
 class Replicate(models.Model):
     """One tube of a result; no ``bcr_abl1_copies`` means not detected, which is not zero."""

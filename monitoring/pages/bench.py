@@ -24,6 +24,7 @@ from monitoring.domain.measurement import Method
 from monitoring.domain.report import LaboratoryReport
 from monitoring.domain.scale import ControlGene
 from monitoring.intake.named import NamedPatients
+from monitoring.intake.not_detected import ND
 from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.tables import TableRow
 from monitoring.intake.values import CellProblem
@@ -40,7 +41,7 @@ MOST_LABORATORIES = 200  # suggested while typing
 # What stays for the next sample of the same run.
 KEPT = ("centre", "laboratory", "control_gene", "method", "assay", "kit_lot", "conversion_factor", "specimen")
 SESSION_KEY = "bench"
-UNDETECTED = ("u", "nd", "n.d.", "not detected")
+UNDETECTED = "u"  # one key for not detected; the words for it are those of every door
 text = partial(forms.CharField, required=False, max_length=60)
 
 
@@ -73,10 +74,18 @@ class EntryForm(forms.Form):
     conversion_factor = text(label=gettext_lazy("Conversion factor (empty: the registered one)"))
     is_percent = text(label=gettext_lazy("Reported % IS"))
     mr_value = text(label=gettext_lazy("Reported MR value"))
+    reported_class = text(label=gettext_lazy("Reported class"))
+    detected = forms.ChoiceField(
+        label=gettext_lazy("Detected, as reported"), required=False,
+        choices=[("", "–"), ("yes", gettext_lazy("detected")), ("no", gettext_lazy("not detected"))],
+    )  # fmt: skip
     limit_of_detection = text(label=gettext_lazy("Limit of detection, % IS"))
+    limit_of_quantification = text(label=gettext_lazy("Limit of quantification, % IS"))
     SAMPLE = ("centre", "patient_id", "laboratory", "accession_number", "collected_on", "received_on")
     RUN = ("control_gene", "conversion_factor", "method", "assay", "kit_lot", "specimen", "tested_on")
-    REPORTED = ("is_percent", "mr_value", "limit_of_detection")
+    REPORTED = (
+        "is_percent", "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -93,6 +102,8 @@ class EntryForm(forms.Form):
             control = _("Control gene copies, replicate %(n)s") % {"n": number}
             self.fields[f"bcr_abl1_copies_{number}"] = text(label=copies)
             self.fields[f"control_gene_copies_{number}"] = text(label=control)
+            failed = _("Run failed, replicate %(n)s") % {"n": number}
+            self.fields[f"run_failed_{number}"] = forms.BooleanField(label=failed, required=False)
         field = self.fields["centre"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(centre.code, str(centre)) for centre in centres]
@@ -112,9 +123,17 @@ class EntryForm(forms.Form):
         return [self[name] for name in self.REPORTED]
 
     @property
-    def tubes(self) -> list[tuple[int, forms.BoundField, forms.BoundField]]:
-        """Number, copies and control copies of each replicate."""
-        return [(n, self[f"bcr_abl1_copies_{n}"], self[f"control_gene_copies_{n}"]) for n in self.numbers]
+    def some_failed(self) -> bool:
+        """Whether a replicate is marked as failed."""
+        return any(failed.value() for *_others, failed in self.tubes)
+
+    @property
+    def tubes(self) -> list[tuple[int, forms.BoundField, forms.BoundField, forms.BoundField]]:
+        """Number, copies, control copies and failed run of each replicate."""
+        return [
+            (n, self[f"bcr_abl1_copies_{n}"], self[f"control_gene_copies_{n}"], self[f"run_failed_{n}"])
+            for n in self.numbers
+        ]
 
     def rows(self, status: str, reason: str = "", standing: Mapping[str, str] | None = None) -> list[TableRow]:
         """The rows of a results file that say the same; ``standing`` are the cells of what is changed."""
@@ -126,11 +145,13 @@ class EntryForm(forms.Form):
         tubes = [
             {
                 "replicate": str(n),
-                "bcr_abl1_copies": "nd" if copies.lower() in UNDETECTED else copies,
+                "bcr_abl1_copies": ND if copies.lower() == UNDETECTED else copies,
                 "control_gene_copies": said[f"control_gene_copies_{n}"],
+                "run_valid": "false" if failed else "true",
             }
             for n in self.numbers
-            if (copies := said[f"bcr_abl1_copies_{n}"]) or said[f"control_gene_copies_{n}"]
+            if (failed := self.cleaned_data[f"run_failed_{n}"])
+            | bool((copies := said[f"bcr_abl1_copies_{n}"]) or said[f"control_gene_copies_{n}"])
         ]
         return [TableRow(1, {**whole, **tube}) for tube in tubes or [{}]]
 

@@ -18,11 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from monitoring import clock
 from monitoring.intake.written import cells_of_report
-from monitoring.models import Patient, PcrResult, ResponseAssessment, ResultStatus, Role
+from monitoring.models import LateReport, Patient, PcrResult, ResponseAssessment, ResultStatus, Role
 from monitoring.models.choices import FLAG, RESPONSE_CLASS
 from monitoring.pages.bench import ENTERING, EntryForm, centres_within, entering_reach, read_entry
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.foresight import foresee
+from monitoring.selectors.known import siblings_of
 from monitoring.services.amendments import StandingResult, amend_result, retract_result, standing_result, verify_result
 from monitoring.services.reach import reach_of
 from monitoring.services.verdicts import Action, StaleVersionError, Verdict
@@ -175,6 +176,7 @@ def _initial(standing: StandingResult) -> dict[str, Any]:
     for tube in tubes:
         whole[f"bcr_abl1_copies_{tube['replicate']}"] = tube["bcr_abl1_copies"]
         whole[f"control_gene_copies_{tube['replicate']}"] = tube["control_gene_copies"]
+        whole[f"run_failed_{tube['replicate']}"] = tube["run_valid"] == "false"
     return whole
 
 
@@ -217,6 +219,10 @@ def _detail(
         {
             "result": row,
             "versions": versions,
+            "late_reports": LateReport.objects.filter(result=row.public_id)
+            .select_related("recorded_by")
+            .order_by("pk"),
+            "siblings": siblings_of(row),
             "problem": problem,
             "why_not": _why_not_verify(request, standing),
             "may_change": has_role_in(request.user, row.patient.centre_id, ENTERING),

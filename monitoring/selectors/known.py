@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from monitoring.models import Centre, PcrResult
+from monitoring.models import Centre, PcrResult, ResultStatus
 from monitoring.models.centres import zone_of
 
 
@@ -48,6 +48,13 @@ def known_rows(model: type[Model], ids: Collection[int], known_at: dt.datetime |
 def row_key(row: Any) -> int:
     """The key of a row, read from the table or from its history."""
     return int(getattr(row, "pgh_obj_id", None) or row.pk)
+
+
+def siblings_of(result: PcrResult) -> QuerySet[PcrResult]:
+    """Other standing accessions of the same patient, laboratory and day: one may be meant to replace the other."""
+    alike = {"patient": result.patient_id, "laboratory": result.laboratory_id, "collected_on": result.collected_on}
+    others = standing_results(None).filter(**alike).exclude(public_id=result.public_id)
+    return others.exclude(status=ResultStatus.ENTERED_IN_ERROR).order_by("accession_number")
 
 
 def standing_results(known_at: dt.datetime | None) -> QuerySet[PcrResult]:

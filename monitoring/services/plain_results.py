@@ -132,6 +132,7 @@ with known as materialized (
            bool_or(bcr_abl1_copies not in ('', 'nd')) as detected,
            bool_and(control_gene_copies <> '') as all_controlled,
            bool_or(control_gene_copies <> '') as some_controlled,
+           bool_or(run_valid in ('false', 'no')) as some_failed,
            bool_and(case when bcr_abl1_copies in ('', 'nd') then true
                          else bcr_abl1_copies::numeric >= %(least_bcr_abl1_copies)s
                           and bcr_abl1_copies::numeric < %(limit_bcr_abl1_copies)s end) as plausible_copies,
@@ -170,7 +171,7 @@ with known as materialized (
 ), storable as (
     select sample.*, known.id as patient, tubes.tubes,
            count(*) over (partition by sample.laboratory, known.id, sample.collected_on) = 1 as alone,
-           tubes.some_said or tubes.some_controlled as has_tubes
+           tubes.some_said or tubes.some_controlled or tubes.some_failed as has_tubes
       from sample
       join tubes using (record)
       join known on known.patient_id = sample.patient_id

@@ -148,7 +148,10 @@ def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> No
         if other_id is not None and other_id != row.patient_id:
             note = _("%(patient)s has the sex, birth and diagnosis of %(other)s: one person twice?") % said
         elif other_id is None and alike_in:  # whose, another centre does not learn
-            note = _("%(patient)s has the sex, birth and diagnosis of a patient of another centre: one person twice?") % said
+            note = (
+                _("%(patient)s has the sex, birth and diagnosis of a patient of another centre: one person twice?")
+                % said
+            )
         if note:
             verdicts[position] = dataclasses.replace(verdicts[position], notes=(note,))
         alike_in.setdefault(row.centre_id, row.patient_id)

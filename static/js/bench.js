@@ -1,6 +1,7 @@
 // Keys of the bench: Ctrl+Enter saves; after a scan, Enter in a text field goes to the next one instead of saving.
 const form = document.getElementById("entry");
-const fields = () => [...form.querySelectorAll("input:not([type=hidden]), select, button.primary")];
+const fields = () =>
+  [...form.querySelectorAll("input:not([type=hidden]), select, button.primary")].filter((one) => one.checkVisibility());
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.target.matches("button")) return;
   event.preventDefault();

@@ -82,7 +82,7 @@ def test_what_is_large_and_empty_costs_nothing(tmp_path: Path) -> None:
         tmp_path / "f.xlsx", HEADER + ROW + empty, before='<dimension ref="A1:XFD1048576"/>',
         after='<mergeCells><mergeCell ref="A3:XFD1048576"/></mergeCells>',
     )  # fmt: skip
-    assert read(path) == [(2, ["7", "8"], "")]
+    assert read(path) == [(2, ["7", "8"], None)]
 
 
 @pytest.mark.parametrize(

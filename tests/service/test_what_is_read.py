@@ -480,3 +480,71 @@ def test_the_score_command_reads_the_same_dialects(tmp_path: Path, capsys: pytes
 
 def test_the_clock_of_this_file_is_after_its_samples() -> None:
     assert clock.now().date() > dt.date(2024, 7, 1)
+
+
+# --- a page writes back what it does not show --------------------------------------------------------------------
+
+WHOLE = (
+    "laboratory,accession_number,patient_id,collected_at,received_at,tested_on,issued_at,control_gene,replicate,"
+    "bcr_abl1_copies,control_gene_copies,run_valid,method,assay,kit_lot,specimen,conversion_factor,is_percent,mr_value,"
+    "reported_class,detected,limit_of_detection,limit_of_quantification,version\n"
+)
+STORED = [
+    f"LAB,A1,P1,2024-06-01T08:30,2024-06-02T09:00,2024-06-03,2024-06-04T10:00,GUSB,{n},{tube},dpcr,Kit A,L1,PB,0.8,"
+    "0.5,,MMR,yes,0.003,0.005,2\n"
+    for n, tube in enumerate(("60.123,52000,true", "nd,123.456,false", ",48000,true"), start=1)
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        STORED[:2],
+        ["LAB,A1,P1,2024-06-01T08:30,,,,ABL1,1,,,,,,,,,,,MR4.5,,,,\n"],
+        ["LAB,A1,P1,2024-06-01T08:30,,,,ABL1,1,,,,,,,,,,,,no,0.003,,\n"],
+        ["LAB,A1,P1,2024-06-01T08:30,,,,ABL1,1,,,false,,,,,,,,,,,,\n"],
+        ["LAB,A1,P1,2024-06-01T08:30,,,,ABL1,1,,,,,,,,,<0.0032,,,yes,,,\n"],
+        ["LAB,A1,P1,2024-06-01T08:30,,,,ABL1,1,,,,,,,,,,4.5,,,,,\n"],
+    ],
+    ids=["whole", "class only", "detected by limit", "failed run", "below", "mr value"],
+)  # fmt: skip
+def test_amending_one_cell_on_the_page_keeps_every_other(
+    door: Door, centre: Centre, member: Callable[..., User], lines: list[str]
+) -> None:
+    outcome = door.csv(WHOLE + "".join(lines))
+    assert not outcome.refused_rows, outcome.examples
+    before = PcrResult.objects.get()
+    client = Client()
+    client.force_login(member("tess", centre, Role.TECHNICIAN))
+    address = f"/results/{before.public_id}/amend/"
+    page = client.get(address)
+    form = {name: field.value() for name, field in ((f.html_name, f) for f in page.context["form"])}
+    sent = {name: value for name, value in form.items() if value not in (None, False)}
+    answer = client.post(address, {**sent, "kit_lot": "L2", "reason": "the lot was wrong", "version": before.version})
+    assert answer.status_code == 302, answer.context["form"].errors
+    after = PcrResult.objects.get(version=2)
+    changed = {"id", "version", "supersedes_id", "status", "reason", "recorded_at", "recorded_by_id", "kit_lot"}
+    for field in PcrResult._meta.concrete_fields:
+        if field.attname not in changed:
+            assert getattr(after, field.attname) == getattr(before, field.attname), field.attname
+    tubes = [list(r.replicates.order_by("number").values_list("number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported")) for r in (before, after)]  # fmt: skip
+    assert tubes[0] == tubes[1]
+
+
+def test_the_page_of_a_result_says_what_is_missing_late_or_doubled(
+    door: Door, centre: Centre, member: Callable[..., User]
+) -> None:
+    head = "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,run_valid,version\n"
+    door.csv(head + "LAB,A1,P1,2024-06-01,,,false,2\nLAB,A2,P1,2024-06-01,9,60000,,\n")
+    door.csv(head + "LAB,A1,P1,2024-06-01,600,60000,,1\n")
+    client = Client()
+    client.force_login(member("tess", centre, Role.TECHNICIAN))
+    pages = {
+        r.accession_number: client.get(f"/results/{r.public_id}/").content.decode() for r in PcrResult.objects.all()
+    }
+    assert "not counted" in pages["A1"]
+    assert "not detected" not in pages["A1"]
+    assert "never in force" in pages["A1"]
+    assert "600/60000" in pages["A1"]
+    assert "A2 of the same patient" in pages["A1"]
+    assert "A1 of the same patient" in pages["A2"]
