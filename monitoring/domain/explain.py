@@ -116,6 +116,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "class.undetected_below_own": "Not detected, but no replicate reaches the laboratory's own minimum: at most %(control)s control gene copies.",
         "class.undetected_by_limit": "Not detected, without control gene copies: the limit of detection of %(limit)s %% supports %(response_class)s.",
         "class.undetected_nothing_known": "Not detected, without control gene copies and without a limit of detection: it proves nothing.",
+        "class.named": "The laboratory names the class %(response_class)s without a number; what the sample could have seen is not known.",
         "class.below": "Detected below %(limit)s %%: %(response_class)s, by that limit and the control gene copies.",
         "class.below_useless": "Detected below %(limit)s %%: says nothing of MMR.",
         "class.above": "Above %(limit)s %%, the upper end of the assay: above 0.1 %%.",

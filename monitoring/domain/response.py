@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from monitoring.domain.measurement import FactorState, Flag, Measurement, Method, Reading, Reported
 from monitoring.domain.scale import (
+    CLASS_LIMITS_PERCENT,
     CONTROL_LIMITS,
     DEPTH,
     MMR_LIMIT_PERCENT,
@@ -58,6 +59,13 @@ class Score:
     detected: bool
     may_exceed_mmr: bool = False
     upper_bound_percent: Decimal | None = None
+
+    @property
+    def counts_one_copy(self) -> bool:
+        """Whether the class of an undetected sample is deeper than its 95 % upper bound, which counts three copies."""
+        limit = dict(CLASS_LIMITS_PERCENT).get(self.response_class)
+        bound = self.upper_bound_percent
+        return not self.detected and bound is not None and limit is not None and bound > limit
 
 
 def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:

@@ -33,6 +33,7 @@ class StoredClass:
     control_gene: ControlGene = ControlGene.ABL1
     control_copies: Sequence[Decimal] = ()
     reported_percent: Decimal | None = None
+    names_only_a_class: bool = False
 
 
 def why_class(found: StoredClass) -> Reason:
@@ -43,6 +44,8 @@ def why_class(found: StoredClass) -> Reason:
 
 
 def _row_of(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
+    if found.names_only_a_class and found.response_class is not ResponseClass.NOT_ON_IS:
+        return "row 14", "named", {}
     if found.response_class is ResponseClass.INVALID:
         return "row 1", "invalid", {}
     if found.response_class is ResponseClass.NOT_ON_IS:

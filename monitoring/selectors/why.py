@@ -25,8 +25,15 @@ def class_reason(assessment: ResponseAssessment, result: PcrResult) -> Reason:
             control_gene=ControlGene(result.control_gene),
             control_copies=[t.control_gene_copies for t in tubes if t.control_gene_copies is not None],
             reported_percent=result.is_percent,
+            names_only_a_class=_names_only_a_class(result),
         )
     )
+
+
+def _names_only_a_class(result: PcrResult) -> bool:
+    """Whether a class without a number is all that the laboratory has said."""
+    numbers = (result.is_percent, result.mr_value, result.limit_of_detection)
+    return bool(result.reported_class) and all(n is None for n in numbers) and not result.replicates.all()
 
 
 def alert_reason(alert: Alert) -> Reason:

@@ -7,6 +7,7 @@ import pytest
 
 from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript, flags_text
 from monitoring.domain.response import EUTOS_2015, score
+from monitoring.domain.scale import ResponseClass
 from tests.builders import copies, reported
 
 WORKED_EXAMPLES = [
@@ -27,6 +28,7 @@ WORKED_EXAMPLES = [
     ("N", "3/13,000; 3/12,500", "ABL1", "0.35", "0.008235", "4.08", "MR4", ""),
     ("O", "8/4,000; 7/3,500", "ABL1", "0.8", "0.160000", "2.80", "NO_MMR", "LOW_CONTROL"),
     ("U", "557/7,358; nd/126,323", "ABL1", "2.22", "0.924993", "2.03", "NO_MMR", "LOW_CONTROL;REPLICATES_DISCORDANT"),
+    ("V", "27.63/7,042; nd/5,787", "ABL1", "0.35", "0.137326", "2.86", "NO_MMR", "LOW_CONTROL"),
     ("P", "3/150,000; nd/150,000", "ABL1", "1.0", "0.001000", "5.00", "MR5", ""),
 ]
 
@@ -247,3 +249,34 @@ def test_bcr_without_the_laboratorys_minimum_never_claims_depth() -> None:
 
 def test_what_undetected_really_proves_is_told() -> None:
     assert score(copies("nd/10000")).upper_bound_percent == Decimal("0.03")
+
+
+@pytest.mark.parametrize(
+    ("named", "more", "expected", "flags"),
+    [
+        ("MR4_5", {}, "MR4_5", "SENSITIVITY_UNKNOWN"),
+        ("NO_MMR", {}, "NO_MMR", "SENSITIVITY_UNKNOWN"),
+        ("MR4_5", {"detected": False}, "MR4_5", "SENSITIVITY_UNKNOWN"),
+        ("MR5", {"detected": False, "limit_of_detection_percent": Decimal("0.01")}, "MR4", ""),
+        ("INVALID", {}, "INVALID", ""),
+        ("INEVALUABLE_MR4", {}, "INEVALUABLE_MR4", ""),
+        ("MR4_5", {"transcript": Transcript.E19A2}, "NOT_ON_IS", ""),
+        ("MR4_5", {"readings": (Reading(None, Decimal(12_000)),)}, "MR4", "CAPPED_BY_CONTROL"),
+        ("MR4_5", {"readings": (Reading(None, None, run_valid=False),)}, "INVALID", ""),
+    ],
+)
+def test_a_class_that_is_only_named_stands_as_reported(
+    named: str, more: dict[str, object], expected: str, flags: str
+) -> None:
+    measured = Measurement(copies_reported=False, reported=Reported(response_class=ResponseClass(named)), **more)  # type: ignore[arg-type]
+    found = score(measured)
+    assert (found.response_class, flags_text(found.flags)) == (expected, flags)
+    assert found.is_percent is None
+
+
+@pytest.mark.parametrize(
+    ("tubes", "factor", "one_copy"),
+    [("nd/170,000", "1", True), ("nd/170,000", "0.3", False), ("nd/35,000", "0.8", True), ("3/150,000", "1", False)],
+)
+def test_a_bound_that_contradicts_the_class_is_known_as_such(tubes: str, factor: str, one_copy: bool) -> None:
+    assert score(copies(tubes, factor=factor)).counts_one_copy == one_copy
