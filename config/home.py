@@ -9,6 +9,7 @@ from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed
 from monitoring import clock
 from monitoring.permissions import ANY_ROLE, requires_role
+from monitoring.selectors.episodes import with_states
 from monitoring.selectors.home import home_of, open_alerts_of, today_of
 from monitoring.selectors.laboratories import factors_to_look_after
 
@@ -38,7 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "now": now,
             "factors_to_look_after": len(factors_to_look_after(now.date())),
             "today": today_of(request.user, now),
-            "alerts": alerts[:ALERTS_SHOWN],
+            "alerts": with_states(alerts[:ALERTS_SHOWN], clock.now().date()),
             "home": home_of(request.user),
             "alert_count": alerts.count(),
             "publication": publication,

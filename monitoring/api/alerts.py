@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -23,10 +24,12 @@ from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import public_id_of, refused_field
 from monitoring.api.resources import Resource, etag, idempotently, require_match
 from monitoring.domain.series import Drug
+from monitoring.domain.state import State
 from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
 from monitoring.models.alerts import AlertState
 from monitoring.models.choices import ALERT_KIND, CERTAINTY
+from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, acknowledge, act, withdraw
 from monitoring.services.restarts import record_restart
@@ -60,8 +63,12 @@ class AlertOut(serializers.Serializer[Alert]):
     note = serializers.CharField()
     action = serializers.CharField()
     reason = ReasonOut()
+    patient_state = ReasonOut(allow_null=True, help_text="where the patient stands today; null on treatment")
+    mutations = serializers.ListField(child=serializers.CharField(), help_text="resistance mutations on record")
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
+        state: State | None = instance.patient_state  # type: ignore[attr-defined]  # where the row was read
+        mutations = instance.mutations  # type: ignore[attr-defined]  # the same
         return {
             "id": str(instance.public_id),
             "kind": instance.kind,
@@ -86,6 +93,8 @@ class AlertOut(serializers.Serializer[Alert]):
             "note": instance.note,
             "action": instance.action,
             "reason": reason_json(alert_reason(instance)),
+            "patient_state": reason_json(state.reason) if state else None,
+            "mutations": [f"{m.detail}, {m.observed_on.isoformat()}" for m in mutations],
         }
 
 
@@ -142,6 +151,10 @@ class AlertList(Resource):
     def get_queryset(self) -> QuerySet[Alert]:
         return visible_alerts(self.request.user).order_by("-opened_at", "-pk")
 
+    def furnished(self, page: Sequence[Alert]) -> Sequence[Alert]:
+        """Where their patients stand, found for the whole page."""
+        return _furnished(page)
+
     @extend_schema(operation_id="alerts_list", responses=AlertOut(many=True))
     def get(self, request: Request) -> Response:
         """List alerts, newest first."""
@@ -167,7 +180,13 @@ def _found(request: Request, id: str) -> Alert:
     return alert
 
 
+def _furnished(alerts: Sequence[Alert]) -> list[Alert]:
+    """Alerts with where their patients stand, and the mutations on record."""
+    return with_mutations(with_states(alerts, clock.now().date()))
+
+
 def _answered(alert: Alert) -> Response:
+    _furnished([alert])
     return Response(AlertOut(alert).data, status=HTTPStatus.OK, headers=etag(alert.version_tag))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,11 +14,14 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from monitoring import clock
+from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.refusals import public_id_of
 from monitoring.api.resources import Resource
+from monitoring.domain.state import State
 from monitoring.models import Patient, TfrEpisode
-from monitoring.models.choices import STOP_REASON
-from monitoring.selectors.episodes import standing_episodes
+from monitoring.models.choices import EPISODE_STATE, STOP_REASON
+from monitoring.selectors.episodes import standing_episodes, states_of
 
 DATES = (
     "stopped_on", "first_dmr_on", "loss_on", "loss_confirmed_on", "restarted_on", "mmr_regained_on", "dmr_regained_on",
@@ -47,10 +51,12 @@ class EpisodeOut(serializers.Serializer[TfrEpisode]):
     restart_drug = serializers.CharField()
     mmr_regained_on = serializers.DateField(allow_null=True)
     dmr_regained_on = serializers.DateField(allow_null=True)
-    state = serializers.CharField()
+    state = serializers.ChoiceField(choices=EPISODE_STATE, help_text="what is known of it today")
+    standing = ReasonOut(help_text="the same as a sentence with its facts")
     rule_version = serializers.CharField()
 
     def to_representation(self, instance: TfrEpisode) -> dict[str, Any]:
+        standing: State = instance.standing  # type: ignore[attr-defined]  # where the row was read
         dates = {name: getattr(instance, name) for name in DATES}
         return {
             "id": str(instance.public_id),
@@ -64,7 +70,8 @@ class EpisodeOut(serializers.Serializer[TfrEpisode]):
             "tki_days": instance.tki_days,
             "dmr_days": instance.dmr_days,
             "restart_drug": instance.restart_drug,
-            "state": instance.state,
+            "state": standing.code.value,
+            "standing": reason_json(standing.reason),
             "rule_version": instance.rule_version,
             **{name: on.isoformat() if on else None for name, on in dates.items()},
         }
@@ -84,6 +91,13 @@ class EpisodeFilter(django_filters.FilterSet):
     ordering = django_filters.OrderingFilter(fields=(("stopped_on", "stopped_on"), ("loss_on", "loss_on")))
 
 
+def _with_standing(page: Sequence[TfrEpisode]) -> Sequence[TfrEpisode]:
+    states = states_of(page, clock.now().date())
+    for episode in page:
+        episode.standing = states[episode.pk]  # type: ignore[attr-defined]  # for the answer
+    return page
+
+
 class EpisodeList(Resource):
     """Episodes of the patients you may see."""
 
@@ -93,6 +107,10 @@ class EpisodeList(Resource):
 
     def get_queryset(self) -> QuerySet[TfrEpisode]:
         return standing_episodes(Patient.objects.visible_to(self.request.user)).order_by("-id")
+
+    def furnished(self, page: Sequence[TfrEpisode]) -> Sequence[TfrEpisode]:
+        """Where each stands today, found for the whole page."""
+        return _with_standing(page)
 
     @extend_schema(operation_id="episodes_list", responses=EpisodeOut(many=True))
     def get(self, request: Request) -> Response:
@@ -113,4 +131,5 @@ class EpisodeItem(Resource):
         found = visible.filter(public_id=public_id_of(id)).first()
         if found is None:
             raise NotFound
+        _with_standing([found])
         return Response(EpisodeOut(found).data, status=HTTPStatus.OK)

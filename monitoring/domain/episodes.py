@@ -56,7 +56,16 @@ class Episode:
             return self.ended_by.kind.value
         if self.restart is not None:
             return "restarted"
-        return "loss_of_mmr" if self.loss else "off_treatment"
+        if self.loss is None:
+            return "off_treatment"
+        return "loss_not_confirmed" if self.seen_again_on else "loss_of_mmr"
+
+    @property
+    def seen_again_on(self) -> date | None:
+        """The day of MMR after a single value above it that nothing confirmed and no restart answered, else None."""
+        if self.loss is None or self.loss.confirmed_on is not None or self.restart is not None:
+            return None
+        return next((p.on for p in self.points_off if p.on > self.loss.first.on and p.in_mmr), None)
 
 
 def find_episodes(

@@ -31,6 +31,7 @@ from monitoring.domain.series import (
     time_points,
     tki_courses,
 )
+from monitoring.domain.state import Evidence, evidence_of
 from monitoring.domain.watch import early_signs
 
 
@@ -70,6 +71,7 @@ class AlertKind(StrEnum):
     NO_RESTART = "no_restart"
     LOSS_IN_PREGNANCY = "loss_in_pregnancy"
     HAND_OVER = "hand_over"
+    NO_EVIDENCE = "no_evidence"
     NO_CLINICIAN = "no_clinician"
     UNCONFIRMED_TREATMENT = "unconfirmed_treatment"
     SET_ASIDE = "set_aside"
@@ -122,6 +124,7 @@ class EpisodeSummary:
     tki_days: int | None
     dmr_days: int | None
     first_dmr_on: date | None
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def replay(series: Series, rules: ResponseRules = EUTOS_2015) -> Replay:
     return Replay(
         assessed=assessed,
         points=points,
-        episodes=tuple(_summary(series, episode, points) for episode in episodes),
+        episodes=tuple(_summary(series, episode, points, assessed) for episode in episodes),
         events=tuple(sorted(_events(series, points, episodes))),
         intentions=tuple(_standing_intentions(series, assessed, points, episodes)),
         rule_version=rules.version,
@@ -156,7 +159,9 @@ def subject_of(series: Series, course: Course) -> str:
     return f"{series.patient_key}/{course.key}"
 
 
-def _summary(series: Series, episode: Episode, points: Sequence[TimePoint]) -> EpisodeSummary:
+def _summary(
+    series: Series, episode: Episode, points: Sequence[TimePoint], assessed: Sequence[Assessed]
+) -> EpisodeSummary:
     tkis = tki_courses(series.courses)
     before = response_before_stop(
         episode.stopped_on, tkis[0].started_on if tkis else None, points, series.first_dmr_on, DmrRule()
@@ -168,6 +173,7 @@ def _summary(series: Series, episode: Episode, points: Sequence[TimePoint]) -> E
         tki_days=duration.days if duration else None,
         dmr_days=before.dmr.days if before.dmr else None,
         first_dmr_on=before.first_dmr_on,
+        evidence=evidence_of(episode, assessed),
     )
 
 

@@ -8,7 +8,7 @@ preliminary or off treatment never does. Limits are inclusive exactly where the 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -75,6 +75,11 @@ class _Case:
     mutations: tuple[date, ...]
     as_of: date
     rules: RuleSet
+
+
+def last_failure(found: Iterable[Milestone]) -> date | None:
+    """The day of the latest sample that fails a milestone, None where none does."""
+    return max((m.sample_on for m in found if m.is_failure and m.sample_on is not None), default=None)
 
 
 def milestones(

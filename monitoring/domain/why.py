@@ -116,6 +116,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.NO_RESTART: ("A6", "ELN 2020: restart within 4 weeks"),
     AlertKind.LOSS_IN_PREGNANCY: ("A6", _DESIGN),
     AlertKind.HAND_OVER: ("hand-over", _DESIGN),
+    AlertKind.NO_EVIDENCE: ("A0", _DESIGN),
     AlertKind.NO_CLINICIAN: ("ladder", _DESIGN),
     AlertKind.UNCONFIRMED_TREATMENT: ("A0", _DESIGN),
     AlertKind.SET_ASIDE: ("operation", _DESIGN),

@@ -12,6 +12,7 @@ from monitoring.domain.measurement import FactorState, Flag, Method, Transcript
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import ControlGene, ResponseClass, Sensitivity
 from monitoring.domain.series import Drug, FactKind, StopReason
+from monitoring.domain.state import StateCode
 
 type_choices = list[tuple[str, str | Promise]]
 
@@ -72,6 +73,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.NO_RESTART, _("no restart on record 28 days after loss of MMR")),
     (AlertKind.LOSS_IN_PREGNANCY, _("loss of MMR in pregnancy: specialist review")),
     (AlertKind.HAND_OVER, _("hand-over of older losses")),
+    (AlertKind.NO_EVIDENCE, _("off treatment without evidence")),
     (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
     (AlertKind.UNCONFIRMED_TREATMENT, _("restart, death or transplant recorded by somebody who does not treat")),
     (AlertKind.SET_ASIDE, _("work of the service was set aside")),
@@ -82,11 +84,16 @@ CERTAINTY: type_choices = [
     (Certainty.CONFIRMED, _("confirmed")),
 ]
 EPISODE_STATE: type_choices = [
-    ("off_treatment", _("off treatment, MMR held")),
-    ("loss_of_mmr", _("off treatment, MMR lost")),
-    ("restarted", _("restarted")),
-    (FactKind.DEATH, _("death")),
-    (FactKind.ALLOGENEIC_TRANSPLANT, _("allogeneic transplant")),
+    (StateCode.HELD, _("MMR held")),
+    (StateCode.NOT_KNOWN, _("response not known")),
+    (StateCode.IN_DOUBT, _("in doubt")),
+    (StateCode.NOT_IN_MMR, _("not in MMR")),
+    (StateCode.OFF_SCALE, _("off the International Scale")),
+    (StateCode.NOT_CONFIRMED, _("loss not confirmed")),
+    (StateCode.LOST, _("MMR lost")),
+    (StateCode.RESTARTED, _("restarted")),
+    (StateCode.DEATH, _("death")),
+    (StateCode.TRANSPLANT, _("allogeneic transplant")),
 ]
 FLAG: type_choices = [
     (Flag.LOW_CONTROL, _("too few control gene copies")),

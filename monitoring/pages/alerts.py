@@ -20,6 +20,7 @@ from monitoring import clock
 from monitoring.domain.series import Drug
 from monitoring.models import Alert, Role
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
+from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
@@ -67,6 +68,7 @@ class ActForm(forms.Form):
 def inbox(request: HttpRequest) -> HttpResponse:
     """Open alerts of the person's centres, newest first. For everybody with a role."""
     page = Paginator(open_alerts_of(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    with_states(page, clock.now().date())
     return render(request, "alerts/inbox.html", {"page": page})
 
 
@@ -154,7 +156,7 @@ def _detail(
         request,
         "alerts/detail.html",
         {
-            "alert": alert,
+            "alert": with_mutations(with_states([alert], clock.now().date()))[0],
             "reason": alert_reason(alert),
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],

@@ -22,6 +22,7 @@ from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
+from monitoring.selectors.episodes import latest_states, with_states
 from monitoring.selectors.known import end_of_day
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
@@ -58,6 +59,9 @@ def search(request: HttpRequest) -> HttpResponse:
     paginator = Paginator(found, PAGE_SIZE)
     page = paginator.get_page(request.GET.get("page"))
     rows = with_standing(Patient.objects.filter(pk__in=[p.pk for p in page])).order_by("patient_id", "pk")
+    states = latest_states([p.pk for p in page], clock.now().date())
+    for row in rows:
+        row.standing = states.get(row.pk)  # type: ignore[attr-defined]  # for the list
     labels = {"response": dict(RESPONSE_CLASS), "state": dict(EPISODE_STATE)}
     return render(
         request, "patients/search.html",
@@ -96,7 +100,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "record": record,
             "page": page,
             "identity": identity,
-            "alerts": alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE],
+            "alerts": with_states(alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE], now.date()),
             "events": patient.response_events.filter(recorded, standing, retracts__isnull=True).order_by(
                 "-occurred_on", "-pk"
             )[:PAGE_SIZE],

@@ -23,11 +23,12 @@ from monitoring.domain.kinetics import (
     values_of,
 )
 from monitoring.domain.measurement import Transcript
-from monitoring.domain.milestones import Milestone, milestones
+from monitoring.domain.milestones import Milestone, last_failure, milestones
 from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
 from monitoring.domain.rules import RuleSet, rule_set
 from monitoring.domain.schedule import SamplePlan, next_sample_due
 from monitoring.domain.series import Assessed, Series, assess, time_points, tki_courses
+from monitoring.domain.state import State, standing_of, state_of
 from monitoring.domain.treatment import treatment_on
 from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import DEFAULTS, KIND_OF
@@ -62,6 +63,7 @@ class ClinicalView:
     as_of: dt.date
     is_off_treatment: bool
     plan: SamplePlan
+    states: tuple[State, ...]
     change: Change | None
     projection: Projection | None
     month_two: MonthTwo | None
@@ -69,8 +71,13 @@ class ClinicalView:
     losses: tuple[ProtocolLoss, ...]
     milestones: tuple[Milestone, ...]
     eligibility: tuple[Eligibility, ...]
-    episodes: tuple[EpisodeFindings, ...]
+    episodes: tuple[EpisodeFindings, ...]  # in the order of ``states``
     about_series: tuple[Reason, ...]
+
+    @property
+    def episodes_with_states(self) -> list[tuple[EpisodeFindings, State]]:
+        """Each time off treatment with where it stands, the latest first."""
+        return list(zip(self.episodes, self.states, strict=True))[::-1]
 
 
 def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None = None) -> ClinicalView:
@@ -100,18 +107,22 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     change = latest_change(values, rules.kinetics) if len(values) > 1 else None
     latest = episodes[-1] if episodes else None
     courses = tki_courses(series.courses)
+    steps = milestones(series, as_of, rules.milestones, assessed)
+    plan = next_sample_due(series, as_of, rules.schedule, assessed, failed_on=last_failure(steps))
+    until = plan.slot.latest if plan.slot else None
     losses = (find_protocol_loss(points, episode.stopped_on, episode.restarted_on, rules.loss) for episode in episodes)
     return ClinicalView(
         rules=rules,
         as_of=as_of,
         is_off_treatment=is_off,
-        plan=next_sample_due(series, as_of, rules.schedule, assessed),
+        plan=plan,
+        states=tuple(state_of(standing_of(e, assessed), known_until=until, as_of=as_of) for e in episodes),
         change=change,
         projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
         month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,
         early_halving=early_halving_time(values, courses[0].started_on, rules.kinetics) if courses else None,
         losses=tuple(loss for loss in losses if loss is not None),
-        milestones=milestones(series, as_of, rules.milestones, assessed),
+        milestones=steps,
         eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
         episodes=episode_findings(series, points, episodes, as_of),
         about_series=series_findings(assessed),

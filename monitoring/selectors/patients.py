@@ -12,7 +12,7 @@ from monitoring.models import Alert, Patient, PatientIdentity, PcrResult, Respon
 from monitoring.models.alerts import LIVE_STATES
 
 MOST_ALIKE = 10
-OFF_TREATMENT = ("off_treatment", "loss_of_mmr")
+OFF_TREATMENT = ("off_treatment", "loss_of_mmr", "loss_not_confirmed")
 
 
 def found_patients(
@@ -50,7 +50,6 @@ def with_standing(patients: QuerySet[Patient]) -> QuerySet[Patient]:
         .annotate(
             last_class=Subquery(classes.values("response_class")[:1]),
             last_percent=Subquery(classes.values("is_percent")[:1]),
-            episode_state=Subquery(episode.values("state")[:1]),
             stopped_on=Subquery(episode.values("stopped_on")[:1]),
             open_alerts=Count("alerts", filter=Q(alerts__state__in=LIVE_STATES), distinct=True),
         )

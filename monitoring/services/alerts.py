@@ -28,6 +28,7 @@ BY_THE_PLAN = (
     AlertKind.LOSS_IN_PREGNANCY,
     AlertKind.NO_MMR_AFTER_RESTART,
     AlertKind.MILESTONE_FAILED,
+    AlertKind.NO_EVIDENCE,
 )
 # Raised by the clock (services.verification), over with the preliminary result.
 UNTIL_VERIFIED = (AlertKind.UNVERIFIED, AlertKind.SUSPICIOUS_VALUE)

@@ -29,7 +29,7 @@ from monitoring.models import (
     SetAsideKind,
     TfrEpisode,
 )
-from monitoring.selectors.episodes import VOID
+from monitoring.selectors.episodes import VOID, evidence_json
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services import alerts, plans, set_aside
@@ -253,7 +253,7 @@ def _event_row(
 
 EPISODE_COLUMNS = (
     "kind", "attempt", "drug", "stopped_on", "baseline_class", "tki_days", "dmr_days", "first_dmr_on", "loss_on",
-    "loss_confirmed_on", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on", "state",
+    "loss_confirmed_on", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on", "state", "evidence",
 )  # fmt: skip
 
 
@@ -277,6 +277,7 @@ def episode_rows(said: Replay) -> list[EpisodeRow]:
                 e.baseline.response_class.value if e.baseline else "", summary.tki_days, summary.dmr_days,
                 summary.first_dmr_on, e.loss.first.on if e.loss else None, e.loss.confirmed_on if e.loss else None,
                 e.restarted_on, e.restart.drug.value if e.restart else "", e.mmr_regained_on, e.dmr_regained_on, e.state,
+                evidence_json(summary.evidence),
             ),
             ids[e.loss.first.key] if e.loss else None,
         )

@@ -14,10 +14,13 @@ from django.db.models import F, Q, QuerySet
 from monitoring.domain.dates import add_months
 from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
 from monitoring.domain.findings import RULE_ID as FINDINGS
-from monitoring.domain.history import AlertKind, Replay
-from monitoring.domain.milestones import Milestone, milestones
+from monitoring.domain.history import AlertKind, Replay, replay
+from monitoring.domain.milestones import Milestone, last_failure, milestones
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
+from monitoring.domain.series import Assessed, assess
+from monitoring.domain.state import RULE_ID as STATE
+from monitoring.domain.state import UNEVALUABLE_IN_A_ROW
 from monitoring.domain.treatment import Phase, treatment_on
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAsideKind, TfrEpisode
 from monitoring.models.alerts import AlertState
@@ -41,7 +44,7 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
     plans: dict[int, SamplePlan] = {}
     for pk, one in loaded.items():
         rules = rules_of(one.patient.centre.protocol).schedule
-        plans[pk] = next_sample_due(one.series, today, rules, replays[pk].assessed)
+        plans[pk] = _plan_of(one, today, replays[pk].assessed)
         wanted = _values(one, replays[pk], plans[pk], rules, today)
         row = standing.get(pk)
         if row is None:
@@ -59,6 +62,39 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
     for pk, found in failed.items():
         if found:
             _open_milestone(loaded[pk], found[0], now)
+        _open_without_evidence(loaded[pk].patient, replays[pk], plans[pk], now)
+
+
+def _plan_of(one: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
+    rules = rules_of(one.patient.centre.protocol)
+    assessed = assess(one.series) if assessed is None else assessed
+    failed_on = last_failure(milestones(one.series, today, rules.milestones, assessed))
+    return next_sample_due(one.series, today, rules.schedule, assessed, failed_on=failed_on)
+
+
+def _without_evidence(said: Replay, plan: SamplePlan) -> tuple[str, dt.date] | None:
+    """The time off treatment of which nothing evaluable is known any more, and since when; None where something is.
+
+    Two samples in a row proved nothing, or the next one is overdue although one came: a sample that simply does not
+    come is told as overdue.
+    """
+    if not said.episodes or plan.state in (PlanState.ENDED, PlanState.NOT_FOLLOWED, PlanState.NO_PLAN):
+        return None
+    last = said.episodes[-1]
+    rests_on = last.evidence
+    if last.episode.state != "off_treatment" or rests_on.doubt_on is not None or rests_on.raw_on is not None:
+        return None
+    enough = 1 if plan.state is PlanState.OVERDUE_SAMPLE else UNEVALUABLE_IN_A_ROW
+    if rests_on.unevaluable < enough:
+        return None
+    return last.subject_key, rests_on.proof_on or last.episode.stopped_on
+
+
+def _open_without_evidence(patient: Patient, said: Replay, plan: SamplePlan, now: dt.datetime) -> bool:
+    found = _without_evidence(said, plan)
+    if found is None:
+        return False
+    return _open(AlertKind.NO_EVIDENCE, patient, found[0], found[1], STATE, now)
 
 
 def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date) -> dict[str, object]:
@@ -111,6 +147,9 @@ def _close_answered(
             )
         elif alert.kind == AlertKind.OVERDUE_RESULT:
             still = alert.evidence_on in plan.results_overdue
+        elif alert.kind == AlertKind.NO_EVIDENCE:
+            found = _without_evidence(said, plan)
+            still = found is not None and found[0] == alert.subject_key
         elif alert.kind == AlertKind.MILESTONE_FAILED:
             still = bool(failed[alert.patient_id])
         elif alert.kind == AlertKind.NO_MMR_AFTER_RESTART:
@@ -150,7 +189,10 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
     loaded = load_series([row.patient_id for row in rows])
     for row in rows:
         one = loaded[row.patient_id]
-        plan = next_sample_due(one.series, now.date(), rules_of(one.patient.centre.protocol).schedule)
+        plan = _plan_of(one, now.date())
+        if _open_without_evidence(one.patient, replay(one.series), plan, now):
+            opened += 1
+            continue
         for kind, on in _overdue(plan):
             if on >= row.slot_known_on - dt.timedelta(days=HISTORY_AFTER_DAYS):
                 opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now)

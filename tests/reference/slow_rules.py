@@ -464,7 +464,11 @@ def _interval(days: Sequence[Day], phase: tuple[str, date, bool], start: date, r
     if name != "off":
         in_mmr = last is not None and last.kind != "NO_MMR" and not (after_loss and last.on <= since)
         where = "on_treatment" if name == "on" else "after_restart"
-        return dict(rule[f"{where}_{'in_mmr' if in_mmr else 'until_mmr'}"])
+        usual = dict(rule[f"{where}_{'in_mmr' if in_mmr else 'until_mmr'}"])
+        had_mmr = any(d.kind != "NO_MMR" for d in days if d.on >= since)
+        lost = last is not None and last.on == start and last.kind == "NO_MMR" and had_mmr
+        four_weeks = {"every": {"days": 21}, "tolerance_days": 7}
+        return four_weeks if lost and span_after(start, usual["every"]) > start + 21 * ONE_DAY else usual
     regular = _regular(start, since, rule["off_treatment"])
     lost = _lost_off(days, since)
     shorter = rule.get(f"after_{lost}") if lost else None

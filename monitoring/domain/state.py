@@ -1,0 +1,219 @@
+"""Where a patient off treatment stands, in one of a few words: the only place where that is decided.
+
+``Evidence`` is what a replay keeps of an episode; ``state_of`` says from it, for any day, what is known. A remission is
+*held* only as long as something evaluable proves it: once the next sample is overdue, or two samples in a row were not
+evaluable, it is *not known*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from monitoring.domain.episodes import Episode
+from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.scale import HUNDRED, ResponseClass
+from monitoring.domain.series import Assessed, FactKind
+
+RULE_ID = "state.1"
+UNEVALUABLE_IN_A_ROW = 2
+_CITATION = "design"
+
+
+class StateCode(StrEnum):
+    """The words for a time off treatment."""
+
+    HELD = "held"
+    NOT_KNOWN = "not_known"
+    IN_DOUBT = "in_doubt"
+    NOT_IN_MMR = "not_in_mmr"
+    OFF_SCALE = "off_scale"
+    NOT_CONFIRMED = "not_confirmed"
+    LOST = "lost"
+    RESTARTED = "restarted"
+    DEATH = "death"
+    TRANSPLANT = "allogeneic_transplant"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a time off treatment rests on; values in % IS, raw ratios in %.
+
+    ``proof`` is the last evaluable result in MMR from the stop's baseline on, ``unevaluable`` how many later samples
+    prove nothing. ``doubt`` is a result that may be above 0.1 % and is no event yet, ``above`` the one that lost MMR,
+    ``again`` the first in MMR after a single one above. ``raw`` and ``lowest`` are of a transcript off the scale.
+    """
+
+    proof_on: date | None = None
+    proof_class: str = ""
+    unevaluable: int = 0
+    baseline_above_on: date | None = None
+    doubt_on: date | None = None
+    doubt_percent: Decimal | None = None
+    doubt_is_preliminary: bool = False
+    above_on: date | None = None
+    above_percent: Decimal | None = None
+    again_on: date | None = None
+    again_percent: Decimal | None = None
+    raw_on: date | None = None
+    raw_percent: Decimal | None = None
+    lowest_on: date | None = None
+    lowest_percent: Decimal | None = None
+    ended_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An episode as far as its state depends on it."""
+
+    stopped_on: date
+    evidence: Evidence
+    loss_confirmed_on: date | None = None
+    restarted_on: date | None = None
+    restart_drug: str = ""
+    ended_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The word for an episode, and the sentence that says why."""
+
+    code: StateCode
+    reason: Reason
+
+
+def evidence_of(episode: Episode, assessed: Sequence[Assessed]) -> Evidence:
+    """What an episode rests on."""
+    until = episode.restarted_on
+    off = [
+        item
+        for item in assessed
+        if item.result.collected_on > episode.stopped_on and (until is None or item.result.collected_on <= until)
+    ]
+    baseline = [episode.baseline] if episode.baseline is not None else []
+    proofs = [p for p in (*baseline, *episode.points_off) if p.in_mmr]
+    proof = proofs[-1] if proofs else None
+    since = proof.on if proof else episode.stopped_on
+    nothing = [i for i in off if not i.counts and not i.result.is_preliminary and i.result.collected_on > since]
+    doubt = _doubt(off, since)
+    loss = episode.loss
+    again = next((p for p in episode.points_off if p.on == episode.seen_again_on), None)
+    raw = [(i.result.collected_on, ratio) for i in assessed if (ratio := raw_ratio(i)) is not None]
+    lowest = min(raw, key=lambda one: (one[1], one[0]), default=None)
+    above = next((p for p in baseline if not p.in_mmr), None)
+    return Evidence(
+        proof_on=proof.on if proof else None,
+        proof_class=proof.response_class.value if proof else "",
+        unevaluable=len({i.result.collected_on for i in nothing}),
+        baseline_above_on=above.on if above else None,
+        doubt_on=doubt.result.collected_on if doubt else None,
+        doubt_percent=doubt.score.is_percent if doubt else None,
+        doubt_is_preliminary=bool(doubt and doubt.result.is_preliminary),
+        above_on=loss.first.on if loss else None,
+        above_percent=loss.first.is_percent if loss else None,
+        again_on=again.on if again else None,
+        again_percent=again.is_percent if again else None,
+        raw_on=raw[-1][0] if raw else None,
+        raw_percent=raw[-1][1] if raw else None,
+        lowest_on=lowest[0] if lowest else None,
+        lowest_percent=lowest[1] if lowest else None,
+        ended_on=episode.ended_by.observed_on if episode.ended_by else None,
+    )
+
+
+def standing_of(episode: Episode, assessed: Sequence[Assessed]) -> Standing:
+    """An episode of a replay as far as its state depends on it."""
+    return Standing(
+        episode.stopped_on,
+        evidence_of(episode, assessed),
+        loss_confirmed_on=episode.loss.confirmed_on if episode.loss else None,
+        restarted_on=episode.restarted_on,
+        restart_drug=episode.restart.drug.value if episode.restart else "",
+        ended_by=episode.ended_by.kind.value if episode.ended_by else "",
+    )
+
+
+def _doubt(off: Sequence[Assessed], since: date) -> Assessed | None:
+    """The latest result after the last proof that may be above 0.1 % and is no event."""
+    found = [
+        i
+        for i in off
+        if i.result.collected_on >= since and (i.score.response_class is ResponseClass.NO_MMR or i.score.may_exceed_mmr)
+    ]
+    return found[-1] if found else None
+
+
+def raw_ratio(item: Assessed) -> Decimal | None:
+    """The ratio of a transcript off the International Scale in % of the control gene; 0 for not detected, else None."""
+    if item.result.measurement.transcript.is_on_scale or item.result.is_bone_marrow:
+        return None
+    tubes = [t for t in item.result.measurement.readings if t.run_valid and t.control_gene_copies]
+    control = sum((t.control_gene_copies or Decimal(0) for t in tubes), Decimal(0))
+    if control and item.result.measurement.copies_reported:
+        return sum((t.bcr_abl1_copies or Decimal(0) for t in tubes), Decimal(0)) / control * HUNDRED
+    return item.result.measurement.reported.is_percent
+
+
+def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> State:
+    """What is known of a time off treatment on a day.
+
+    ``known_until`` is the last day of the window of the next sample, counted from the last one that counts; None where
+    no sample is planned any more.
+    """
+    e = standing.evidence
+    if standing.ended_by:
+        code = StateCode.DEATH if standing.ended_by == FactKind.DEATH else StateCode.TRANSPLANT
+        return _said(code, code.value, on=e.ended_on)
+    if standing.restarted_on is not None:
+        text = "restarted_after_loss" if e.above_on else "restarted"
+        facts = {"on": standing.restarted_on, "drug": standing.restart_drug, "above_on": e.above_on}
+        return _said(StateCode.RESTARTED, text, **facts)
+    if e.above_on is not None:
+        return _above(standing, e)
+    if e.raw_on is not None:
+        return _off_scale(e)
+    if e.doubt_on is not None:
+        text = "in_doubt" if e.doubt_percent is not None else "in_doubt_no_value"
+        text = f"{text}_unverified" if e.doubt_is_preliminary else text
+        return _said(StateCode.IN_DOUBT, text, value=e.doubt_percent, on=e.doubt_on, proof_on=e.proof_on)
+    if e.proof_on is None and e.baseline_above_on is not None:
+        return _said(StateCode.NOT_IN_MMR, "not_in_mmr", on=e.baseline_above_on)
+    if e.proof_on is None:
+        return _said(StateCode.NOT_KNOWN, "never_known", since=standing.stopped_on)
+    proof: dict[str, FactValue] = {"response_class": e.proof_class, "on": e.proof_on}
+    if e.unevaluable >= UNEVALUABLE_IN_A_ROW:
+        return _said(StateCode.NOT_KNOWN, "not_known_samples", count=e.unevaluable, **proof)
+    if known_until is None or as_of > known_until:
+        return _said(StateCode.NOT_KNOWN, "not_known", **proof)
+    return _said(StateCode.HELD, "held", **proof)
+
+
+def _above(standing: Standing, e: Evidence) -> State:
+    value = {"value": e.above_percent, "on": e.above_on}
+    number = "" if e.above_percent is not None else "_no_value"
+    if standing.loss_confirmed_on is not None:
+        return _said(StateCode.LOST, f"lost_confirmed{number}", confirmed_on=standing.loss_confirmed_on, **value)
+    if e.again_on is None:
+        return _said(StateCode.LOST, f"lost{number}", **value)
+    again = {"again": e.again_percent, "again_on": e.again_on}
+    text = f"not_confirmed{number}" if e.again_percent is not None else f"not_confirmed{number}_undetected"
+    return _said(StateCode.NOT_CONFIRMED, text, **value, **again)
+
+
+def _off_scale(e: Evidence) -> State:
+    facts: dict[str, FactValue] = {
+        "value": e.raw_percent, "on": e.raw_on, "lowest": e.lowest_percent, "lowest_on": e.lowest_on,
+    }  # fmt: skip
+    if not e.raw_percent:
+        return _said(StateCode.OFF_SCALE, "off_scale_undetected", **facts)
+    if not e.lowest_percent:
+        return _said(StateCode.OFF_SCALE, "off_scale_again", **facts)
+    change = (e.raw_percent / e.lowest_percent).log10().quantize(Decimal("0.01"))
+    return _said(StateCode.OFF_SCALE, "off_scale", change=change, **facts)
+
+
+def _said(code: StateCode, text: str, **facts: FactValue) -> State:
+    return State(code, Reason(RULE_ID, code.value, _CITATION, tuple(facts.items()), f"state.{text}"))
