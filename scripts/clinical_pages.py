@@ -9,13 +9,24 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from monitoring.domain.response import EUTOS_2015
-from monitoring.domain.rules import RuleSet, load_rule_sets
+from monitoring.domain.rules import RuleSet, load_rule_sets, superseded_by
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
 from tests.domain.test_scoring import WORKED_EXAMPLES
 from tests.trap_patients import COLUMNS, TRAPS
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "clinical"
+# Disagreements of the register that no parameter settles: the service does it in one way only.
+SETTLED_ELSEWHERE = {
+    "D2": "above 0.1 % from a sample of poor control: a provisional alert and a repeat, an event only if the next value agrees",
+    "D9": "withdrawal syndrome: recorded, never a predictor by itself (fewer relapses in KIDS, no link in RU-SKI)",
+    "D10": "confidence intervals: log-log at 95 % unless the cohort says otherwise (STKI-14 prints 90 %)",
+    "D14": "death in remission: an event in TFR and MRFS, competing in the cumulative incidence (STIM1 counts it)",
+    "D15": "restart without loss: an event in TFR, competing in the incidence of loss (LAST counts it as a failure)",
+    "D16": "drop-outs: censored, and counted as failures in a figure of its own (ENEST)",
+    "D21": "rounding: computed values are classed unrounded, reported ones as reported",
+    "D22": "time zero: the day of the stop; the start of a de-escalation is kept beside it (DESTINY counts from there)",
+}
 # Page, title, and the test module whose tables it prints.
 TABLES = {
     "schedule": ("The next sample", "tests.domain.test_schedule"),
@@ -84,11 +95,14 @@ def rules_page() -> str:
         "# Rule sets",
         "",
         "Shipped as files and never edited in place: a change is a new file with the next number. *Unconfirmed* parameters are",
-        "named defaults that no source read has confirmed; a clinician checks them before they are relied on.",
+        "named defaults that no source read has confirmed; a clinician checks them before they are relied on. *Not in our",
+        "sources* is what no text that was read gives: it is left out, and where another set stands in, that one is cited.",
         "",
     ]
     for rules in load_rule_sets().values():
         lines += _rule_set(rules)
+    lines += ["## Disagreements settled in one way only", "", "| register | what is done |", "| --- | --- |"]
+    lines += [*(_row([register, text]) for register, text in SETTLED_ELSEWHERE.items()), ""]
     return "\n".join(lines)
 
 
@@ -98,6 +112,7 @@ def _rule_set(rules: RuleSet) -> list[str]:
         "",
         f"`{rules.id}` · {rules.kind} · population: {rules.population.value} · evidence: {rules.evidence.value} · {rules.citation}",
         "",
+        *_links(rules),
         "| parameter | value | register | confirmed | note |",
         "| --- | --- | --- | --- | --- |",
         *(
@@ -114,6 +129,16 @@ def _rule_set(rules: RuleSet) -> list[str]:
         ),
         "",
     ]
+
+
+def _links(rules: RuleSet) -> list[str]:
+    """What is not in our sources, who stands in, and which set supersedes which."""
+    newer = superseded_by(rules)
+    said = [f"Supersedes `{rules.supersedes}`."] if rules.supersedes else []
+    said += [f"Superseded by `{newer.id}`."] if newer else []
+    said += [f"Not in our sources: {', '.join(rules.not_in_our_sources)}."] if rules.not_in_our_sources else []
+    said += [f"There `{rules.lender.id}` stands in."] if rules.lender else []
+    return [" ".join(said), ""] if said else []
 
 
 def _shown(value: object) -> object:

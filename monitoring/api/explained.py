@@ -12,6 +12,7 @@ from monitoring.domain.eligibility import Eligibility
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.kinetics import Change
 from monitoring.domain.milestones import Milestone
+from monitoring.domain.rules import RuleSet, superseded_by
 from monitoring.domain.schedule import SamplePlan
 from monitoring.selectors.clinical import ClinicalView
 from monitoring.templatetags.reasons import reason_words
@@ -54,10 +55,8 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
     rules = view.rules
     return {
         "as_of": view.as_of.isoformat(),
-        "rules": {
-            name: getattr(rules, name).id
-            for name in ("schedule", "milestones", "eligibility_adult", "eligibility_paediatric", "loss", "kinetics")
-        },
+        "rules": {name: one.id for name, one in rules.named},
+        "rule_sets": [_rule_set(one) for _, one in rules.named],
         "off_treatment": view.is_off_treatment,
         "plan": _plan(view.plan),
         "change": _change(view.change) if view.change else None,
@@ -96,6 +95,21 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
             for found in view.episodes
         ],
         "series": [reason_json(reason) for reason in view.about_series],
+    }
+
+
+def _rule_set(rules: RuleSet) -> dict[str, Any]:
+    """What a reader must know of a rule set before relying on it."""
+    newer = superseded_by(rules)
+    return {
+        "id": rules.id,
+        "title": rules.title,
+        "population": rules.population.value,
+        "evidence": rules.evidence.value,
+        "citation": str(rules.citation),
+        "not_in_our_sources": list(rules.not_in_our_sources),
+        "stands_in": rules.lender.id if rules.lender else None,
+        "superseded_by": newer.id if newer else None,
     }
 
 
@@ -146,6 +160,7 @@ def _eligibility(one: Eligibility) -> dict[str, Any]:
         "optimal": one.optimal.value if one.optimal else None,
         "earliest_on": plain(one.earliest_on),
         "reason": reason_json(one.reason) if one.reason else None,
+        "not_in_our_sources": list(one.not_in_our_sources),
         "criteria": [
             {
                 "id": criterion.id,

@@ -1,7 +1,8 @@
 """Which criteria before stopping a TKI a patient meets on a (planned) day, by a published rule set.
 
 Adult rule sets say nothing of people below their age at the stop, the paediatric one nothing of people diagnosed at its
-age or later, and both say so (register D19). Nothing here advises to stop or to go on: a clinician decides.
+age or later, and both say so (register D19). A rule set of which our sources do not give every criterion never says
+"met": it lists what is not in our sources. Nothing here advises to stop or to go on: a clinician decides.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from monitoring.domain.rules import RuleSet
 from monitoring.domain.series import Assessed, Series, assess, time_points
 
 OPTIONAL = "optimal"
+POPULATION_LINES = ("minimum_age_at_stop", "diagnosed_before_age")
 
 
 class Overall(StrEnum):
@@ -37,6 +39,7 @@ class Eligibility:
     ``overall`` counts mandatory and minimal criteria; ``optimal`` those that a source calls optimal (None: it has none).
     ``earliest_on`` is the first day on which all that count would be met if treatment and response hold; None where
     waiting is not enough or something is not known. ``reason`` is set where the rule set does not (or may not) apply.
+    ``not_in_our_sources`` are the criteria that no text which was read gives: all together are then at best not known.
     """
 
     rule_id: str
@@ -46,6 +49,7 @@ class Eligibility:
     criteria: tuple[Criterion, ...]
     earliest_on: date | None
     reason: Reason | None = None
+    not_in_our_sources: tuple[str, ...] = ()
 
 
 def facts_of_series(series: Series, stop_on: date, assessed: Sequence[Assessed] | None = None) -> EligibilityFacts:
@@ -72,17 +76,19 @@ def eligibility(facts: EligibilityFacts, rules: RuleSet) -> Eligibility:
     found = tuple(criteria(facts, rules))
     needed = [c for c in found if c.level != OPTIONAL]
     optimal = [c for c in found if c.level == OPTIONAL]
+    gaps = tuple(name for name in rules.not_in_our_sources if name not in POPULATION_LINES)
     overall = Overall(_together(needed))
-    if speaks is None and overall is Overall.MET:
+    if (speaks is None or rules.not_in_our_sources) and overall is Overall.MET:
         overall = Overall.NOT_KNOWN
     return Eligibility(
         rule_id=rules.id,
         stop_on=facts.stop_on,
         overall=overall,
-        optimal=_together(optimal) if optimal else None,
+        optimal=_together(optimal) if optimal else State.NOT_KNOWN if gaps else None,
         criteria=found,
-        earliest_on=None if speaks is None else _earliest(needed),
+        earliest_on=None if speaks is None or rules.not_in_our_sources else _earliest(needed),
         reason=reason,
+        not_in_our_sources=gaps,
     )
 
 
@@ -115,6 +121,9 @@ def _population(facts: EligibilityFacts, rules: RuleSet) -> tuple[bool | None, R
     before = rules.optional("diagnosed_before_age", int)
     if before is not None:
         return _diagnosed_before(facts, before, rules)
+    if minimum is None and any(rules.is_silent(line) for line in POPULATION_LINES):
+        line = next(line for line in POPULATION_LINES if rules.is_silent(line))
+        return None, rules.reason(line, "eligibility.population.not_in_our_sources"), None
     return True, None, None
 
 

@@ -230,6 +230,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # --- eligibility
         "eligibility.population.under_age": "This rule set speaks of people of %(limit)s years or more at the stop.",
         "eligibility.population.diagnosed_later": "This rule set speaks of people diagnosed before the age of %(limit)s.",
+        "eligibility.population.not_in_our_sources": "Of which age this rule set speaks is not in our sources.",
         "eligibility.population.age_not_known": "The age that decides whether this rule set applies is not known.",
         "eligibility.duration": "%(months)s whole months up to %(stop_on)s.",
         "eligibility.duration.not_exact": "Partly known dates leave open whether the limit is passed.",

@@ -11,8 +11,8 @@ from datetime import date
 from itertools import pairwise
 
 from monitoring.domain.explain import Reason
-from monitoring.domain.relapse import find_loss, off_treatment
-from monitoring.domain.rules import RuleSet, loss_rule
+from monitoring.domain.relapse import LossRule, find_loss, off_treatment
+from monitoring.domain.rules import RuleSet
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.domain.series import TimePoint
 
@@ -26,6 +26,16 @@ class ProtocolLoss:
     first: TimePoint
     confirmed_on: date | None
     reason: Reason
+
+
+def loss_rule(rules: RuleSet) -> LossRule:
+    """When a value above MMR is an event, of a loss rule set."""
+    return LossRule(
+        n_consecutive=rules.value("n_consecutive", int),
+        date_of_event=rules.value("date_of_event", str),
+        max_gap_days=rules.optional("max_gap_days", int),
+        restart_confirms=rules.value("restart_confirms", bool),
+    )
 
 
 def find_protocol_loss(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.measurement import FactorState, Flag, Measurement, Method, Reading, Reported
+from monitoring.domain.rules import RuleSet, rule_set
 from monitoring.domain.scale import (
     CLASS_LIMITS_PERCENT,
     CONTROL_LIMITS,
@@ -31,15 +32,27 @@ from monitoring.domain.scale import (
 
 @dataclass(frozen=True, slots=True)
 class ResponseRules:
-    """Parameters of the response rule set; disagreements D1 and D20 of the register, low-positive floor of Cross 2015."""
+    """Parameters of the response rule set; disagreements D1, D13 and D20 of the register."""
 
-    version: str = "eutos-2015.1"
-    low_positive_floor_copies: Decimal = Decimal(3)
-    cap_positive_by_control: bool = True
-    mismatch_fraction: Decimal = Decimal("0.05")
+    version: str
+    low_positive_floor_copies: Decimal
+    cap_positive_by_control: bool
+    mismatch_fraction: Decimal
+    old_sample_hours: int
 
 
-EUTOS_2015 = ResponseRules()
+def response_rules(rules: RuleSet) -> ResponseRules:
+    """The scoring parameters of a response rule set."""
+    return ResponseRules(
+        version=rules.value("version", str),
+        low_positive_floor_copies=rules.value("low_positive_floor_copies", Decimal),
+        cap_positive_by_control=rules.value("cap_positive_by_control", bool),
+        mismatch_fraction=rules.value("mismatch_fraction", Decimal),
+        old_sample_hours=rules.value("old_sample_hours", int),
+    )
+
+
+EUTOS_2015 = response_rules(rule_set("response-eutos-2015.1"))
 
 
 @dataclass(frozen=True, slots=True)

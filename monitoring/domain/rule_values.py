@@ -215,6 +215,18 @@ def or_null(reader: Reader) -> Reader:
     return lambda raw: None if raw is None else reader(raw)
 
 
+def names(known: Iterable[str]) -> Callable[[Any], tuple[str, ...]]:
+    """A list of different names among those known."""
+    known = tuple(known)
+
+    def read(raw: Any) -> tuple[str, ...]:
+        if not isinstance(raw, list) or len(set(raw)) != len(raw):
+            raise ValueError("write a list of different names")
+        return tuple(one_of(*known)(item) for item in raw)
+
+    return read
+
+
 # --- readers of clinical values -----------------------------------------------------------------------------------
 
 

@@ -1,11 +1,14 @@
 """Rule sets: published rules as data, each number with its source and whether a source that was read confirms it.
 
-The files in ``rulesets`` are shipped and never edited in place: a change is a new file with the next number, so that
-what was once decided can still be explained. Nothing in a rule set is a treatment instruction.
+The files in ``rulesets`` are shipped, and what was ever read of them is never edited: a change is a new file with the
+next number, so that what was once decided can still be explained. A file holds only what is read. What no source that was
+read gives is named as such (``not_in_our_sources``) and left out, not guessed. Nothing in a rule set is a treatment
+instruction.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -19,14 +22,14 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.relapse import LossRule
-from monitoring.domain.response import ResponseRules
-from monitoring.domain.rule_shapes import SHAPES
-from monitoring.domain.rule_values import a_mapping, a_text, a_truth, one_of
+from monitoring.domain.rule_shapes import SHAPES, STATED
+from monitoring.domain.rule_values import a_mapping, a_text, a_truth, names, one_of
 
 FOLDER = Path(__file__).parent / "rulesets"
 REGISTER = tuple(f"D{number}" for number in range(1, 24))
 KINDS = tuple(SHAPES)
+# Kinds whose silence would silence an alarm: what is not in our sources is read from another set, under that set's name.
+LENT_TO = ("schedule", "milestones")
 
 T = TypeVar("T")
 
@@ -83,7 +86,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """One published rule in numbers. ``digest`` changes with any byte of its file."""
+    """One published rule in numbers. ``digest`` changes with any byte of its file.
+
+    ``not_in_our_sources`` are parameters that no text which was read gives. ``lender`` is the set whose lines stand in for
+    them, where it has one; they are read and cited as the lender's. ``supersedes`` is the older set of the same body.
+    """
 
     id: str
     kind: str
@@ -93,12 +100,27 @@ class RuleSet:
     evidence: Evidence
     parameters: Mapping[str, Parameter]
     digest: str
+    not_in_our_sources: tuple[str, ...] = ()
+    where_silent: str | None = None
+    supersedes: str | None = None
+    lender: RuleSet | None = None
+
+    @property
+    def body(self) -> str:
+        """Who issued it: the name in the id without its year."""
+        name = self.id.removeprefix(f"{self.kind}-").rpartition(".")[0]
+        return re.sub(r"-\d+$", "", name)
+
+    def stated_by(self, line: str) -> RuleSet:
+        """The set that states a line: this one, or the one that stands in where our sources are silent."""
+        return self.lender if self.lender is not None and line in self.not_in_our_sources else self
 
     def parameter(self, name: str) -> Parameter:
         """A parameter with its note; ``KeyError`` names what there is."""
-        if name not in self.parameters:
+        stated = self.stated_by(name).parameters
+        if name not in stated:
             raise KeyError(f"{self.id} has no {name!r}; it has {', '.join(self.parameters)}")
-        return self.parameters[name]
+        return stated[name]
 
     def get(self, name: str) -> Any:
         """The typed value of a parameter, as ``rule_shapes`` reads it."""
@@ -111,18 +133,22 @@ class RuleSet:
             raise TypeError(f"{name!r} of {self.id} is {found!r} and no {of.__name__}")
         return found
 
+    def is_silent(self, name: str) -> bool:
+        """Whether a parameter is not in our sources and nothing stands in for it."""
+        return self.lender is None and name in self.not_in_our_sources
+
     def optional(self, name: str, of: type[T]) -> T | None:
-        """The value of a parameter, or None where the source says nothing."""
-        return None if self.get(name) is None else self.value(name, of)
+        """The value of a parameter, or None where the source says nothing or our sources do not give it."""
+        return None if self.is_silent(name) or self.get(name) is None else self.value(name, of)
 
     def source(self, line: str) -> str:
         """The citation of the set with the note of one parameter, where that number has a source of its own."""
-        note = self.parameter(line).note
-        return f"{self.citation}; {note}" if note else str(self.citation)
+        note, citation = "" if self.is_silent(line) else self.parameter(line).note, self.stated_by(line).citation
+        return f"{citation}; {note}" if note else str(citation)
 
     def reason(self, line: str, text_code: str, **facts: FactValue) -> Reason:
-        """Why a statement stands: this rule, this line, these facts."""
-        return Reason(self.id, line, self.source(line), tuple(facts.items()), text_code)
+        """Why a statement stands: the rule that states it, its line, these facts."""
+        return Reason(self.stated_by(line).id, line, self.source(line), tuple(facts.items()), text_code)
 
 
 def load_rule_sets() -> Mapping[str, RuleSet]:
@@ -143,6 +169,12 @@ def rule_sets_of(kind: str) -> tuple[RuleSet, ...]:
     return tuple(r for r in load_rule_sets().values() if r.kind == kind)
 
 
+def superseded_by(rules: RuleSet) -> RuleSet | None:
+    """The newest set of the same body that supersedes this one, directly or through others; None where none does."""
+    newer = next((r for r in load_rule_sets().values() if r.supersedes == rules.id), None)
+    return None if newer is None else superseded_by(newer) or newer
+
+
 @cache
 def _shipped() -> Mapping[str, RuleSet]:
     return read_folder(FOLDER)
@@ -150,8 +182,36 @@ def _shipped() -> Mapping[str, RuleSet]:
 
 def read_folder(folder: Path) -> Mapping[str, RuleSet]:
     """Every rule file of a folder; raises ``RuleSetProblem`` at the first one that cannot be used."""
-    found = [parse_rule_set(path.read_text(encoding="utf-8"), path.name) for path in sorted(folder.glob("*.json"))]
-    return MappingProxyType({r.id: r for r in found})
+    read = [parse_rule_set(path.read_text(encoding="utf-8"), path.name) for path in sorted(folder.glob("*.json"))]
+    known = {r.id: r for r in read}
+    superseded: set[str] = set()
+    for rules in read:
+        _check_supersedes(rules, known, superseded)
+    return MappingProxyType({r.id: _with_lender(r, known) for r in read})
+
+
+def _check_supersedes(rules: RuleSet, known: Mapping[str, RuleSet], superseded: set[str]) -> None:
+    """What a set supersedes is an older set of the same kind and body, and superseded once."""
+    if rules.supersedes is None:
+        return
+    older = known.get(rules.supersedes)
+    if older is None or (older.kind, older.body) != (rules.kind, rules.body) or older.id >= rules.id:
+        raise RuleSetProblem(
+            f"{rules.id}.json", "supersedes", f"name an older set {rules.kind}-{rules.body}-… that is here"
+        )
+    if older.id in superseded:
+        raise RuleSetProblem(f"{rules.id}.json", "supersedes", f"{older.id} is superseded twice; name the latest one")
+    superseded.add(older.id)
+
+
+def _with_lender(rules: RuleSet, known: Mapping[str, RuleSet]) -> RuleSet:
+    """The set with the one that stands in where our sources are silent: a complete set of the same kind."""
+    if rules.where_silent is None:
+        return rules
+    lender = known.get(rules.where_silent)
+    if lender is None or lender.kind != rules.kind or lender.not_in_our_sources:
+        raise RuleSetProblem(f"{rules.id}.json", "where_silent", f"name a complete {rules.kind} set that is here")
+    return dataclasses.replace(rules, lender=lender)
 
 
 # --- checking -----------------------------------------------------------------------------------------------------
@@ -161,7 +221,9 @@ def parse_rule_set(text: str, file: str) -> RuleSet:
     """A rule set from the text of its file; every wrong key is named with what to write instead."""
     raw = _json(text, file)
     frame = ("id", "kind", "title", "population", "citation", "evidence", "parameters")
-    value = _read(file, "the file", lambda r: a_mapping(r, frame), raw)
+    value = _read(
+        file, "the file", lambda r: a_mapping(r, frame, ("not_in_our_sources", "where_silent", "supersedes")), raw
+    )
     kind = _read(file, "kind", one_of(*KINDS), value["kind"])
     rule_id = _read(file, "id", a_text, value["id"])
     if not re.fullmatch(rf"{kind}-[a-z0-9]+(-[a-z0-9]+)*\.[1-9]\d*", rule_id):
@@ -170,6 +232,7 @@ def parse_rule_set(text: str, file: str) -> RuleSet:
         )
     if file != f"{rule_id}.json":
         raise RuleSetProblem(file, "id", f"the file of {rule_id!r} must be called {rule_id}.json")
+    gaps = _gaps(file, kind, value)
     return RuleSet(
         id=rule_id,
         kind=kind,
@@ -177,9 +240,21 @@ def parse_rule_set(text: str, file: str) -> RuleSet:
         population=Population(_read(file, "population", one_of(*Population), value["population"])),
         citation=_citation(file, value["citation"]),
         evidence=Evidence(_read(file, "evidence", one_of(*Evidence), value["evidence"])),
-        parameters=_parameters(file, kind, value["parameters"]),
+        parameters=_parameters(file, kind, value["parameters"], gaps),
         digest=hashlib.sha256(text.encode()).hexdigest(),
+        not_in_our_sources=gaps,
+        where_silent=value.get("where_silent"),
+        supersedes=value.get("supersedes"),
     )
+
+
+def _gaps(file: str, kind: str, value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parameters that the file says no source gave; a schedule or a milestone table then names who stands in."""
+    gaps: tuple[str, ...] = _read(file, "not_in_our_sources", names(SHAPES[kind]), value.get("not_in_our_sources", []))
+    if (value.get("where_silent") is not None) != (bool(gaps) and kind in LENT_TO):
+        fix = "name the set that stands in" if gaps and kind in LENT_TO else "leave it out: nothing is lent here"
+        raise RuleSetProblem(file, "where_silent", fix)
+    return gaps
 
 
 def _json(text: str, file: str) -> object:
@@ -215,11 +290,11 @@ def _citation(file: str, raw: object) -> Citation:
     return Citation(name, value["doi"], value["pmc"])
 
 
-def _parameters(file: str, kind: str, raw: object) -> Mapping[str, Parameter]:
-    shapes = SHAPES[kind]
+def _parameters(file: str, kind: str, raw: object, gaps: tuple[str, ...]) -> Mapping[str, Parameter]:
+    shapes = {name: shape for name, shape in SHAPES[kind].items() if name not in gaps}
     value = _read(file, "parameters", lambda r: a_mapping(r, shapes), raw)
     read = {name: _parameter(file, name, shapes[name], value[name]) for name in value}
-    if kind == "milestones":
+    if kind == "milestones" and "statuses" in read:
         _known_statuses(file, read)
     return MappingProxyType(read)
 
@@ -238,7 +313,8 @@ def _known_statuses(file: str, parameters: Mapping[str, Parameter]) -> None:
 
 def _parameter(file: str, name: str, reader: Any, raw: object) -> Parameter:
     key = f"parameters.{name}"
-    value = _read(file, key, lambda r: a_mapping(r, ("value", "register", "confirmed", "note")), raw)
+    keys = ("register", "confirmed", "note") if reader is STATED else ("value", "register", "confirmed", "note")
+    value = _read(file, key, lambda r: a_mapping(r, keys), raw)
     register = value["register"]
     if register is not None:
         _read(file, f"{key}.register", one_of(*REGISTER), register)
@@ -246,36 +322,19 @@ def _parameter(file: str, name: str, reader: Any, raw: object) -> Parameter:
         raise RuleSetProblem(file, f"{key}.note", "write a text; it may be empty")
     return Parameter(
         name,
-        _read(file, f"{key}.value", reader, value["value"]),
+        _read(file, f"{key}.value", reader, value.get("value")),
         register,
         _read(file, f"{key}.confirmed", a_truth, value["confirmed"]),
         value["note"],
     )
 
 
-# --- rule sets as the records that existing rules read ------------------------------------------------------------
-
-
-def response_rules(rules: RuleSet) -> ResponseRules:
-    """The scoring parameters of a response rule set."""
-    return ResponseRules(
-        version=rules.value("version", str),
-        low_positive_floor_copies=rules.value("low_positive_floor_copies", Decimal),
-        cap_positive_by_control=rules.value("cap_positive_by_control", bool),
-        mismatch_fraction=rules.value("mismatch_fraction", Decimal),
-    )
-
-
-def loss_rule(rules: RuleSet) -> LossRule:
-    """When a value above MMR is an event, of a loss rule set."""
-    return LossRule(
-        n_consecutive=rules.value("n_consecutive", int),
-        date_of_event=rules.value("date_of_event", str),
-        max_gap_days=rules.optional("max_gap_days", int),
-        restart_confirms=rules.value("restart_confirms", bool),
-    )
-
-
 def unconfirmed_parameters(rules: RuleSet) -> tuple[str, ...]:
     """The parameters of a set that no source read has confirmed: a screen marks them."""
     return tuple(p.name for p in rules.parameters.values() if not p.confirmed)
+
+
+def settled(rules: RuleSet) -> tuple[str, ...]:
+    """The disagreements among sources that the parameters of a set settle, in the order of the register."""
+    named = {p.register for p in rules.parameters.values()}
+    return tuple(register for register in REGISTER if register in named)

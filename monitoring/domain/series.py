@@ -16,8 +16,6 @@ from monitoring.domain.response import EUTOS_2015, ResponseRules, Score, score
 from monitoring.domain.rule_values import SdRange
 from monitoring.domain.scale import DEPTH, ResponseClass
 
-OLD_SAMPLE_HOURS = 48  # D13: laboratories reject at 48 to 72 h; the ratio survives, the depth does not
-
 
 class Drug(StrEnum):
     """Drugs of the treatment file; all but interferon are tyrosine-kinase inhibitors or counted as one."""
@@ -194,7 +192,7 @@ def assess(series: Series, rules: ResponseRules = EUTOS_2015) -> tuple[Assessed,
 def sample_flags(hours_to_laboratory: float | None, precision: Precision) -> set[Flag]:
     """What the sample's own dates say: too old when it arrived, or not known to the day."""
     flags = set()
-    if hours_to_laboratory is not None and hours_to_laboratory > OLD_SAMPLE_HOURS:
+    if hours_to_laboratory is not None and hours_to_laboratory > EUTOS_2015.old_sample_hours:
         flags.add(Flag.OLD_SAMPLE)
     if precision is not Precision.DAY:
         flags.add(Flag.IMPUTED_DATE)

@@ -13,12 +13,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
-from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
+from monitoring.domain.rules import RuleSet, load_rule_sets, settled, superseded_by, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role
 from monitoring.services.protocols import change_protocol, follow, preview, preview_following
 from monitoring.services.what_if import Preview
+from monitoring.templatetags.reasons import population_word
 
 
 class ProtocolForm(forms.Form):
@@ -29,14 +30,21 @@ class ProtocolForm(forms.Form):
     def __init__(self, data: object = None, *, protocol: Protocol) -> None:
         super().__init__(data, initial={name: getattr(protocol, name) for name in KIND_OF})  # type: ignore[arg-type]  # a QueryDict or nothing
         for name, kind in KIND_OF.items():
-            known = [
-                (rules.id, f"{rules.title} ({rules.id})") for rules in load_rule_sets().values() if rules.kind == kind
-            ]
+            known = [(rules.id, _choice(rules)) for rules in load_rule_sets().values() if rules.kind == kind]
             self.fields[name] = forms.ChoiceField(label=_label(name), choices=known)
         self.order_fields([*KIND_OF, "reason"])
 
     def named(self) -> dict[str, str]:
         return {name: self.cleaned_data[name] for name in KIND_OF}
+
+
+def _choice(rules: RuleSet) -> str:
+    """A rule set as a choice: of whom it speaks, and what to know before it is chosen."""
+    newer = superseded_by(rules)
+    said = [f"{rules.title} ({rules.id})", population_word(rules.population.value)]
+    said += [_("not in our sources, or only in part")] if rules.not_in_our_sources else []
+    said += [_("a newer set of the same body is available: %(title)s") % {"title": newer.title}] if newer else []
+    return "; ".join(said)
 
 
 def _label(name: str) -> str:
@@ -51,7 +59,10 @@ def index(request: HttpRequest) -> HttpResponse:
     """Protocols, and the shipped rule sets with what nobody has confirmed. For administrators."""
     mine = administered_centres(request.user)
     protocols = Protocol.objects.prefetch_related(Prefetch("centres", mine, to_attr="mine"))[:100]
-    rule_sets = [(rules, unconfirmed_parameters(rules)) for rules in load_rule_sets().values()]
+    rule_sets = [
+        (rules, unconfirmed_parameters(rules), settled(rules), superseded_by(rules))
+        for rules in load_rule_sets().values()
+    ]
     return render(request, "protocols/index.html", {"protocols": protocols, "rule_sets": rule_sets})
 
 

@@ -25,7 +25,7 @@ from monitoring.domain.kinetics import (
 from monitoring.domain.measurement import Transcript
 from monitoring.domain.milestones import Milestone, last_failure, milestones
 from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
-from monitoring.domain.rules import RuleSet, rule_set
+from monitoring.domain.rules import RuleSet, rule_set, superseded_by
 from monitoring.domain.schedule import SamplePlan, next_sample_due
 from monitoring.domain.series import Assessed, Series, assess, time_points, tki_courses
 from monitoring.domain.state import State, standing_of, state_of
@@ -47,6 +47,22 @@ class Rules:
     eligibility_paediatric: RuleSet
     loss: RuleSet
     kinetics: RuleSet
+
+    @property
+    def named(self) -> tuple[tuple[str, RuleSet], ...]:
+        """The rule sets with the fields of the protocol that name them."""
+        return tuple((field, getattr(self, field)) for field in KIND_OF)
+
+    @property
+    def superseded(self) -> tuple[tuple[RuleSet, RuleSet], ...]:
+        """The sets that a newer one of the same body supersedes, each with that one."""
+        found = ((rules, superseded_by(rules)) for _, rules in self.named)
+        return tuple((rules, newer) for rules, newer in found if newer is not None)
+
+    @property
+    def lent(self) -> tuple[tuple[RuleSet, RuleSet], ...]:
+        """The sets whose lines are not in our sources, each with the one that stands in for them."""
+        return tuple((rules, rules.lender) for _, rules in self.named if rules.lender is not None)
 
 
 def rules_of(protocol: Protocol | None) -> Rules:

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from monitoring import clock
-from monitoring.models import ApiToken, Centre, Membership, Role
+from monitoring.models import ApiToken, Centre, Membership, Protocol, Role
 from monitoring.services.actors import recorded_as
 from monitoring.services.tokens import create_token
 
@@ -27,6 +27,21 @@ DEMO_USERS = {
     Role.ANALYST: "anna",
     Role.ADMINISTRATOR: "adam",
 }
+
+
+DEMO_PROTOCOL = {
+    "schedule": "schedule-chinese-2020.1",
+    "milestones": "milestones-chinese-2020.1",
+    "eligibility_adult": "eligibility-chinese-2020.1",
+}
+
+
+def follow_the_chinese_guideline() -> None:
+    """Let the demo's centres, which are Chinese, follow the Chinese guideline; children by the set that has numbers."""
+    with transaction.atomic(), recorded_as(DEMO_ACTOR, "the demo's centres are Chinese"):
+        values = {"title": "Chinese guideline 2020", **DEMO_PROTOCOL}
+        protocol, _ = Protocol.objects.get_or_create(code="chinese-2020", defaults=values)
+        Centre.objects.update(protocol=protocol)
 
 
 def demo_logins_path() -> Path:

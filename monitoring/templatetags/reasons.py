@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django import template
@@ -104,6 +105,26 @@ def milestone_word(status: str) -> str:
 
 
 @register.filter
+def population_word(population: str) -> str:
+    """Whom a rule set speaks of."""
+    words = {"adult": _("adults"), "paediatric": _("children"), "any": _("any age")}
+    return words.get(population, population)
+
+
+@register.filter
+def evidence_word(evidence: str) -> str:
+    """How well the source of a rule set is known."""
+    words = {
+        "S": _("read in the source"),
+        "S2": _("read in a secondary source"),
+        "unconfirmed": _("not confirmed"),
+        "derived": _("computed from sources"),
+        "design": _("our own choice"),
+    }
+    return words.get(evidence, evidence)
+
+
+@register.filter
 def criterion_word(name: str) -> str:
     """The name of a criterion."""
     words = {
@@ -126,6 +147,12 @@ def criterion_word(name: str) -> str:
         "test_density": _("density of tests"),
     }
     return words.get(name, name.replace("_", " "))
+
+
+@register.filter
+def criteria_words(criteria: Iterable[str]) -> list[str]:
+    """The names of criteria, each once."""
+    return list(dict.fromkeys(criterion_word(name) for name in criteria))
 
 
 @register.filter

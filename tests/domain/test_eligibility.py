@@ -509,3 +509,32 @@ def test_the_day_a_limit_is_passed(start: dt.date, months: int, operator: str) -
     answers = [d.exceeds(months) if operator == ">" else d.reaches(months) for d in lengths]
     assert answers == [False, True]
     assert add_months(start, months) <= day
+
+
+# --- what is not in our sources -----------------------------------------------------------------------------------
+
+SILENT = [
+    # rule set, motivation and agreement, overall, the first thing that is not in our sources
+    ("eln-2025.1", True, "not_known", "chronic_phase"),
+    ("chinese-2020.1", True, "not_known", "chronic_phase"),
+    ("chinese-2020.1", False, "not_met", "chronic_phase"),
+    ("nhc-2022.1", True, "not_known", "chronic_phase"),
+    ("paediatric-panel-2025.1", True, "not_known", "chronic_phase"),
+]
+
+
+@pytest.mark.parametrize(("rules", "agrees", "overall", "first"), SILENT)
+def test_a_set_of_which_criteria_are_not_in_our_sources_never_says_met(
+    rules: str, agrees: bool, overall: str, first: str
+) -> None:
+    found = said(rules, patient_agreement=agrees)
+    assert (found.overall, found.earliest_on, found.optimal) == (overall, None, "not_known")
+    assert found.not_in_our_sources[0] == first
+    assert {c.id for c in found.criteria}.isdisjoint(found.not_in_our_sources)
+
+
+def test_a_set_whose_age_is_not_in_our_sources_says_so() -> None:
+    found = said("paediatric-panel-2025.1")
+    assert found.reason is not None
+    assert found.reason.in_english() == "Of which age this rule set speaks is not in our sources."
+    assert said(ELN).not_in_our_sources == ()

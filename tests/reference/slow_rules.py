@@ -33,9 +33,11 @@ DMR = ("MR4", "MR4_5", "MR5")
 
 @functools.cache
 def numbers_of(rule_id: str) -> dict[str, Any]:
-    """The values of a shipped rule file, name by name."""
+    """The values of a shipped rule file, name by name; where our sources are silent, those of the set that stands in."""
     raw = json.loads((RULE_FILES / f"{rule_id}.json").read_text(encoding="utf-8"), parse_float=Decimal)
-    return {name: parameter["value"] for name, parameter in raw["parameters"].items()}
+    own = {name: parameter.get("value") for name, parameter in raw["parameters"].items()}
+    lent = numbers_of(raw["where_silent"]) if "where_silent" in raw else {}
+    return own | {name: lent[name] for name in raw.get("not_in_our_sources", []) if name in lent}
 
 
 # --- one result (sections 1.2 to 1.4) -----------------------------------------------------------------------------

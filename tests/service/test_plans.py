@@ -10,9 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from monitoring import clock
+from monitoring.domain.dates import add_months
 from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patient, Protocol, Role, TkiCourse
 from monitoring.models.protocols import KIND_OF
 from monitoring.services.classification import classify_owed, reclassify
+from monitoring.services.demo import follow_the_chinese_guideline
 from monitoring.services.ledger import check_ledger
 from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.reach import EVERYWHERE
@@ -215,9 +217,67 @@ def test_other_rules_are_shown_first_and_changed_with_a_reason(
     history = Protocol.pgh_event_model.objects.order_by("pgh_id").last()  # type: ignore[attr-defined]
     assert history.pgh_context["reason"] == "quarterly visits"
     assert client.post("/protocols/std/", {**rules, "schedule": "loss-enestop.1", "preview": "1"}).status_code == 400
+    offered = client.get("/protocols/std/").content.decode()
+    assert "ELN 2025 sampling (schedule-eln-2025.1); adults; not in our sources, or only in part" in offered
+    assert "adults; a newer set of the same body is available: ELN 2025 sampling" in offered
     other = Centre.objects.create(code="H2", protocol=protocol)
     assert client.get("/protocols/std/").status_code == 403, f"{other.code} is not adam's"
-    assert "schedule-eln-2020.1" in client.get("/protocols/").content.decode()
+    index = client.get("/protocols/").content.decode()
+    for words in (
+        "schedule-eln-2020.1 stands in",
+        "a newer set of the same body is available: schedule-eln-2025.1",
+        "(read in a secondary source)",
+        "after_restart_until_mmr, after_restart_in_mmr",
+        "D11, D12, D23",
+        "any age",
+    ):
+        assert words in index, words
+
+
+def test_a_centre_of_the_demo_is_told_what_is_not_in_our_sources(
+    patient: Patient, ada: User, member: Callable[..., User], client: Client
+) -> None:
+    follow_the_chinese_guideline()
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(366))
+    record_result(
+        report("A1", ago(5).isoformat(), "600/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+    )
+    classify_owed(now=clock.now())
+    plan = MonitoringPlan.objects.get()
+    assert (plan.rule_id, plan.due_on) == ("schedule-chinese-2020.1", add_months(ago(5), 3)), "planned all the same"
+    grace = member("grace", patient.centre)
+    client.force_login(grace)
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    for words in (
+        "Chinese guideline 2020 sampling: not in our sources. ELN 2020 sampling stands in and is named beside each line.",
+        "Not in our sources: first chronic phase only; PCR on the International Scale, of quality; sensitivity of the assay",
+        "Of which age this rule set speaks is not in our sources.",
+    ):
+        assert words in page, words
+    assert "milestones-eln-2020.1" in page, "the lines that stand in are cited as what they are"
+    token = {"Authorization": f"Token {create_token(grace)}"}
+    said = client.get(f"/api/v1/patients/{patient.public_id}/monitoring/", headers=token).json()
+    schedule = next(one for one in said["rule_sets"] if one["id"] == "schedule-chinese-2020.1")
+    assert (schedule["stands_in"], schedule["superseded_by"]) == ("schedule-eln-2020.1", None)
+    assert "off_treatment" in schedule["not_in_our_sources"]
+    assert "tki_duration" in said["eligibility"][0]["not_in_our_sources"]
+
+
+def test_a_centre_on_an_older_set_is_told_of_the_newer_one(
+    enter: Callable[..., None], patient: Patient, client: Client
+) -> None:
+    enter("A1", 5)
+    grace = User.objects.get(username="grace")
+    client.force_login(grace)
+    words = "a newer set of the same body is available"
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    assert f"ELN 2020 sampling: {words}: ELN 2025 sampling (not in our sources, or only in part)" in page
+    patient.centre.protocol = Protocol.objects.create(
+        code="new", title="New", schedule="schedule-eln-2025.1", milestones="milestones-eln-2025.1",
+        eligibility_adult="eligibility-eln-2025.1",
+    )  # fmt: skip
+    patient.centre.save()
+    assert words not in client.get(f"/patients/{patient.public_id}/").content.decode()
 
 
 # --- on treatment -------------------------------------------------------------------------------------------------

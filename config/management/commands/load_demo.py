@@ -14,7 +14,7 @@ from monitoring.intake.loading import load_file
 from monitoring.management.door import DoorCommand
 from monitoring.models import ClassificationRequest, Patient
 from monitoring.services.actors import system_actor
-from monitoring.services.demo import DEMO_ACTOR, DEMO_FOLDER, make_demo_users
+from monitoring.services.demo import DEMO_ACTOR, DEMO_FOLDER, follow_the_chinese_guideline, make_demo_users
 
 WAIT_SECONDS = 60
 
@@ -29,6 +29,8 @@ class Command(DoorCommand):
         for kind in ("patients", "treatments", "observations", "results"):
             outcome = load_file(kind, DEMO_FOLDER / f"{kind}.csv", by=by)
             self.tell(f"demo: {outcome.rows} rows of {kind}")
+            if kind == "patients":  # which made the centres
+                follow_the_chinese_guideline()
         make_demo_users()
         define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text(encoding="utf-8")), by=DEMO_ACTOR)
         until = time.monotonic() + WAIT_SECONDS
