@@ -373,13 +373,17 @@ ON_TREATMENT: dict[str, tuple[dict[str, str], str, tuple[tuple[int, str], ...]]]
 
 @pytest.mark.slow
 @pytest.mark.django_db
-@pytest.mark.parametrize("milestones", ["milestones-eln-2020.1", "milestones-nccn.1"])
+@pytest.mark.parametrize("milestones", ["milestones-eln-2020.1", "milestones-nccn.1", "milestones-chinese-2020.1"])
 @pytest.mark.parametrize("who", ON_TREATMENT)
 def test_no_english_is_left_of_plan_milestones_and_criteria_on_treatment(
     who: str, milestones: str, patient: Patient, centre: Centre, ada: User, member: Callable[..., User]
 ) -> None:
     facts, started, results = ON_TREATMENT[who]
-    criteria = "eligibility-esmo-2017.1" if milestones == "milestones-nccn.1" else "eligibility-eln-2020.1"
+    criteria = (
+        "eligibility-esmo-2017.1"
+        if milestones == "milestones-nccn.1"
+        else milestones.replace("milestones", "eligibility")
+    )
     centre.protocol = Protocol.objects.create(code="p", title="方案", milestones=milestones, eligibility_adult=criteria)
     centre.save()
     Patient.objects.filter(pk=patient.pk).update(**facts)
