@@ -26,18 +26,25 @@ from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
 from monitoring.services.reach import reach_of
 from monitoring.services.restarts import record_restart
+from monitoring.services.verdicts import StaleVersionError
 
 PAGE_SIZE = 25
 MAY_ACT = (Role.CLINICIAN, Role.ADMINISTRATOR)
 
 
-class AcknowledgeForm(forms.Form):
+class ReadForm(forms.Form):
+    """Which state of the alert its reader has seen: what has become surer or higher since is shown first."""
+
+    version = forms.CharField(widget=forms.HiddenInput, max_length=16)
+
+
+class AcknowledgeForm(ReadForm):
     """What a person says when the alert was seen."""
 
     note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
 
 
-class ActForm(forms.Form):
+class ActForm(ReadForm):
     """What was done, with the day and the drug where they belong to it."""
 
     action = forms.ChoiceField(
@@ -76,7 +83,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @requires_role(ANY_ROLE)
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One alert with its facts, its rule and who was told. Opening it acknowledges nothing."""
-    return _detail(request, _alert(request, public_id), AcknowledgeForm(), _act_form())
+    return _detail(request, _alert(request, public_id))
 
 
 @require_POST
@@ -86,12 +93,12 @@ def acknowledge_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
     alert, by = _alert_to_act_on(request, public_id)
     form = AcknowledgeForm(request.POST)
     if not form.is_valid():
-        return _detail(request, alert, form, _act_form(), status=400)
+        return _detail(request, alert, acknowledge_form=form, status=400)
+    said = form.cleaned_data
     try:
-        acknowledge(alert, by=by, note=form.cleaned_data["note"], now=clock.now())
-    except AlertConflictError as problem:
-        form.add_error(None, str(problem))
-        return _detail(request, alert, form, _act_form(), status=409)
+        acknowledge(alert, by=by, note=said["note"], now=clock.now(), version=said["version"])
+    except (AlertConflictError, StaleVersionError) as problem:
+        return _read_again(request, public_id, problem)
     messages.success(request, _("Acknowledged. Record what was done, or it comes back in seven days."))
     return redirect("alert", public_id=public_id)
 
@@ -103,25 +110,32 @@ def act_on_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
     alert, by = _alert_to_act_on(request, public_id)
     form = _act_form(request.POST)
     if not form.is_valid():
-        return _detail(request, alert, AcknowledgeForm(), form, status=400)
+        return _detail(request, alert, act_form=form, status=400)
     try:
         _act(alert, by, form.cleaned_data, clock.now())
     except AlertConflictError as problem:
         form.add_error(None, str(problem))
-        return _detail(request, alert, AcknowledgeForm(), form, status=409)
+        return _detail(request, alert, act_form=form, status=409)
+    except StaleVersionError as problem:
+        return _read_again(request, public_id, problem)
     messages.success(request, _("Recorded."))
     return redirect("alert", public_id=public_id)
 
 
-def _act_form(data: QueryDict | None = None) -> ActForm:
-    return ActForm(data, auto_id="act_%s")
+def _read_again(request: HttpRequest, public_id: UUID, problem: Exception) -> HttpResponse:
+    """The alert as it stands now, to be read before anything is done about it."""
+    return _detail(request, _alert(request, public_id), problem=str(problem), status=409)
+
+
+def _act_form(data: QueryDict | None = None, *, version: str = "") -> ActForm:
+    return ActForm(data, auto_id="act_%s", initial={"version": version})
 
 
 def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.datetime) -> None:
     action, note, day = Action(str(said["action"])), str(said["note"] or ""), said["day"]
     on = day if isinstance(day, dt.date) else None
     if action is not Action.RESTART:
-        act(alert, by=by, action=action, note=note, until=on, now=now)
+        act(alert, by=by, action=action, note=note, until=on, now=now, version=str(said["version"]))
         return
     if not said["drug"] or on is None:
         raise AlertConflictError(_("a restart needs the drug and its first day"))
@@ -133,6 +147,7 @@ def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.
         started_on=on,
         note=note,
         now=now,
+        version=str(said["version"]),
     )
 
 
@@ -150,8 +165,15 @@ def _alert_to_act_on(request: HttpRequest, public_id: UUID) -> tuple[Alert, User
 
 
 def _detail(
-    request: HttpRequest, alert: Alert, acknowledge_form: AcknowledgeForm, act_form: ActForm, status: int = 200
+    request: HttpRequest,
+    alert: Alert,
+    *,
+    acknowledge_form: AcknowledgeForm | None = None,
+    act_form: ActForm | None = None,
+    problem: str = "",
+    status: int = 200,
 ) -> HttpResponse:
+    read = alert.version_tag
     return render(
         request,
         "alerts/detail.html",
@@ -160,8 +182,10 @@ def _detail(
             "reason": alert_reason(alert),
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],
-            "acknowledge_form": acknowledge_form,
-            "act_form": act_form,
+            "acknowledge_form": acknowledge_form
+            or AcknowledgeForm(initial={"version": read}, auto_id="acknowledge_%s"),
+            "act_form": act_form or _act_form(version=read),
+            "problem": problem,
             "may_act": alert.closed_at is None and has_role_in(request.user, alert.centre_id, MAY_ACT),
         },
         status=status,

@@ -305,16 +305,38 @@ def test_a_clinician_reads_acknowledges_and_acts_in_the_inbox(
     assert "0.2 % IS" in page
     assert Alert.objects.get().state == "open", "opening a link acknowledges nothing"
     assert client.get(address + "acknowledge/").status_code == 405
-    assert client.post(address + "acknowledge/", {"note": "seen"}).status_code == 302
-    assert client.post(address + "acknowledge/", {"note": "again"}).status_code == 409
-    assert client.post(address + "act/", {"action": "dance"}).status_code == 400
-    assert client.post(address + "act/", {"action": "restart"}).status_code == 409
-    today = clock.now().date().isoformat()
-    assert client.post(address + "act/", {"action": "restart", "drug": "imatinib", "day": today}).status_code == 302
+    assert client.post(address + "acknowledge/", {"note": "seen"}).status_code == 400, "what was read is not said"
+    read = {"version": Alert.objects.get().version_tag}
+    assert client.post(address + "acknowledge/", {"note": "seen", **read}).status_code == 302
+    assert client.post(address + "acknowledge/", {"note": "again", **read}).status_code == 409
+    read = {"version": Alert.objects.get().version_tag}
+    assert client.post(address + "act/", {"action": "dance", **read}).status_code == 400
+    assert client.post(address + "act/", {"action": "restart", **read}).status_code == 409
+    today = {"day": clock.now().date().isoformat()}
+    assert client.post(address + "act/", {"action": "restart", "drug": "imatinib", **today, **read}).status_code == 302
     assert Alert.objects.get().state == "closed"
     assert "No open alerts" in client.get("/alerts/").content.decode()
     client.post("/language/", {"language": "zh-hans", "next": "/"})
     assert "谁已被通知" in client.get(address).content.decode()
+
+
+def test_a_page_that_is_stale_acknowledges_nothing_and_shows_what_stands(
+    client: Client, enter: Callable[..., None], grace: User
+) -> None:
+    enter("L1", 5, "100/50000")
+    address = f"/alerts/{Alert.objects.get().public_id}/"
+    client.force_login(grace)
+    read = client.get(address).context["acknowledge_form"]["version"].value()
+    enter("L2", 3, "9000/50000")  # confirmed, and above 10 %
+    for verb, said in (("acknowledge/", {"note": "seen"}), ("act/", {"action": "other", "note": "done"})):
+        answer = client.post(address + verb, {**said, "version": read})
+        assert answer.status_code == 409
+        page = answer.content.decode()
+        assert "the alert has changed since you read it" in page
+        assert "confirmed" in page
+        assert Alert.objects.get().state == "open"
+    now_read = answer.context["acknowledge_form"]["version"].value()
+    assert client.post(address + "acknowledge/", {"note": "seen", "version": now_read}).status_code == 302
 
 
 def test_roles_and_centres_decide_who_may_see_and_who_may_act(
@@ -330,7 +352,8 @@ def test_roles_and_centres_decide_who_may_see_and_who_may_act(
     for number, ((role, where), (seen, acted)) in enumerate(expected.items()):
         client.force_login(member(f"person{number}", where, role))
         assert client.get(address).status_code == seen
-        assert client.post(address + "acknowledge/").status_code == acted
+        read = {"version": Alert.objects.get().version_tag}
+        assert client.post(address + "acknowledge/", read).status_code == acted
     # A clinician of another centre who is a technician here may look and not act.
     mallory = member("mallory", elsewhere)
     Membership.objects.create(user=mallory, centre=centre, role=Role.TECHNICIAN, valid_from=clock.now().date())

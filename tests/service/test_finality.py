@@ -273,7 +273,7 @@ def test_acting_on_the_alert_with_the_restart_that_the_laboratory_has_recorded_c
     record(ada_t, "a restart")
     classify_owed(now=clock.now())
     grace = signed_in(User.objects.get(username="grace"))
-    said = {"action": "restart", "drug": "dasatinib", "day": days_ago(2), "note": ""}
+    said = {"action": "restart", "drug": "dasatinib", "day": days_ago(2), "note": "", "version": lost.version_tag}
     assert grace.post(f"/alerts/{lost.public_id}/act/", said).status_code == 302
     lost.refresh_from_db()
     assert lost.state == "closed"
