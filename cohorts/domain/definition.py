@@ -239,7 +239,15 @@ class _Reader:
 
     def _bounds(self, place: str, value: object) -> dict[str, int]:
         found = self._object(place, value, BOUNDS) or {}
-        return {b: n for b in BOUNDS if b in found and (n := self._whole(f"{place}.{b}", found[b], 0)) is not None}
+        bounds = {b: n for b in BOUNDS if b in found and (n := self._whole(f"{place}.{b}", found[b], 0)) is not None}
+        for bound, number in bounds.items():
+            if number > MOST_MONTHS:
+                self.problems.append(f"{place}.{bound} {number}: is beyond a lifetime")
+        least = max([bounds.get("ge", 0), bounds.get("gt", -1) + 1])
+        most = min([bounds.get("le", MOST_MONTHS), bounds.get("lt", MOST_MONTHS + 1) - 1])
+        if least > most:
+            self.problems.append(f"{place}: at least {least} and at most {most} contradict each other; nobody is both")
+        return bounds
 
     def _period(self, value: object) -> tuple[dt.date | None, dt.date | None]:
         if value is None:
@@ -252,6 +260,8 @@ class _Reader:
             except (TypeError, ValueError):
                 self.problems.append(f"include.stopped_on.{name} {found[name]!r}: write the date as 2016-12-01")
                 days.append(None)
+        if days[0] is not None and days[1] is not None and days[0] > days[1]:
+            self.problems.append(f"include.stopped_on: {days[0]} to {days[1]} is no period; exchange the days")
         return days[0], days[1]
 
     def _factors(self, value: object) -> tuple[Factor, ...]:

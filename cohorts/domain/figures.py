@@ -5,21 +5,34 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from cohorts.domain import survival
 from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
-from cohorts.domain.members import Member
+from cohorts.domain.members import Member, criteria_of
 from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed
 from monitoring.domain.dates import months_of
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
 SELECTION_P = 0.05
+# The version of what is computed here and below: bumped with every correction, so that it reaches standing cohorts.
+# 2: drop-outs as failures among those who have had the time; crude split by what ended it; degrees of freedom of the
+#    log-rank test; robust variance as R; figures without regard to the order of rows; the flow of exclusions.
+FIGURES_VERSION = 2
+ENDS = ("loss_of_mmr", "restart", "death", "transplant", "progression")
 
 
-def compute_figures(rows: Sequence[Member], definition: Definition) -> dict[str, Any]:
-    """All published figures of these rows, in the form of the snapshot. Deterministic: same rows, same numbers."""
+def compute_figures(
+    rows: Sequence[Member], definition: Definition, cutoff: date, passed_over: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Any]:
+    """All published figures of these rows, in the form of the snapshot. Deterministic: same rows, same numbers.
+
+    ``cutoff`` is the last day of the data, ``passed_over`` the episodes that are no rows, by criterion.
+    """
+    rows = sorted(rows, key=lambda m: (m.history.centre, m.history.patient_id, m.stopped_on, m.attempt))
     members = [row for row in rows if row.included]
     observed = [_observed(m) for m in members]
     events = sum(o.event for o in observed)
@@ -31,8 +44,9 @@ def compute_figures(rows: Sequence[Member], definition: Definition) -> dict[str,
             "censored": len(members) - events,
             "excluded": dict(sorted(Counter(row.exclusion_reason for row in rows if not row.included).items())),
         },
-        "crude": _crude(observed, definition),
-        "drop_outs_as_failures": _drop_outs_as_failures(rows, observed, definition),
+        "flow": _flow(rows, definition, passed_over),
+        "crude": _crude(members, definition),
+        "drop_outs_as_failures": _drop_outs_as_failures(rows, definition, cutoff),
         "kaplan_meier": _kaplan_meier(members, definition),
         "univariate": univariate,
         "cox": _cox(members, definition, univariate),
@@ -51,26 +65,46 @@ def _observed(member: Member) -> Observed:
 # --- whole cohort ------------------------------------------------------------------------------------------------
 
 
-def _crude(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
-    kept = sum(not o.event for o in observed)
-    lower, upper = survival.exact_binomial(kept, len(observed), definition.level)
+def _flow(rows: Sequence[Member], definition: Definition, passed_over: Mapping[str, int]) -> list[dict[str, Any]]:
+    """From all times off treatment to the members: how many each criterion takes, and how many it leaves."""
+    left = len(rows) + sum(passed_over.values())
+    steps: list[dict[str, Any]] = [{"criterion": "episodes", "excluded": 0, "left": left}]
+    reasons = Counter(row.exclusion_reason for row in rows if not row.included)
+    taken = [(name, passed_over.get(name, 0)) for name in criteria_of(definition)]
+    for name, number in [*taken, *sorted(reasons.items())]:
+        left -= number
+        steps.append({"criterion": name, "excluded": number, "left": left})
+    return steps
+
+
+def _crude(members: Sequence[Member], definition: Definition) -> dict[str, Any]:
+    """Who is still in remission at the last observation, and what ended it for the others: the dead are not in it."""
+    ended = Counter(m.end_reason for m in members if m.end_reason in ENDS)
+    kept = len(members) - ended.total()
+    lower, upper = survival.exact_binomial(kept, len(members), definition.level)
     return {
         "in_remission": kept,
-        "members": len(observed),
-        "proportion": kept / len(observed) if observed else None,
+        "ended": {reason: ended[reason] for reason in ENDS if ended[reason]},
+        "members": len(members),
+        "proportion": kept / len(members) if members else None,
         "lower": lower,
         "upper": upper,
         "method": "crude proportion at the last observation, Clopper-Pearson",
     }
 
 
-def _drop_outs_as_failures(
-    rows: Sequence[Member], observed: Sequence[Observed], definition: Definition
-) -> list[dict[str, Any]]:
-    """The rate that counts every drop-out, and every episode without PCR after the stop, as a failure (ENEST)."""
-    total = len(observed) + sum(row.exclusion_reason == "NO_PCR_AFTER_STOP" for row in rows)
+def _drop_outs_as_failures(rows: Sequence[Member], definition: Definition, cutoff: date) -> list[dict[str, Any]]:
+    """The rate that counts every drop-out, and every episode without PCR after the stop, as a failure (ENEST).
+
+    Of each landmark only those are counted whose stop lies so long before the end of the data: whoever has not had the
+    time has not failed.
+    """
+    counted = [row for row in rows if row.included or row.exclusion_reason == "NO_PCR_AFTER_STOP"]
     rates = []
     for months in LANDMARK_MONTHS:
+        had_time = [row for row in counted if months_of((cutoff - row.stopped_on).days) >= months]
+        observed = [_observed(row) for row in had_time if row.included]
+        total = len(had_time)
         kept = sum(months_of(o.days) >= months and not (o.event and months_of(o.days) <= months) for o in observed)
         lower, upper = survival.exact_binomial(kept, total, definition.level)
         rates.append(
@@ -170,7 +204,7 @@ def _univariate(factor: Factor, members: Sequence[Member], definition: Definitio
                 "label": label,
                 "members": len(group),
                 "events": sum(m.event for m in group),
-                "crude": _crude([_observed(m) for m in group], definition),
+                "crude": _crude(group, definition),
                 "landmarks": _kaplan_meier(group, definition)["landmarks"],
             }
             for label, group in groups.items()
@@ -181,6 +215,7 @@ def _univariate(factor: Factor, members: Sequence[Member], definition: Definitio
         "yates_p": tests.yates_p,
         "cox": _univariate_terms(factor, known, model),
         "lrt": dataclasses.asdict(model.lrt) if model and model.lrt else None,
+        "wald": _test(model, "wald") if by_attempt else None,
         "warnings": words,
         "excluded_missing": len(members) - len(known),
     }
@@ -251,11 +286,11 @@ def _cox(members: Sequence[Member], definition: Definition, univariate: Sequence
         factors = [definition.factor(factor_id) for factor_id in definition.cox]
         selection: dict[str, Any] = {"method": "given", "candidates": list(definition.cox), "dropped": []}
     else:
-        candidates = [
-            definition.factor(one["id"]) for one in univariate if one["lrt"] and one["lrt"]["p"] < SELECTION_P
-        ]
+        by_attempt = definition.attempts == "all"  # no likelihood of rows that are not independent
+        test = "wald" if by_attempt else "lrt"
+        candidates = [definition.factor(one["id"]) for one in univariate if one[test] and one[test]["p"] < SELECTION_P]
         selection = {
-            "method": "backward, likelihood ratio",
+            "method": "backward, robust Wald" if by_attempt else "backward, likelihood ratio",
             "candidates": [f.id for f in candidates],
             "dropped": [],
             "enter_p": SELECTION_P,
@@ -289,7 +324,10 @@ def _cox(members: Sequence[Member], definition: Definition, univariate: Sequence
 def _backward(
     factors: Sequence[Factor], members: Sequence[Member], definition: Definition, dropped: list[dict[str, Any]]
 ) -> list[Factor]:
-    """Drop the factor with the largest likelihood-ratio P at or above 0.05, refit, repeat; the rows stay fixed."""
+    """Drop the factor with the largest P at or above 0.05, refit, repeat; the rows stay fixed.
+
+    The P is of the likelihood ratio; where attempts of one patient stand together, of the robust Wald test.
+    """
     standing = list(factors)
     while standing:
         p_values = {factor.id: _partial_p(factor, standing, members, definition) for factor in standing}
@@ -302,8 +340,12 @@ def _backward(
 
 
 def _partial_p(factor: Factor, standing: Sequence[Factor], members: Sequence[Member], definition: Definition) -> float:
-    """Likelihood-ratio P of one factor given the others; 1 where a model with it is not estimable."""
+    """The P of one factor given the others; 1 where a model with it is not estimable."""
     whole, _ = _fit(standing, members, definition)
+    if definition.attempts == "all":
+        widths = [len(_columns(f, members).labels) for f in standing]
+        first = sum(widths[: standing.index(factor)])
+        return survival.partial_wald_p(whole, range(first, first + widths[standing.index(factor)])) if whole else 1.0
     rest = [f for f in standing if f is not factor]
     if whole is None or whole.lrt is None:
         return 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -95,6 +96,7 @@ class Member:
     end_reason: str
     first_dmr_on: date | None
     dmr: Duration | None
+    dmr_run_from: date | None
     left_censored: bool
     tki: Duration | None
     time_to_dmr: Duration | None
@@ -178,19 +180,36 @@ class Member:
         return found
 
 
-def build_members(histories: Iterable[PatientHistory], definition: Definition, as_of: date) -> Iterator[Member]:
-    """The rows of a cohort: members and excluded episodes of these patients, as known up to a day."""
+def build_members(
+    histories: Iterable[PatientHistory], definition: Definition, as_of: date, passed_over: Counter[str] | None = None
+) -> Iterator[Member]:
+    """The rows of a cohort: members and excluded episodes of these patients, as known up to a day.
+
+    ``passed_over`` counts the episodes that are no rows, by the first criterion of the definition that they do not meet.
+    """
+    passed_over = Counter() if passed_over is None else passed_over
     for whole in histories:
         history = whole.until(as_of)
         episodes = find_episodes(history.courses, history.facts, history.points, definition.event_rule)
         asked = _asked(episodes, definition)
+        wanted = sum(e.kind.value in definition.stop_reasons for e in episodes)
+        passed_over += Counter({STOP_REASON: len(episodes) - wanted, ATTEMPTS: wanted - len(asked)})
         for number, episode in enumerate(asked, start=1):
             member = _member(history, episode, episode.attempt or number, definition)
-            verdict = _included(member, definition)
-            if verdict is True:
-                yield member
-            elif verdict is None:
-                yield _excluded(member, "MISSING_INCLUSION_CRITERION")
+            not_met, is_known = _first_not_met(member, definition)
+            if not_met:
+                passed_over[not_met] += 1
+            else:
+                yield member if is_known else _excluded(member, "MISSING_INCLUSION_CRITERION")
+
+
+STOP_REASON, ATTEMPTS, STOPPED_ON = "include.stop_reason", "attempts", "include.stopped_on"
+
+
+def criteria_of(definition: Definition) -> list[str]:
+    """The criteria of a definition in the order in which they are asked."""
+    names = [name for name in CATEGORIES if name in definition.categories] + list(definition.bounds)
+    return [STOP_REASON, ATTEMPTS, STOPPED_ON, *(f"include.{name}" for name in names)]
 
 
 def _asked(episodes: Sequence[Episode], definition: Definition) -> Sequence[Episode]:
@@ -202,22 +221,21 @@ def _asked(episodes: Sequence[Episode], definition: Definition) -> Sequence[Epis
     return (attempts or asked)[:1]
 
 
-def _included(member: Member, definition: Definition) -> bool | None:
-    """Whether the inclusion criteria are met; None where one of them is not known."""
+def _first_not_met(member: Member, definition: Definition) -> tuple[str, bool]:
+    """The first inclusion criterion that is not met, empty where none fails, and whether all of them are known."""
     if definition.stopped_from and member.stopped_on < definition.stopped_from:
-        return False
+        return STOPPED_ON, True
     if definition.stopped_to and member.stopped_on > definition.stopped_to:
-        return False
-    answers: list[bool | None] = []
+        return STOPPED_ON, True
+    answers: list[tuple[str, bool | None]] = []
     for name in CATEGORIES:
         if name in definition.categories:
             value = member.category(name)
-            answers.append(None if value is None else value in definition.categories[name])
+            answers.append((name, None if value is None else value in definition.categories[name]))
     for name, bounds in definition.bounds.items():
-        answers.extend(_in_bound(member, name, bound, limit) for bound, limit in bounds.items())
-    if False in answers:
-        return False
-    return None if None in answers else True
+        answers.extend((name, _in_bound(member, name, bound, limit)) for bound, limit in bounds.items())
+    not_met = next((f"include.{name}" for name, answer in answers if answer is False), "")
+    return not_met, all(answer is not None for _name, answer in answers)
 
 
 def _in_bound(member: Member, name: str, bound: str, limit: int) -> bool | None:
@@ -255,6 +273,7 @@ def _member(history: PatientHistory, episode: Episode, attempt: int, definition:
         end_reason=end_reason,
         first_dmr_on=before.first_dmr_on,
         dmr=before.dmr and between(known.get(before.dmr.start, PartialDate(before.dmr.start)), stopped),
+        dmr_run_from=before.dmr.start if before.dmr else None,
         left_censored=before.left_censored,
         tki=tki_duration(history.courses, stopped_on),
         time_to_dmr=between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None,
@@ -327,11 +346,11 @@ def _excluded(member: Member, reason: str) -> Member:
 CSV_COLUMNS = (
     "patient_id", "attempt", "included", "exclusion_reason", "stopped_on", "end_on", "days", "months", "event",
     "end_reason", "first_dmr_on", "dmr_months", "tki_months", "time_to_dmr_months", "age_at_diagnosis", "age_at_stop",
-    "sex", "transcript", "drug_at_stop", "risk_group", "centre",
+    "sex", "transcript", "drug_at_stop", "risk_group", "centre", "groups", "dmr_run_from",
 )  # fmt: skip
 
 
-def csv_row(member: Member) -> Mapping[str, object]:
+def csv_row(member: Member, definition: Definition) -> Mapping[str, object]:
     """One row of the member file; what is not known is empty."""
     observed = member.included
     return {
@@ -346,6 +365,7 @@ def csv_row(member: Member) -> Mapping[str, object]:
         "event": ("true" if member.event else "false") if observed else "",
         "end_reason": member.end_reason if observed else "",
         "first_dmr_on": member.first_dmr_on.isoformat() if member.first_dmr_on else "",
+        "dmr_run_from": member.dmr_run_from.isoformat() if member.dmr_run_from else "",
         "dmr_months": _blank(member.number("dmr_months")),
         "tki_months": _blank(member.number("tki_months")),
         "time_to_dmr_months": _blank(member.number("time_to_dmr_months")),
@@ -356,12 +376,13 @@ def csv_row(member: Member) -> Mapping[str, object]:
         "drug_at_stop": member.drug_at_stop,
         "risk_group": member.history.risk_group,
         "centre": member.history.centre,
+        "groups": ";".join(f"{f.id}={member.group(f) or ''}" for f in definition.factors),
     }
 
 
 # What the figures read beyond the member file: frozen with it, so that every change of a figure changes the digest.
 FROZEN_COLUMNS = (
-    *CSV_COLUMNS, "left_censored", "groups", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
+    *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
     "last_contact_on", "withdrawal_syndrome",
 )  # fmt: skip
 
@@ -370,9 +391,8 @@ def frozen_row(member: Member, definition: Definition) -> Mapping[str, object]:
     """Everything that the figures of a definition read of one row."""
     after = member.after
     return {
-        **csv_row(member),
+        **csv_row(member, definition),
         "left_censored": member.left_censored,
-        "groups": ";".join(f"{f.id}={member.group(f) or ''}" for f in definition.factors),
         "restarted_on": after.restarted_on or "",
         "restart_drug": after.restart_drug,
         "mmr_regained_on": after.mmr_regained_on or "",

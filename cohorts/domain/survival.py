@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ import pandas as pd
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from lifelines.statistics import multivariate_logrank_test
+from lifelines.utils import concordance_index
 from scipy import stats
 
 from monitoring.domain.dates import DAYS_PER_MONTH
@@ -102,6 +103,8 @@ class CoxModel:
     score: Test | None
     concordance: float | None
     warnings: tuple[str, ...]
+    coefficients: tuple[float, ...] = ()
+    variance: tuple[tuple[float, ...], ...] = ()
 
 
 class NotEstimable(Exception):
@@ -246,9 +249,13 @@ def self_check(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> No
 
 
 def log_rank(groups: Sequence[Sequence[Observed]]) -> Test | None:
-    """Log-rank test of two or more groups; None with fewer than two groups or without an event."""
-    filled = [g for g in groups if g]
-    if len(filled) < 2 or not any(o.event for g in filled for o in g):
+    """Log-rank test of groups with an expected event; None with fewer than two of them.
+
+    A group that nobody of was at risk at any event takes no part, and is no degree of freedom (as in R).
+    """
+    first_event = min((o.days for g in groups for o in g if o.event), default=None)
+    filled = [g for g in groups if first_event is not None and any(o.days >= first_event for o in g)]
+    if len(filled) < 2:
         return None
     result = multivariate_logrank_test(
         [o.days for g in filled for o in g],
@@ -299,8 +306,9 @@ def cox(
     level: float,
     clusters: Sequence[str] | None = None,
 ) -> CoxModel:
-    """A Cox model of these covariates (one sequence a covariate), Efron ties, converged to 1e-9.
+    """A Cox model of these covariates (one sequence a covariate), Efron ties, converged until the gradient is 1e-10.
 
+    lifelines fits it; Newton steps with exact sums finish what it stops before (its own criterion is the likelihood).
     With ``clusters`` (several rows of one patient) the variance is robust and likelihood tests are not given. Raises
     ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
     """
@@ -310,18 +318,17 @@ def cox(
         raise NotEstimable("no event")
     matrix = np.column_stack([np.asarray(c, dtype=float) for c in covariates])
     _check_columns(matrix)
+    days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
+    order = np.lexsort((*matrix.T[::-1], ~event, days))  # whatever the order of the rows, the same sums
+    matrix, days, event = matrix[order], days[order], event[order]
+    observed = [observed[position] for position in order]
     frame = pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])
-    frame["days"] = [o.days for o in observed]
-    frame["event"] = [o.event for o in observed]
-    options: dict[str, object] = {}
-    if clusters is not None:
-        frame["cluster"] = clusters
-        options = {"cluster_col": "cluster", "robust": True}
+    frame["days"], frame["event"] = days, event
     fitter = CoxPHFitter(alpha=1 - level)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200}, **options)
+            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200})
         except (ConvergenceError, np.linalg.LinAlgError) as problem:
             raise NotEstimable("the model does not converge") from problem
         likelihood = fitter.log_likelihood_ratio_test() if clusters is None else None
@@ -329,20 +336,38 @@ def cox(
     words = _separation_words(observed, separated)
     if any(issubclass(w.category, ConvergenceWarning) for w in caught) and not words:
         words = ["the model converged badly; read its figures with care"]
+    coefficients = fitter.params_.to_numpy(dtype=float)
     variance = fitter.variance_matrix_.to_numpy(dtype=float)
+    if not any(separated):
+        coefficients, variance = _polished(coefficients, matrix, days, event)
+        if clusters is not None:
+            named = [clusters[position] for position in order]
+            variance = _robust_variance(coefficients, variance, matrix, days, event, named)
     return CoxModel(
         terms=tuple(
-            CoxTerm(None, None, None, None, None, None) if apart else _term(fitter, position, level)
+            CoxTerm(None, None, None, None, None, None)
+            if apart
+            else _term(float(coefficients[position]), math.sqrt(variance[position, position]), level)
             for position, apart in enumerate(separated)
         ),
         lrt=None
         if likelihood is None
         else Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
-        wald=None if any(separated) else _wald(fitter.params_.to_numpy(dtype=float), variance),
+        wald=None if any(separated) else _wald(coefficients, variance),
         score=_score_test(matrix, observed) if clusters is None else None,
-        concordance=_concordance(fitter),
+        concordance=_concordance(matrix @ coefficients, days, event),
         warnings=tuple(words),
+        coefficients=tuple(map(float, coefficients)),
+        variance=tuple(tuple(map(float, row)) for row in variance),
     )
+
+
+def partial_wald_p(model: CoxModel, positions: Sequence[int]) -> float:
+    """P of some coefficients together by the model's own variance; 1 where they are not estimable."""
+    if model.wald is None:
+        return 1.0
+    chosen = np.array(positions)
+    return _wald(np.array(model.coefficients)[chosen], np.array(model.variance)[np.ix_(chosen, chosen)]).p
 
 
 def _check_columns(matrix: np.ndarray) -> None:
@@ -372,9 +397,7 @@ def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Obser
     return found
 
 
-def _term(fitter: CoxPHFitter, position: int, level: float) -> CoxTerm:
-    coef = float(fitter.params_.iloc[position])
-    se = float(fitter.standard_errors_.iloc[position])
+def _term(coef: float, se: float, level: float) -> CoxTerm:
     z = float(stats.norm.ppf(0.5 + level / 2))
     p = float(2 * stats.norm.sf(abs(coef / se)))
     return CoxTerm(coef, se, _exp(coef), _exp(coef - z * se), _exp(coef + z * se), p)
@@ -385,9 +408,10 @@ def _exp(number: float) -> float | None:
     return math.exp(number) if number < 700 else None
 
 
-def _concordance(fitter: CoxPHFitter) -> float | None:
+def _concordance(predictor: np.ndarray, days: np.ndarray, event: np.ndarray) -> float | None:
+    """Harrell's concordance; predictors that differ by rounding only are ties."""
     try:
-        return float(fitter.concordance_index_)
+        return float(concordance_index(days, -np.round(predictor, 9), event))
     except ZeroDivisionError:  # no pair of members can be compared
         return None
 
@@ -406,24 +430,85 @@ def _wald(coefficients: np.ndarray, variance: np.ndarray) -> Test:
     return Test(chi2, len(coefficients), float(stats.chi2.sf(chi2, len(coefficients))))
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One of the d steps in which Efron's approximation takes d events of one time out of the risk set."""
+
+    at_risk: np.ndarray  # positions
+    died: np.ndarray
+    share: float  # k of d
+    weight: float  # the summed hazards that are left
+    mean: np.ndarray
+
+
+def _efron_steps(beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray) -> Iterator[_Step]:
+    hazard = np.exp(matrix @ beta)
+    for time in np.unique(days[event]):
+        at_risk, died = np.flatnonzero(days >= time), np.flatnonzero((days == time) & event)
+        whole, tied = hazard[at_risk], hazard[died]
+        for number in range(len(died)):
+            share = number / len(died)
+            weight = float(whole.sum() - share * tied.sum())
+            mean = (whole @ matrix[at_risk] - share * (tied @ matrix[died])) / weight
+            yield _Step(at_risk, died, share, weight, mean)
+
+
+def _gradient_and_information(
+    beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and negative second derivative of the log partial likelihood with Efron's ties."""
+    width = matrix.shape[1]
+    hazard = np.exp(matrix @ beta)
+    gradient, information = matrix[event].sum(axis=0), np.zeros((width, width))
+    for step in _efron_steps(beta, matrix, days, event):
+        risk, died = matrix[step.at_risk], matrix[step.died]
+        second = (risk.T * hazard[step.at_risk]) @ risk - step.share * ((died.T * hazard[step.died]) @ died)
+        information += second / step.weight - np.outer(step.mean, step.mean)
+        gradient = gradient - step.mean
+    return gradient, information
+
+
+def _polished(
+    beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients to a gradient below 1e-10, and their variance; covariates are centred, which changes neither."""
+    centred = matrix - matrix.mean(axis=0)
+    for _newton in range(20):
+        gradient, information = _gradient_and_information(beta, centred, days, event)
+        if np.abs(gradient).max() < 1e-10:
+            break
+        beta = beta + np.linalg.solve(information, gradient)
+    return beta, np.linalg.inv(information)
+
+
+def _robust_variance(
+    beta: np.ndarray,
+    naive: np.ndarray,
+    matrix: np.ndarray,
+    days: np.ndarray,
+    event: np.ndarray,
+    clusters: Sequence[str],
+) -> np.ndarray:
+    """The sandwich of R's ``coxph(..., cluster)``: score residuals with Efron's ties, summed within each cluster."""
+    centred = matrix - matrix.mean(axis=0)
+    hazard = np.exp(centred @ beta)
+    residuals = np.zeros_like(centred)
+    for step in _efron_steps(beta, centred, days, event):
+        apart = centred - step.mean
+        residuals[step.died] += apart[step.died] / len(step.died)
+        residuals[step.at_risk] -= apart[step.at_risk] * (hazard[step.at_risk] / step.weight)[:, None]
+        residuals[step.died] += step.share * apart[step.died] * (hazard[step.died] / step.weight)[:, None]
+    _, position = np.unique(np.asarray(clusters), return_inverse=True)
+    summed = np.zeros((position.max() + 1, matrix.shape[1]))
+    np.add.at(summed, position, residuals @ naive)
+    return summed.T @ summed
+
+
 def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None:
     """The score test at zero coefficients with Efron's ties, which lifelines does not offer."""
-    days = np.array([o.days for o in observed])
-    event = np.array([o.event for o in observed])
+    days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
     width = matrix.shape[1]
-    gradient, information = np.zeros(width), np.zeros((width, width))
-    for time in np.unique(days[event]):
-        at_risk = matrix[days >= time]
-        tied = matrix[(days == time) & event]
-        count = len(tied)
-        for step in range(count):
-            share = step / count
-            weight = len(at_risk) - share * count
-            mean = (at_risk.sum(axis=0) - share * tied.sum(axis=0)) / weight
-            second = (at_risk.T @ at_risk - share * (tied.T @ tied)) / weight
-            information += second - np.outer(mean, mean)
-            gradient -= mean
-        gradient += tied.sum(axis=0)
+    gradient, information = _gradient_and_information(np.zeros(width), matrix, days, event)
     try:
         chi2 = float(gradient @ np.linalg.solve(information, gradient))
     except np.linalg.LinAlgError:

@@ -35,7 +35,11 @@ def frozen_members(publication: CohortPublication) -> Iterator[dict[str, str]]:
 def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
     """The member rows of the centres in which a person is analyst or administrator today."""
     mine = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
-    return [{name: row[name] for name in CSV_COLUMNS} for row in frozen_members(publication) if row["centre"] in mine]
+    return [
+        {name: row.get(name) or "" for name in CSV_COLUMNS}
+        for row in frozen_members(publication)
+        if row["centre"] in mine
+    ]
 
 
 def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
@@ -74,9 +78,13 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
     if isinstance(shown["cox"], dict) and any(t["id"] in hidden for t in shown["cox"].get("terms") or []):
         shown["cox"] = None
         hidden.append("cox")
+    # Who died or was transplanted, and how many a criterion took, are often one.
+    shown["flow"] = None
+    for group in (shown, *(g for factor in shown["univariate"] for g in factor["groups"])):
+        group["crude"].pop("ended", None)
     shown["table1"] = None
     shown["outcomes_after_loss"] = None
-    shown["withheld"] = f"{', '.join([*hidden, 'table1', 'outcomes_after_loss'])}: {WITHHELD}"
+    shown["withheld"] = f"{', '.join([*hidden, 'flow', 'crude.ended', 'table1', 'outcomes_after_loss'])}: {WITHHELD}"
     return shown
 
 

@@ -8,7 +8,7 @@ import io
 from typing import Any
 
 from cohorts.domain.members import CSV_COLUMNS
-from cohorts.models import Cohort, CohortPublication
+from cohorts.models import Cohort, CohortPublication, CohortSnapshot
 from monitoring.domain.spreadsheet import as_cells
 from monitoring.models import Centre
 
@@ -23,6 +23,16 @@ def is_synthetic() -> bool:
 def published(cohort: Cohort) -> CohortPublication | None:
     """What is shown of a cohort, None before the first computation."""
     return CohortPublication.objects.filter(cohort=cohort).select_related("snapshot", "cohort").first()
+
+
+def kept(cohort: Cohort, digest: str) -> CohortPublication | None:
+    """A snapshot that was computed as a look back, in the form of a published one; None where none begins so."""
+    found = CohortSnapshot.objects.filter(cohort=cohort, digest__startswith=digest).order_by("-computed_at").first()
+    if found is None:
+        return None
+    return CohortPublication(
+        cohort=cohort, snapshot=found, published_at=found.computed_at, confirmed_at=found.computed_at
+    )
 
 
 def snapshot_json(publication: CohortPublication) -> dict[str, Any]:

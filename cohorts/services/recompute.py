@@ -15,13 +15,14 @@ import io
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 
 from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
-from cohorts.domain.figures import compute_figures
+from cohorts.domain.figures import FIGURES_VERSION, compute_figures
 from cohorts.domain.members import FROZEN_COLUMNS, Member, build_members, frozen_row
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
@@ -41,14 +42,15 @@ COMPUTATION_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, Ass
 def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None) -> CohortRun:
     """Compute the figures of a cohort and publish them if anything changed. A failure is recorded in the run.
 
-    ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant.
+    ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look back,
+    whose snapshot is kept and never takes the place of what is published.
     """
     now = clock.now()
     cutoff = as_of or (known_at or now).date()
     run = CohortRun.objects.create(cohort=cohort, as_of=cutoff, known_at=known_at, started_at=now)
     try:
         _pay_what_is_owed()
-        snapshot, unchanged = _publish(cohort, cutoff, known_at)
+        snapshot, unchanged = _publish(cohort, cutoff, known_at, publishes=as_of is None and known_at is None)
     except COMPUTATION_FAILURES as problem:
         logger.exception("cohort %s failed", cohort.slug)
         run.ok, run.error = False, f"{type(problem).__name__}: {problem}"[:1000]
@@ -65,25 +67,37 @@ def _pay_what_is_owed() -> None:
         pass
 
 
-def _publish(cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None) -> tuple[CohortSnapshot, bool]:
+def _publish(
+    cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None, *, publishes: bool
+) -> tuple[CohortSnapshot, bool]:
     definition = parse_definition(cohort.definition)
-    rows = list(build_members(load_histories(known_at), definition, cutoff))
+    passed_over: Counter[str] = Counter()
+    rows = list(build_members(load_histories(known_at), definition, cutoff, passed_over))
     versions = {
         "rule_versions": {"response": EUTOS_2015.version},
         "library_versions": {
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
             "service": SERVICE_VERSION,
         },
+        "figures_version": FIGURES_VERSION,
     }
     frozen = frozen_rows(rows, definition)
-    digest = hashlib.sha256(json.dumps([as_json(definition), versions], sort_keys=True).encode() + frozen).hexdigest()
+    said = json.dumps([as_json(definition), versions, dict(passed_over)], sort_keys=True)
+    digest = hashlib.sha256(said.encode() + frozen).hexdigest()
     now = clock.now()
     standing = CohortPublication.objects.filter(cohort=cohort).select_related("snapshot").first()
     if standing is not None and standing.snapshot.digest == digest:
         standing.confirmed_at = now
         standing.save(update_fields=["confirmed_at"])
         return standing.snapshot, True
-    figures = without_nan({**versions, "definition": as_json(definition), **compute_figures(rows, definition)})
+    figures = without_nan(
+        {
+            **versions,
+            "definition": as_json(definition),
+            "moved_by": _moved_by(standing.snapshot, versions, as_json(definition), frozen) if standing else [],
+            **compute_figures(rows, definition, cutoff, passed_over),
+        }
+    )
     with transaction.atomic():
         snapshot, _ = CohortSnapshot.objects.get_or_create(
             cohort=cohort,
@@ -95,10 +109,22 @@ def _publish(cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None) -> t
                 "computed_at": now,
             },
         )
-        CohortPublication.objects.update_or_create(
-            cohort=cohort, defaults={"snapshot": snapshot, "published_at": now, "confirmed_at": now}
-        )
+        if publishes:
+            CohortPublication.objects.update_or_create(
+                cohort=cohort, defaults={"snapshot": snapshot, "published_at": now, "confirmed_at": now}
+            )
     return snapshot, False
+
+
+def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict[str, Any], frozen: bytes) -> list[str]:
+    """What is different from the snapshot that stood: the data, the definition, or a version of what computes."""
+    old = before.figures
+    moved = [name for name, value in versions.items() if old.get(name) != value]
+    if old.get("definition") != definition:
+        moved.append("definition")
+    if gzip.decompress(bytes(before.rows)) != frozen:
+        moved.append("data")
+    return moved
 
 
 def frozen_rows(rows: Sequence[Member], definition: Definition) -> bytes:

@@ -40,8 +40,48 @@ def exclusion_word(code: str) -> str:
         "NOT_IN_MMR_AT_STOP": _("not in MMR at the stop"),
         "NO_BASELINE_PCR": _("no evaluable PCR at the stop"),
         "NO_PCR_AFTER_STOP": _("no evaluable PCR after the stop"),
+        "MISSING_INCLUSION_CRITERION": _("a criterion is not known"),
     }
     return words.get(code, code)
+
+
+@register.filter
+def criterion_step_word(criterion: str) -> str:
+    """A step on the way from all times off treatment to the members."""
+    words = {
+        "episodes": _("all times off treatment"),
+        "include.stop_reason": _("other reason of the stop"),
+        "attempts": _("a later attempt"),
+        "include.stopped_on": _("stopped outside the period"),
+    }
+    if criterion in words:
+        return words[criterion]
+    if criterion.startswith("include."):
+        return _("outside the limits of: %(factor)s") % {"factor": factor_name(criterion.removeprefix("include."))}
+    return exclusion_word(criterion)
+
+
+@register.filter
+def end_word(reason: str) -> str:
+    """What ended a remission."""
+    words = {
+        "loss_of_mmr": _("loss of MMR"), "restart": _("restart"), "death": _("death"), "transplant": _("transplant"),
+        "progression": _("progression"),
+    }  # fmt: skip
+    return words.get(reason, reason)
+
+
+@register.filter
+def moved_word(reason: str) -> str:
+    """Why figures are others than those before them."""
+    words = {
+        "data": _("the data"),
+        "definition": _("the definition of the cohort"),
+        "figures_version": _("a correction of how the figures are computed"),
+        "rule_versions": _("the rules of classification"),
+        "library_versions": _("the versions of the libraries"),
+    }
+    return words.get(reason, reason)
 
 
 @register.filter
@@ -71,7 +111,11 @@ def withheld_words(withheld: str) -> str:
 @register.filter
 def selection_word(method: str) -> str:
     """How the factors of a model were chosen."""
-    words = {"given": _("given"), "backward, likelihood ratio": _("backward, likelihood ratio")}
+    words = {
+        "given": _("given"),
+        "backward, likelihood ratio": _("backward, likelihood ratio"),
+        "backward, robust Wald": _("backward, robust Wald"),
+    }
     return words.get(method, method)
 
 

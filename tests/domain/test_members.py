@@ -1,6 +1,8 @@
 """Members, exclusions, ends of observation, groups, and the definition file."""
 
 import datetime as dt
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -74,9 +76,10 @@ def test_a_loss_is_dated_at_its_collection_and_not_at_the_restart() -> None:
     ],
 )
 def test_exclusions_have_a_reason(points: list[TimePoint], at_stop: dict[str, Any], reason: str) -> None:
+    definition = parse_definition({"slug": "c"})
     (member,) = rows(history(points), at_stop=at_stop)
     assert member.exclusion_reason == reason
-    assert csv_row(member)["days"] == ""
+    assert csv_row(member, definition)["days"] == ""
 
 
 def test_the_first_attempt_is_the_first_ever_and_all_are_all() -> None:
@@ -151,7 +154,7 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
         for n in range(12)
     ]
     definition = parse_definition({"slug": "c", "attempts": "all", "factors": [{"name": "sex"}], "cox": ["sex"]})
-    figures = compute_figures(list(build_members(people, definition, AS_OF)), definition)
+    figures = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)
     (sex,) = figures["univariate"]
     assert (sex["logrank"], sex["fisher_p"], sex["lrt"], figures["cox"]["lrt"]) == (None, None, None, None)
     assert "robust" in figures["kaplan_meier"]["variance"]
@@ -161,7 +164,7 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
 def test_follow_up_is_never_less_than_what_was_observed() -> None:
     definition = parse_definition({"slug": "c"})
     one = history(KEPT, None, [Fact(FactKind.LAST_CONTACT, day(-700))])
-    figures = compute_figures(list(build_members([one], definition, AS_OF)), definition)
+    figures = compute_figures(list(build_members([one], definition, AS_OF)), definition, AS_OF)
     assert figures["table1"]["follow_up_months"]["median"] == pytest.approx(200 / 30.4375)
 
 
@@ -202,7 +205,7 @@ def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
 @pytest.mark.parametrize("histories", [[], [history(KEPT)], [history([deep(-10)])]])
 def test_empty_and_tiny_cohorts_give_figures_and_reasons(histories: list[PatientHistory]) -> None:
     definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}, {"name": "sex"}]})
-    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition)
+    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
     assert figures["univariate"][0]["cox"] is None
     assert figures["cox"]["terms"] == []
     assert figures["kaplan_meier"]["median_months"]["estimate"] is None
@@ -227,7 +230,7 @@ def test_backward_selection_drops_the_weaker_factor_and_says_so() -> None:
             "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}],
         }
     )
-    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition)
+    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
     assert figures["cox"]["selection"]["candidates"] == ["dmr_months_60", "tki_months_50"]
     assert len(figures["cox"]["terms"]) <= 1
 
@@ -267,3 +270,111 @@ def test_things_that_are_no_definition_are_refused(data: object) -> None:
 
 def test_levels_of_mr4_5_are_known() -> None:
     assert parse_definition({"slug": "c", "dmr": {"level": "MR4_5"}}).dmr.level is ResponseClass.MR4_5
+
+
+# --- figures that were wrong once -------------------------------------------------------------------------------
+
+
+def test_only_who_has_had_the_time_can_have_dropped_out() -> None:
+    cutoff = day(500)
+    people = [
+        history([deep(-10), deep(400)], patient_id="LONG"),
+        history([deep(-10), deep(100)], patient_id="GONE"),
+        history([deep(390), deep(450)], [course(-900, 400)], patient_id="NEW"),
+    ]
+    definition = parse_definition({"slug": "c"})
+    figures = compute_figures(list(build_members(people, definition, cutoff)), definition, cutoff)
+    rates = {rate["months"]: (rate["in_remission"], rate["total"]) for rate in figures["drop_outs_as_failures"]}
+    assert rates == {3: (2, 3), 6: (1, 2), 12: (1, 2), 24: (0, 0), 36: (0, 0), 48: (0, 0), 60: (0, 0)}
+    assert figures["drop_outs_as_failures"][-1]["proportion"] is None
+
+
+def test_the_dead_are_not_in_remission() -> None:
+    people = [
+        history([deep(-10), deep(50)], patient_id="A"),
+        history([deep(-10), deep(50)], None, [Fact(FactKind.DEATH, day(80))], patient_id="B"),
+        history([deep(-10), deep(50)], None, [Fact(FactKind.ALLOGENEIC_TRANSPLANT, day(80))], patient_id="C"),
+        history([deep(-10), deep(50)], [course(-900, 0), course(70, None)], patient_id="D"),
+        history([deep(-10), point(50, "1")], patient_id="E"),
+    ]
+    definition = parse_definition({"slug": "c"})
+    crude = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)["crude"]
+    assert (crude["in_remission"], crude["members"]) == (1, 5)
+    assert crude["ended"] == {"loss_of_mmr": 1, "restart": 1, "death": 1, "transplant": 1}
+
+
+def test_an_empty_cohort_says_which_criterion_emptied_it() -> None:
+    people = [
+        history(KEPT, patient_id="A", sex="F"),
+        history(KEPT, [course(-900, 0, reason=StopReason.OTHER)], patient_id="B"),
+    ]
+    definition = parse_definition({"slug": "c", "include": {"sex": ["M"], "tki_months": {"ge": 12}}})
+    passed_over: Counter[str] = Counter()
+    rows_left = list(build_members(people, definition, AS_OF, passed_over))
+    flow = compute_figures(rows_left, definition, AS_OF, passed_over)["flow"]
+    assert [(s["criterion"], s["excluded"], s["left"]) for s in flow] == [
+        ("episodes", 0, 2), ("include.stop_reason", 1, 1), ("attempts", 0, 1), ("include.stopped_on", 0, 1),
+        ("include.sex", 1, 0), ("include.tki_months", 0, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("include", "word"),
+    [
+        ({"tki_months": {"ge": 100000}}, "beyond a lifetime"),
+        ({"tki_months": {"ge": 60, "lt": 60}}, "contradict each other"),
+        ({"age_at_stop": {"gt": 17, "le": 17}}, "contradict each other"),
+        ({"stopped_on": {"from": "2020-01-01", "to": "2019-01-01"}}, "exchange the days"),
+    ],
+)
+def test_bounds_that_nobody_can_meet_are_refused(include: dict[str, Any], word: str) -> None:
+    with pytest.raises(DefinitionProblem, match=word):
+        parse_definition({"slug": "c", "include": include})
+
+
+def test_figures_do_not_depend_on_the_order_of_rows() -> None:
+    chance = random.Random(5)
+    people = []
+    for n in range(60):
+        end = [point(20 + 7 * (n % 9), "0.5")] if n % 3 else [deep(200 + n)]
+        people.append(
+            history([deep(-700 + 9 * n), deep(-5), *end], [course(-800 - n, 0)], patient_id=f"P{n}", sex="FM"[n % 2])
+        )
+    definition = parse_definition(
+        {
+            "slug": "c",
+            "factors": [{"name": "tki_months"}, {"name": "sex"}, {"name": "dmr_months", "cut": 12}],
+            "cox": ["tki_months", "sex"],
+        }
+    )
+    found = list(build_members(people, definition, AS_OF))
+    figures = compute_figures(found, definition, AS_OF)
+    for _again in range(3):
+        chance.shuffle(found)
+        assert compute_figures(found, definition, AS_OF) == figures
+
+
+def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> None:
+    people = []
+    for n in range(60):
+        lost = [point(40 + n % 11, "0.5")] if n % 4 or n % 16 == 0 else [deep(300)]
+        again = point(440 + n % 7, "0.5") if n % 4 else deep(450)
+        drugs = [course(-900 if n % 4 else -3000, 0), course(60, 400)] if n % 4 else [course(-3000, 0)]
+        people.append(
+            history([*KEPT[:1], deep(-5), *lost, deep(390), again], drugs, patient_id=f"P{n}", sex="FM"[n // 4 % 2])
+        )
+    definition = parse_definition(
+        {"slug": "c", "attempts": "all", "factors": [{"name": "tki_months", "cut": 60}, {"name": "sex"}]}
+    )
+    cox = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)["cox"]
+    assert cox["selection"]["method"] == "backward, robust Wald"
+    assert cox["selection"]["candidates"] == ["tki_months_60"]
+    assert [t["id"] for t in cox["terms"]] == ["tki_months_60"]
+
+
+def test_the_member_file_names_the_groups_and_the_start_of_the_deep_run() -> None:
+    (member,) = rows(history([point(-800, "5"), deep(-300), deep(-10), deep(50)]))
+    definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}]})
+    said = csv_row(member, definition)
+    assert said["dmr_run_from"] == day(-300).isoformat()
+    assert said["groups"] == "dmr_months_12=< 12"

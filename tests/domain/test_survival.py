@@ -5,6 +5,7 @@ aml and gehan are the classic public data sets of R's survival and MASS packages
 
 import math
 
+import numpy as np
 import pytest
 
 from cohorts.domain import survival
@@ -179,3 +180,71 @@ def test_no_published_number_is_infinite() -> None:
     points = survival.kaplan_meier(times("1 2 3+ 4"), transform="log", level=0.95)
     for p in points:
         assert all(v is None or math.isfinite(v) for v in (p.estimate, p.lower, p.upper))
+
+
+def test_a_group_that_nobody_of_was_at_risk_at_an_event_is_no_degree_of_freedom() -> None:
+    early = [Observed(2, False), Observed(3, False)]
+    one, other = [Observed(5, True), Observed(9, False)], [Observed(6, True), Observed(7, True)]
+    whole, without = survival.log_rank([early, one, other]), survival.log_rank([one, other])
+    assert whole is not None
+    assert without is not None
+    assert whole.df == without.df == 1
+    assert whole.chi2 == pytest.approx(without.chi2, abs=1e-12)
+    assert survival.log_rank([early, one]) is None  # no test without a degree of freedom
+
+
+TIED = [(4, True), (4, True), (4, False), (6, True), (6, True), (6, True), (8, False), (9, True), (9, True), (11, False),
+        (12, True), (12, False), (13, True), (15, True), (15, False), (20, False)]  # fmt: skip
+AGES = [61, 40, 55, 52, 47, 33, 64, 70, 45, 39, 58, 50, 44, 36, 62, 41]
+ARM = [0, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0]
+PATIENT = list("aabbccddeeffgghh")
+
+
+def weighted_efron(weights: list[float]) -> np.ndarray:
+    """Coefficients with case weights by plain Newton steps: Efron's likelihood, written down once more."""
+    columns = np.array([AGES, ARM], dtype=float).T
+    x = columns - columns.mean(axis=0)
+    w = np.array(weights)
+    beta = np.zeros(2)
+    for _step in range(60):
+        gradient, information = np.zeros(2), np.zeros((2, 2))
+        risk = w * np.exp(x @ beta)
+        for time in sorted({t for t, event in TIED if event}):
+            died = [i for i, (t, event) in enumerate(TIED) if event and t == time]
+            at_risk = [i for i, (t, _event) in enumerate(TIED) if t >= time]
+            mean_weight = sum(w[i] for i in died) / len(died)
+            gradient += sum(w[i] * x[i] for i in died)
+            for k in range(len(died)):
+                share = k / len(died)
+                s0 = sum(risk[i] for i in at_risk) - share * sum(risk[i] for i in died)
+                s1 = sum(risk[i] * x[i] for i in at_risk) - share * sum(risk[i] * x[i] for i in died)
+                s2 = sum(risk[i] * np.outer(x[i], x[i]) for i in at_risk) - share * sum(
+                    risk[i] * np.outer(x[i], x[i]) for i in died
+                )
+                gradient -= mean_weight * s1 / s0
+                information += mean_weight * (s2 / s0 - np.outer(s1 / s0, s1 / s0))
+        beta = beta + np.linalg.solve(information, gradient)
+    return beta
+
+
+def test_the_robust_variance_is_the_jackknife_of_the_weighted_fit_by_patient() -> None:
+    """R's ``cluster``: the squares of what each patient moves the coefficients, by numeric derivative of the weights."""
+    step, plain = 1e-5, [1.0] * len(TIED)
+    moved = []
+    for position in range(len(TIED)):
+        more, less = list(plain), list(plain)
+        more[position], less[position] = 1 + step, 1 - step
+        moved.append((weighted_efron(more) - weighted_efron(less)) / (2 * step))
+    by_patient = np.array(
+        [sum(m for m, p in zip(moved, PATIENT, strict=True) if p == name) for name in sorted(set(PATIENT))]
+    )
+    expected = by_patient.T @ by_patient
+    observed = [Observed(days, event) for days, event in TIED]
+    model = survival.cox(observed, [AGES, ARM], level=0.95, clusters=PATIENT)
+    assert model.coefficients == pytest.approx(weighted_efron(plain), rel=1e-9)
+    assert np.array(model.variance) == pytest.approx(expected, rel=1e-6)
+    assert [t.se for t in model.terms] == pytest.approx(np.sqrt(np.diag(expected)), rel=1e-6)
+    assert model.wald is not None
+    beta = np.array(model.coefficients)
+    assert model.wald.chi2 == pytest.approx(float(beta @ np.linalg.solve(expected, beta)), rel=1e-6)
+    assert model.lrt is None

@@ -106,7 +106,7 @@ def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
     header, *rows = members_csv(publication).decode().splitlines()
     assert header == (
         "patient_id,attempt,included,exclusion_reason,stopped_on,end_on,days,months,event,end_reason,first_dmr_on,dmr_months,"
-        "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre"
+        "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre,groups,dmr_run_from"
     )
     assert len(rows) == 36
 
@@ -119,7 +119,7 @@ def test_exports_of_synthetic_data_say_so(twin: Cohort) -> None:
     Centre.objects.update(is_synthetic=True)
     assert snapshot_json(publication)["synthetic"].startswith("SYNTHETIC")
     header, first, *_ = members_csv(publication).decode().splitlines()
-    assert header.endswith(",centre,synthetic")
+    assert header.endswith(",centre,groups,dmr_run_from,synthetic")
     assert "SYNTHETIC" in first
 
 
@@ -216,3 +216,33 @@ def test_the_schedule_is_utc_data_with_expiries_shorter_than_the_periods() -> No
 def test_the_nightly_slot_is_the_latest_one_in_utc(now: str, slot: str) -> None:
     found = latest_nightly_slot(dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC), 2, 0)
     assert found == dt.datetime.fromisoformat(slot).replace(tzinfo=dt.UTC)
+
+
+def test_a_look_back_never_takes_the_place_of_what_is_published(
+    twin: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standing = recompute(twin).snapshot
+    for option in ("--as-of", "--known-at"):
+        call_command("recompute_cohorts", "--cohort", twin.slug, option, "2022-01-01")
+        assert "not published" in capsys.readouterr().err
+        assert CohortPublication.objects.get(cohort=twin).snapshot == standing
+    back = recompute(twin, as_of=dt.date(2022, 1, 1)).snapshot
+    assert back is not None
+    assert back != standing
+    call_command("cohort_report", twin.slug, "--digest", back.digest[:12])
+    assert json.loads(capsys.readouterr().out)["data_cutoff"] == "2022-01-01"
+    with pytest.raises(CommandError, match="no snapshot"):
+        call_command("cohort_report", twin.slug, "--digest", "ffffffffffff")
+
+
+def test_a_corrected_figure_reaches_a_standing_cohort_and_says_why_it_moved(
+    twin: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = recompute(twin)
+    assert recompute(twin).unchanged
+    monkeypatch.setattr("cohorts.services.recompute.FIGURES_VERSION", 999)
+    second = recompute(twin)
+    assert not second.unchanged
+    assert second.snapshot is not None
+    assert second.snapshot != first.snapshot
+    assert second.snapshot.figures["moved_by"] == ["figures_version"]

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cohorts.models import Cohort
-from cohorts.selectors.snapshots import members_csv, published, snapshot_json
+from cohorts.selectors.snapshots import kept, members_csv, published, snapshot_json
 from monitoring.management.door import DoorCommand
 
 
@@ -20,13 +20,16 @@ class Command(DoorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
         parser.add_argument("--format", choices=("json", "csv"), default="json")
+        parser.add_argument("--digest", help="a kept snapshot by the beginning of its digest, instead of the published")
         parser.add_argument("--output", type=Path, help="file to write; standard output without it")
 
     def work(self, **options: Any) -> bool:
         cohort = Cohort.objects.filter(slug=options["slug"]).first()
         if cohort is None:
             raise CommandError(f"cohort {options['slug']}: not known", returncode=2)
-        publication = published(cohort)
+        publication = kept(cohort, options["digest"]) if options["digest"] else published(cohort)
+        if publication is None and options["digest"]:
+            raise CommandError(f"--digest {options['digest']}: no snapshot of {cohort.slug} begins so", returncode=2)
         if publication is None:
             raise CommandError(f"cohort {cohort.slug}: nothing is published yet; run recompute_cohorts")
         if options["format"] == "csv":

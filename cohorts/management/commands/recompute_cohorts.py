@@ -37,7 +37,10 @@ class Command(DoorCommand):
             run = recompute(cohort, as_of=as_of or known, known_at=known_at)
             if run.ok and run.snapshot:
                 counts = run.snapshot.figures["counts"]
+                looked_back = as_of is not None or known_at is not None
                 state = "unchanged" if run.unchanged else "published"
+                if looked_back:
+                    state = f"not published; cohort_report {cohort.slug} --digest {run.snapshot.digest[:12]} writes it"
                 self.tell(f"{cohort.slug}: {counts['members']} members, {counts['events']} events, {state}")
             else:
                 good = False
