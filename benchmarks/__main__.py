@@ -38,6 +38,7 @@ from django.db import connection
 
 from benchmarks.figures import Figure
 from benchmarks.serving import serving
+from cohorts.models import CohortPublication
 from monitoring.domain.response import score
 from monitoring.services.sessions import own_session
 from tests.builders import copies
@@ -101,6 +102,7 @@ def loading(patients: int) -> list[Figure]:
         (folder / "c.json").write_text('{"slug": "bench", "title": "Bench", "factors": [{"name": "sex"}]}')
         run("define_cohort", str(folder / "c.json"))
         night, night_mib = run("recompute_cohorts")
+        check_cohort(patients)
     label = f"{patients:,} patients, {rows:,} results"
     return [
         Figure(
@@ -126,6 +128,13 @@ def loading(patients: int) -> list[Figure]:
             f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results; {night_mib:.0f} MiB",
         ),
     ]
+
+
+def check_cohort(patients: int) -> None:
+    """What was measured is a cohort with people and events, or the figure says nothing."""
+    counts = CohortPublication.objects.select_related("snapshot").get(cohort__slug="bench").snapshot.figures["counts"]
+    if counts["members"] < patients / 2 or not patients / 6 < counts["events"] < patients / 2:
+        raise AssertionError(f"the cohort that was measured has {counts} of {patients} patients")
 
 
 _OWE_ALL = """
@@ -191,15 +200,18 @@ def bare_copy(path: Path) -> float:
 
 
 def write_files(folder: Path, patients: int) -> int:
-    """Synthetic patients who stopped, with a plausible decline; returns the number of results."""
+    """Synthetic patients with a plausible decline who stopped halfway, a third of them lost MMR; returns the results."""
+    stop = date(2008, 3, 1) + timedelta(days=90 * (RESULTS_EACH // 2) + 40)
     chance = random.Random(1)  # the same data each time
     lines = {"patients": ["patient_id,centre,sex,birth_date"], "treatments": ["patient_id,drug,started_on,stopped_on,stop_reason"], "results": ["laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor"]}  # fmt: skip
     for n in range(patients):
         lines["patients"].append(f"B{n:06d},C{n % 20},{'FM'[n % 2]},19{50 + n % 50}-01-01")
-        lines["treatments"].append(f"B{n:06d},imatinib,2008-02-01,{2014 + n % 6}-03-01,tfr_attempt")
+        lines["treatments"].append(f"B{n:06d},imatinib,2008-02-01,{stop},tfr_attempt")
         for k in range(RESULTS_EACH):
             on = date(2008, 3, 1) + timedelta(days=90 * k + n % 30)
-            copies = "nd" if k > 10 and chance.random() < 0.8 else str(max(3, int(50_000 * 0.6**k)))
+            copies = "nd" if k > 6 and chance.random() < 0.8 else str(max(3, int(50_000 * 0.25**k)))
+            if n % 3 == 0 and k > RESULTS_EACH // 2 + n % 4:
+                copies = "300"  # 0.2 to 1.4 %
             lines["results"].append(
                 f"LAB{n % 20},A{n}-{k},B{n:06d},{on},{copies},{chance.randint(20_000, 120_000)},0.9"
             )
