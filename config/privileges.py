@@ -45,7 +45,18 @@ ONLY_THESE_CHANGE = {
 }
 # Of these rows everything may change but what they are about.
 THESE_STAY = {
-    "monitoring_alertdelivery": ("id", "alert_id", "key", "about", "channel", "recipient_id", "owed_at"),
+    "monitoring_alertdelivery": (
+        "id",
+        "alert_id",
+        "key",
+        "about",
+        "channel",
+        "recipient_id",
+        "owed_at",
+        "round",
+        "step",
+        "certainty",
+    ),
     "monitoring_importrun": ("id", "public_id", "kind", "sha256", "dry_run", "amend_reason", "started_at", "by_id"),
     "monitoring_jobrun": ("id", "job", "slot_at"),
     "monitoring_monitoringplan": ("id", "patient_id"),

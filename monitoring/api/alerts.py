@@ -29,12 +29,25 @@ from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
 from monitoring.models.alerts import AlertState
 from monitoring.models.choices import ALERT_KIND, CERTAINTY
+from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, acknowledge, act, withdraw
 from monitoring.services.restarts import record_restart
+from monitoring.templatetags.words import closing_words
 
 ACTING = (Role.CLINICIAN, Role.ADMINISTRATOR)
+
+
+class DeedOut(serializers.Serializer[Any]):
+    """What a person did about an alert."""
+
+    at = serializers.DateTimeField()
+    by = serializers.CharField()
+    what = serializers.CharField()
+    drug = serializers.CharField()
+    on = serializers.DateField(allow_null=True)
+    note = serializers.CharField()
 
 
 class AlertOut(serializers.Serializer[Alert]):
@@ -55,7 +68,8 @@ class AlertOut(serializers.Serializer[Alert]):
     rule_version = serializers.CharField()
     opened_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
-    closing_reason = serializers.CharField()
+    closing_reason = serializers.CharField(help_text="in the language of the request")
+    closing_code = serializers.CharField(help_text="stable")
     round = serializers.IntegerField()
     next_action_at = serializers.DateTimeField(allow_null=True)
     acknowledged_at = serializers.DateTimeField(allow_null=True)
@@ -64,6 +78,7 @@ class AlertOut(serializers.Serializer[Alert]):
     action = serializers.CharField()
     reason = ReasonOut()
     patient_state = ReasonOut(allow_null=True, help_text="where the patient stands today; null on treatment")
+    deeds = DeedOut(many=True, help_text="what people did, oldest first; nothing covers an earlier deed")
     mutations = serializers.ListField(child=serializers.CharField(), help_text="resistance mutations on record")
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
@@ -85,7 +100,8 @@ class AlertOut(serializers.Serializer[Alert]):
             "rule_version": instance.rule_version,
             "opened_at": instant(instance.opened_at),
             "closed_at": instant(instance.closed_at),
-            "closing_reason": instance.closing_reason,
+            "closing_reason": closing_words(instance),
+            "closing_code": instance.closing_reason,
             "round": instance.round,
             "next_action_at": instant(instance.next_action_at),
             "acknowledged_at": instant(instance.acknowledged_at),
@@ -94,6 +110,17 @@ class AlertOut(serializers.Serializer[Alert]):
             "action": instance.action,
             "reason": reason_json(alert_reason(instance)),
             "patient_state": reason_json(state.reason) if state else None,
+            "deeds": [
+                {
+                    "at": instant(d.at),
+                    "by": d.who,
+                    "what": d.what,
+                    "drug": d.drug,
+                    "on": d.on and d.on.isoformat(),
+                    "note": d.note,
+                }
+                for d in instance.deeds  # type: ignore[attr-defined]  # where the row was read
+            ],
             "mutations": [f"{m.detail}, {m.observed_on.isoformat()}" for m in mutations],
         }
 
@@ -182,7 +209,11 @@ def _found(request: Request, id: str) -> Alert:
 
 def _furnished(alerts: Sequence[Alert]) -> list[Alert]:
     """Alerts with where their patients stand, and the mutations on record."""
-    return with_mutations(with_states(alerts, clock.now().date()))
+    found = with_mutations(with_states(alerts, clock.now().date()))
+    deeds = deeds_of(found)
+    for alert in found:
+        alert.deeds = deeds[alert.pk]  # type: ignore[attr-defined]  # for the answer
+    return found
 
 
 def _answered(alert: Alert) -> Response:

@@ -323,9 +323,9 @@ def _early_signs(subject: str, episode: Episode, values: Sequence[Value]) -> Ite
     for found in early_signs(episode, values, rule_set(KINETICS)):
         settled_by, settled_on = _settled(episode)
         if episode.loss is not None:
-            settled_by, settled_on = "loss of MMR", episode.loss.first.on
+            settled_by, settled_on = "loss_of_mmr", episode.loss.first.on
         elif found.is_over:
-            settled_by, settled_on = "response regained", episode.points_off[-1].on
+            settled_by, settled_on = "response_regained", episode.points_off[-1].on
         yield Intention(
             AlertKind(found.sign.value), subject, Certainty.SUSPECTED, found.evidence.key, found.evidence.on,
             found.evidence.is_percent, (found.evidence.on - episode.stopped_on).days, None, settled_by, settled_on,

@@ -72,6 +72,7 @@ class Score:
     detected: bool
     may_exceed_mmr: bool = False
     upper_bound_percent: Decimal | None = None
+    counted_control_copies: Decimal | None = None  # of the tubes that an undetected class rests on
 
     @property
     def counts_one_copy(self) -> bool:
@@ -205,6 +206,7 @@ def _score_undetected(m: Measurement) -> Score:
             control.sensitivity,
             detected=False,
             upper_bound_percent=bound,
+            counted_control_copies=_control_sum(control.good) if control.good else None,
         )
     return _score_undetected_without_control(m)
 

@@ -34,6 +34,7 @@ class StoredClass:
     control_copies: Sequence[Decimal] = ()
     reported_percent: Decimal | None = None
     names_only_a_class: bool = False
+    counted_control_copies: Decimal | None = None
 
 
 def why_class(found: StoredClass) -> Reason:
@@ -67,7 +68,8 @@ def _undetected(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
         return "row 3", "undetected_poor", {"control": best, "needed": needed}
     if not found.control_copies:
         return "row 15", "undetected_by_limit", {"limit": found.upper_bound_percent}
-    return "rows 4 to 6", "undetected", {"control": sum(good, Decimal(0))}
+    counted = found.counted_control_copies  # under the laboratory's own minimum, as it was decided
+    return "rows 4 to 6", "undetected", {"control": sum(good, Decimal(0)) if counted is None else counted}
 
 
 def _without_value(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:

@@ -51,6 +51,7 @@ class Outcome:
     rows: int = 0
     actions: Counter[str] = field(default_factory=Counter)
     refused_rows: int = 0
+    contradictions: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str, str, str]] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
@@ -232,6 +233,7 @@ def _load_chunk(
         outcome.named |= _named(kind, one_parsed.facts) if verdict.action is Action.CREATED else set()
         if verdict.action is Action.REFUSED:
             outcome.refused_rows += len(one_parsed.lines)
+            outcome.contradictions += any(problem.contradicts for problem in verdict.problems)
             refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
         elif upload is not None:
             for line in one_parsed.lines:

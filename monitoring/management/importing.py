@@ -50,6 +50,10 @@ class ImportCommand(DoorCommand):
             self.tell(f"line {line}{where}: {reason}")
         if outcome.refused_rows > len(outcome.examples):
             self.tell("… more refused rows; --errors FILE lists all of them")
+        if outcome.contradictions:
+            self.tell(
+                f"{outcome.contradictions} records say something else than what is stored: --amend REASON changes it"
+            )
         self.tell_notes(outcome.notes)
         for name in outcome.created_names:
             self.tell(f"new: {name}")

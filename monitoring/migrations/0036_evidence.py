@@ -8,7 +8,7 @@ from django.db import migrations, models
 OWE_EVERYBODY = """
 insert into monitoring_classificationrequest (patient_id, bulk, attempts, last_error)
 select distinct patient_id, true, 0, '' from monitoring_pcrresult
-on conflict do nothing
+ where patient_id not in (select patient_id from monitoring_classificationrequest)
 """
 
 

@@ -45,6 +45,34 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.filter(centre__in=Membership.objects.centres_of(user))
 
 
+class ClosingReason(models.TextChoices):
+    """Why an alert has ended."""
+
+    EVIDENCE_GONE = "evidence_gone", _("the evidence no longer holds")
+    VERIFIED = "verified", _("the result is no longer preliminary")
+    EMPTIED = "emptied", _("nothing in it is open any more")
+    NOTHING_ASIDE = "nothing_aside", _("nothing is set aside any more")
+    ANSWERED = "answered", _("answered by what was recorded since")
+    RESTART = "restart", _("restart on %(on)s")
+    DEATH = "death", _("death on %(on)s")
+    TRANSPLANT = "allogeneic_transplant", _("allogeneic transplant on %(on)s")
+    LOSS_OF_MMR = "loss_of_mmr", _("loss of MMR on %(on)s")
+    RESPONSE_REGAINED = "response_regained", _("response regained on %(on)s")
+    ACTED = "acted", _("acted on: %(words)s (%(by)s)")
+    WITHDRAWN = "withdrawn", _("withdrawn: %(words)s (%(by)s)")
+    NOT_KNOWN = "not_known", "%(words)s"
+
+
+BY_A_PERSON = (ClosingReason.ACTED, ClosingReason.WITHDRAWN)
+
+
+class DeliveryOutcome(models.TextChoices):
+    """Why a message was not sent; empty where a mail server said what became of it."""
+
+    WITHDRAWN = "withdrawn", _("withdrawn before it was sent")
+    NOT_NEEDED = "not_needed", _("not sent: the alert is %(state)s")
+
+
 @pghistory.track()
 class Alert(models.Model):
     """What a person must hear of, with the facts and the rule that raised it.
@@ -73,7 +101,8 @@ class Alert(models.Model):
     rule_version = models.CharField(max_length=40)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
     closed_at = models.DateTimeField(null=True)
-    closing_reason = models.CharField(max_length=200, blank=True)
+    closing_reason = models.CharField(max_length=200, choices=ClosingReason.choices, blank=True)
+    closing_values = models.JSONField(default=dict)  # the day that settled it, or what a person said and who
     round = models.PositiveIntegerField(default=1)
     step = models.PositiveIntegerField(default=0)
     next_action_at = models.DateTimeField(null=True)
@@ -81,6 +110,10 @@ class Alert(models.Model):
     acknowledged_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     note = models.CharField(_("note"), max_length=500, blank=True)
     action = models.CharField(_("action"), max_length=20, blank=True)
+    action_drug = models.CharField(max_length=20, choices=choices.DRUG, blank=True)
+    action_on = models.DateField(null=True)  # the first day of the drug, or the day on which it comes back
+    acted_at = models.DateTimeField(null=True)
+    acted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
 
     objects = AlertQuerySet.as_manager()
 
@@ -144,7 +177,11 @@ class AlertDelivery(models.Model):
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(null=True)
     delivered = models.BooleanField(null=True)
-    outcome = models.CharField(max_length=300, blank=True)
+    outcome_code = models.CharField(max_length=20, choices=DeliveryOutcome.choices, blank=True)
+    outcome = models.CharField(max_length=300, blank=True)  # what the mail server said, or the state of the alert
+    round = models.PositiveIntegerField(default=1)
+    step = models.PositiveIntegerField(default=0)
+    certainty = models.CharField(max_length=15, choices=choices.CERTAINTY, blank=True)
 
     class Meta:
         verbose_name = _("delivery")

@@ -136,6 +136,13 @@ def codes(values: type[StrEnum] | Iterable[str]) -> type_choices:
 CONTROL_GENE = codes(ControlGene)
 METHOD = codes(Method)
 DRUG = codes(Drug)
+# What people read; the code itself is the international name.
+DRUG_WORD: type_choices = [
+    (Drug.IMATINIB, _("imatinib")), (Drug.DASATINIB, _("dasatinib")), (Drug.NILOTINIB, _("nilotinib")),
+    (Drug.BOSUTINIB, _("bosutinib")), (Drug.PONATINIB, _("ponatinib")), (Drug.ASCIMINIB, _("asciminib")),
+    (Drug.FLUMATINIB, _("flumatinib")), (Drug.OLVEREMBATINIB, _("olverembatinib")),
+    (Drug.RADOTINIB, _("radotinib")), (Drug.INTERFERON, _("interferon")), (Drug.OTHER, _("other")),
+]  # fmt: skip
 _TRANSCRIPT_WORD = {Transcript.OTHER: _("other"), Transcript.UNKNOWN: _("not known")}
 TRANSCRIPT: type_choices = [(t.value, _TRANSCRIPT_WORD.get(t, t.value)) for t in Transcript]
 PRECISION = codes(Precision)

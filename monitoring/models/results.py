@@ -170,6 +170,7 @@ class ResponseAssessment(models.Model):
     detected = models.BooleanField(_("detected"))
     may_exceed_mmr = models.BooleanField(default=False)
     upper_bound_percent = NumberField(null=True)
+    counted_control_copies = NumberField(null=True)  # of the tubes that an undetected class rests on
     conversion_factor = NumberField(_("conversion factor used"), null=True)
     factor_state = models.CharField(max_length=10, choices=choices.FACTOR_STATE)
     rule_version = models.CharField(_("rule version"), max_length=40)

@@ -29,6 +29,7 @@ class Message:
     alert_id: str
     certainty: str
     round: int
+    urgency: str = "routine"
     operational: bool = False
 
 
@@ -63,9 +64,23 @@ def _subject(message: Message) -> str:
         return _("Centre %(centre)s: an alert was withdrawn") % {"centre": message.centre}
     if message.operational:
         return _("Centre %(centre)s: work of the service was set aside") % {"centre": message.centre}
-    if message.round > 1:
-        return _("Centre %(centre)s: a haematology result still needs review") % {"centre": message.centre}
-    return _("Centre %(centre)s: a haematology result needs review") % {"centre": message.centre}
+    words = {
+        "urgent": (
+            _("Centre %(centre)s: URGENT: a haematology result needs review"),
+            _("Centre %(centre)s: URGENT: a haematology result still needs review"),
+        ),
+        "soon": (
+            _("Centre %(centre)s: soon: a haematology patient needs review"),
+            _("Centre %(centre)s: soon: a haematology patient still needs review"),
+        ),
+    }.get(
+        message.urgency,
+        (
+            _("Centre %(centre)s: a haematology record needs review"),
+            _("Centre %(centre)s: a haematology record still needs review"),
+        ),
+    )
+    return words[message.round > 1] % {"centre": message.centre}
 
 
 def _body(message: Message) -> str:

@@ -19,7 +19,9 @@ from django.views.decorators.http import require_GET, require_POST
 from monitoring import clock
 from monitoring.domain.series import Drug
 from monitoring.models import Alert, Role
+from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
+from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of
 from monitoring.selectors.why import alert_reason
@@ -59,7 +61,7 @@ class ActForm(ReadForm):
     )
     drug = forms.ChoiceField(
         label=gettext_lazy("Drug, if restarted"),
-        choices=[("", "–"), *((d.value, d.value) for d in Drug if d.is_tki and d is not Drug.OTHER)],
+        choices=[("", "–"), *((code, word) for code, word in DRUG_WORD if Drug(code).is_tki and code != Drug.OTHER)],
         required=False,
     )
     day = forms.DateField(
@@ -96,10 +98,11 @@ def acknowledge_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return _detail(request, alert, acknowledge_form=form, status=400)
     said = form.cleaned_data
     try:
-        acknowledge(alert, by=by, note=said["note"], now=clock.now(), version=said["version"])
+        seen = acknowledge(alert, by=by, note=said["note"], now=clock.now(), version=said["version"])
     except (AlertConflictError, StaleVersionError) as problem:
         return _read_again(request, public_id, problem)
-    messages.success(request, _("Acknowledged. Record what was done, or it comes back in seven days."))
+    back = {"day": f"{seen.next_action_at:%Y-%m-%d %H:%M}"}
+    messages.success(request, _("Acknowledged. Record what was done, or it comes back on %(day)s UTC.") % back)
     return redirect("alert", public_id=public_id)
 
 
@@ -180,6 +183,7 @@ def _detail(
         {
             "alert": with_mutations(with_states([alert], clock.now().date()))[0],
             "reason": alert_reason(alert),
+            "deeds": deeds_of([alert])[alert.pk],
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],
             "acknowledge_form": acknowledge_form

@@ -24,6 +24,7 @@ def class_reason(assessment: ResponseAssessment, result: PcrResult) -> Reason:
             upper_bound_percent=assessment.upper_bound_percent,
             control_gene=ControlGene(result.control_gene),
             control_copies=[t.control_gene_copies for t in tubes if t.control_gene_copies is not None],
+            counted_control_copies=assessment.counted_control_copies,
             reported_percent=result.is_percent,
             names_only_a_class=_names_only_a_class(result),
         )

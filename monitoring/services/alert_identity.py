@@ -1,10 +1,9 @@
-"""The names of alerts, and the word by which a person's closing is known."""
+"""The names of alerts."""
 
 from __future__ import annotations
 
 import uuid
 
-BY_A_PERSON = "acted"
 _NAMESPACE = uuid.UUID("6f1f3a39-6c0e-5f0d-9b7e-2b1d6f0c0a11")
 
 

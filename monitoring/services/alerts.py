@@ -15,9 +15,9 @@ from monitoring.domain.history import EARLY_SIGNS, AlertKind, Intention, Replay
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient, PcrResult
-from monitoring.models.alerts import LIVE_STATES, AlertState
+from monitoring.models.alerts import BY_A_PERSON, LIVE_STATES, AlertState, ClosingReason
 from monitoring.services import deliveries, escalation
-from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
+from monitoring.services.alert_identity import alert_public_id
 
 HISTORY_AFTER_DAYS = 90
 # Raised by the clock and closed by the plan (services.plans), not by the replay.
@@ -47,8 +47,9 @@ class _Changes:
     new_hand_overs: list[Alert] = field(default_factory=list)
     hand_overs: dict[int, Alert] = field(default_factory=dict)
 
-    def end(self, alert: Alert, state: AlertState, reason: str) -> None:
-        alert.state, alert.closed_at, alert.closing_reason, alert.next_action_at = state, self.now, reason, None
+    def end(self, alert: Alert, state: AlertState, reason: ClosingReason, on: dt.date | None = None) -> None:
+        alert.state, alert.closed_at, alert.closing_reason, alert.next_action_at = state, self.now, reason.value, None
+        alert.closing_values = {"on": on.isoformat()} if on else {}
         self.changed.append(alert)
         if state == AlertState.WITHDRAWN:
             self.withdrawn.append(alert)
@@ -73,7 +74,7 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
             values = _values(intention, replay.rule_version, result_ids)
             if intention.settled_by:
                 if alert is not None:
-                    changes.end(alert, AlertState.CLOSED, f"{intention.settled_by} on {intention.settled_on}")
+                    changes.end(alert, AlertState.CLOSED, ClosingReason(intention.settled_by), intention.settled_on)
             elif alert is None:
                 _open(patient, intention, values, past, changes)
             else:  # an open alert follows its evidence: confirmed, amended, verified
@@ -85,9 +86,9 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
         unverified = {item.result.key for item in replay.assessed if item.result.is_preliminary}
         _close_verified(patient, live, unverified, changes)
     for alert in live.values():
-        changes.end(alert, AlertState.WITHDRAWN, "the evidence no longer holds")
+        changes.end(alert, AlertState.WITHDRAWN, ClosingReason.EVIDENCE_GONE)
     Alert.objects.bulk_create(changes.opened)
-    written = ["state", "closed_at", "closing_reason", "next_action_at", "round", *_VALUE_FIELDS]
+    written = ["state", "closed_at", "closing_reason", "closing_values", "next_action_at", "round", *_VALUE_FIELDS]
     Alert.objects.bulk_update(changes.changed, written, batch_size=500)
     escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.louder], now=now)
     deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
@@ -102,7 +103,7 @@ def _close_verified(
     for key in waiting:
         alert = live.pop(key)
         if alert.evidence_key not in unverified:
-            changes.end(alert, AlertState.CLOSED, "the result is no longer preliminary")
+            changes.end(alert, AlertState.CLOSED, ClosingReason.VERIFIED)
 
 
 def _louder(alert: Alert, intention: Intention) -> bool:
@@ -154,7 +155,7 @@ def _open(
         if dealt_with(earlier, intention):
             return
         _take(earlier, values)
-        earlier.closed_at, earlier.closing_reason = None, ""
+        earlier.closed_at, earlier.closing_reason, earlier.closing_values = None, "", {}
         changes.changed.append(earlier)
         changes.raise_again(earlier)
         return
@@ -215,7 +216,7 @@ def is_old_sign(intention: Intention, today: dt.date) -> bool:
 
 def dealt_with(closed: Alert, intention: Intention) -> bool:
     """Whether a person has closed an alert on this very evidence, and it has become neither surer nor higher since."""
-    return closed.closing_reason.startswith(BY_A_PERSON) and not _louder(closed, intention)
+    return closed.closing_reason in BY_A_PERSON and not _louder(closed, intention)
 
 
 def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
@@ -243,4 +244,4 @@ def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
 
 def _close_empty_hand_overs(ids: set[int], now: dt.datetime) -> None:
     emptied = Alert.objects.live().filter(pk__in=ids).exclude(handed_over__state__in=LIVE_STATES)
-    emptied.update(state=AlertState.CLOSED, closed_at=now, closing_reason="nothing in it is open any more")
+    emptied.update(state=AlertState.CLOSED, closed_at=now, closing_reason=ClosingReason.EMPTIED)

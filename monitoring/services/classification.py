@@ -152,7 +152,7 @@ def _one_by_one(patient_ids: Sequence[int], now: dt.datetime) -> int:
 
 _ASSESSMENT_COLUMNS = (
     "response_class", "flags", "is_percent", "mr_value", "sensitivity", "detected", "may_exceed_mmr",
-    "upper_bound_percent", "conversion_factor", "factor_state", "rule_version",
+    "upper_bound_percent", "counted_control_copies", "conversion_factor", "factor_state", "rule_version",
 )  # fmt: skip
 
 
@@ -168,6 +168,7 @@ def assessment_values(assessed: Assessed, factor: FactorUsed, rule_version: str)
         score.detected,
         score.may_exceed_mmr,
         _stored(score.upper_bound_percent),
+        _stored(score.counted_control_copies),
         factor.factor,
         factor.state.value,
         rule_version,

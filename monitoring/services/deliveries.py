@@ -17,12 +17,31 @@ from django.db.models import F, Q
 
 from monitoring.domain.history import AlertKind
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
-from monitoring.models.alerts import DeliveryAbout
+from monitoring.models.alerts import DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message, local_address
 from monitoring.services import set_aside
 
 LEASE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 300
+
+
+# How soon an alert must be read; an unlisted kind is routine. Nothing of a kind itself stands in a message.
+_URGENT = (
+    AlertKind.LOSS_OF_MMR, AlertKind.NOT_IN_MMR_OFF_TREATMENT, AlertKind.LOSS_OF_MMR_ON_TREATMENT, AlertKind.NO_RESTART,
+    AlertKind.LOSS_IN_PREGNANCY, AlertKind.SUSPICIOUS_VALUE, AlertKind.MILESTONE_FAILED, AlertKind.HAND_OVER,
+)  # fmt: skip
+_SOON = (
+    AlertKind.NO_EVIDENCE, AlertKind.TREATMENT_UNKNOWN, AlertKind.UNCONFIRMED_TREATMENT, AlertKind.OVERDUE_SAMPLE,
+    AlertKind.OVERDUE_RESULT, AlertKind.NO_MMR_AFTER_RESTART, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBLING,
+    AlertKind.UNVERIFIED,
+)  # fmt: skip
+
+
+def urgency_of(alert: Alert) -> str:
+    """How soon an alert must be read: ``urgent``, ``soon`` or ``routine``."""
+    if alert.kind in _URGENT:
+        return "urgent"
+    return "soon" if alert.kind in _SOON else "routine"
 
 
 def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
@@ -51,7 +70,7 @@ def owe(alerts: Sequence[Alert], people: dict[int, list[User]], *, now: dt.datet
 def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     """Tell whoever was told of these alerts that they no longer hold; what was not sent yet is not sent any more."""
     pending = AlertDelivery.objects.filter(alert__in=alerts, settled_at__isnull=True, attempts=0)
-    pending.update(settled_at=now, delivered=False, outcome="withdrawn before it was sent")
+    pending.update(settled_at=now, delivered=False, outcome_code=DeliveryOutcome.WITHDRAWN)
     told = AlertDelivery.objects.filter(alert__in=alerts, about=DeliveryAbout.OPENED).exclude(delivered=False)
     AlertDelivery.objects.bulk_create(
         [
@@ -71,6 +90,9 @@ def _delivery(alert: Alert, person: User, about: DeliveryAbout, now: dt.datetime
         recipient=person,
         owed_at=now,
         next_attempt_at=now,
+        round=alert.round,
+        step=alert.step,
+        certainty=alert.certainty,
     )
 
 
@@ -107,7 +129,7 @@ def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
     """Settle a message that nobody needs any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
     if one.about == DeliveryAbout.WITHDRAWN or one.alert.state == "open":
         return False
-    settle(one, delivered=False, outcome=f"not sent: the alert is {one.alert.state}", now=now)
+    settle(one, delivered=False, outcome=one.alert.state, code=DeliveryOutcome.NOT_NEEDED.value, now=now)
     return True
 
 
@@ -116,14 +138,14 @@ def _message(one: AlertDelivery) -> Message:
     address = one.recipient.email or local_address(one.recipient.get_username())
     return Message(
         one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
-        operational=alert.kind == AlertKind.SET_ASIDE,
+        urgency=urgency_of(alert), operational=alert.kind == AlertKind.SET_ASIDE,
     )  # fmt: skip
 
 
-def settle(one: AlertDelivery, *, delivered: bool, outcome: str, now: dt.datetime) -> bool:
+def settle(one: AlertDelivery, *, delivered: bool, outcome: str, code: str = "", now: dt.datetime) -> bool:
     """Record the outcome, if the lease is still ours; returns whether it was."""
     ours = AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True)
-    is_ours = bool(ours.update(settled_at=now, delivered=delivered, outcome=outcome[:300]))
+    is_ours = bool(ours.update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code))
     if is_ours and one.attempts > 1:
         set_aside.settle(SetAsideKind.DELIVERY, [one.key], now=now)
     return is_ours

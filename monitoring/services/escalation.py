@@ -21,10 +21,10 @@ from django.utils.translation import gettext as _
 from monitoring.domain.history import EARLY_SIGNS, AlertKind
 from monitoring.domain.relapse import Certainty
 from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
-from monitoring.models.alerts import AlertState
+from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.escalation import validate_steps
 from monitoring.services import deliveries, set_aside
-from monitoring.services.alert_identity import BY_A_PERSON, alert_public_id
+from monitoring.services.alert_identity import alert_public_id
 from monitoring.services.verdicts import StaleVersionError
 
 logger = logging.getLogger(__name__)
@@ -242,10 +242,12 @@ def act(
     action: Action,
     note: str,
     until: dt.date | None = None,
+    drug: str = "",
+    started_on: dt.date | None = None,
     now: dt.datetime,
     version: str | None = None,
 ) -> Alert:
-    """Record what was done.
+    """Record what was done; who did it, when, and with which drug or day stays with the alert.
 
     A repeat or watching has a day on which the alert comes back unless its evidence was answered; a result entered in
     error is withdrawn by its correction; anything else needs words and closes the alert. A restart is recorded as a
@@ -260,10 +262,12 @@ def act(
         if standing.closed_at is not None:
             raise _already(standing)
         standing.action, standing.note = action.value, note.strip()[:500] or standing.note
+        standing.acted_at, standing.acted_by = now, by
+        standing.action_drug, standing.action_on = drug, started_on or until
         standing.acknowledged_at = standing.acknowledged_at or now
         standing.acknowledged_by = standing.acknowledged_by or by
         if action is Action.OTHER:
-            _end(standing, AlertState.CLOSED, f"{BY_A_PERSON}: {note} ({by.get_username()})", now)
+            _end(standing, AlertState.CLOSED, ClosingReason.ACTED, note, by, now)
         else:
             standing.state = AlertState.ACKNOWLEDGED
             comes_back = dt.datetime.combine(until, dt.time(), dt.UTC) if until else None
@@ -280,18 +284,17 @@ def withdraw(alert: Alert, *, by: User, reason: str, now: dt.datetime, version: 
         standing = _locked(alert, version)
         if standing.closed_at is not None:
             raise _already(standing)
-        ended = _end(
-            standing, AlertState.WITHDRAWN, f"{BY_A_PERSON}: withdrawn: {reason.strip()} ({by.get_username()})", now
-        )
+        ended = _end(standing, AlertState.WITHDRAWN, ClosingReason.WITHDRAWN, reason, by, now)
         deliveries.tell_of_withdrawal(ended, now=now)
     return standing
 
 
-def _end(alert: Alert, state: AlertState, reason: str, now: dt.datetime) -> list[Alert]:
+def _end(alert: Alert, state: AlertState, reason: ClosingReason, words: str, by: User, now: dt.datetime) -> list[Alert]:
     """End an alert, and with a hand-over all that it holds."""
     ended = [alert, *Alert.objects.live().filter(hand_over=alert)]
     for one in ended:
-        one.state, one.closed_at, one.next_action_at, one.closing_reason = state, now, None, reason[:200]
+        one.state, one.closed_at, one.next_action_at, one.closing_reason = state, now, None, reason.value
+        one.closing_values = {"words": words.strip()[:500], "by": by.get_username()}
         one.save()
     return ended
 

@@ -73,7 +73,7 @@ class Identities:
         for name in known.__slots__:
             old, new = getattr(known, name), getattr(facts.identity, name)
             if old and new and old != new and not self._amend:
-                reason = _("another %(name)s is stored; to change it, give a reason (--amend REASON)") % {"name": name}
+                reason = _("another %(name)s is stored; to change it, give a reason") % {"name": name}
                 return Problem(name, new, reason, contradicts=True)
         return None
 

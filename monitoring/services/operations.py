@@ -12,7 +12,7 @@ from django.db.models import Q
 from monitoring.domain.history import AlertKind
 from monitoring.domain.relapse import Certainty
 from monitoring.models import Alert, Centre, EscalationPolicy, SetAside, SetAsideKind
-from monitoring.models.alerts import AlertState
+from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.centres import ZONE_PROBLEMS
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services import escalation, set_aside
@@ -34,7 +34,7 @@ def tell_of_set_aside(*, now: dt.datetime) -> int:
     touched = {centre_id for centre_id, _, _ in rows}
     if None not in touched:
         alerts.live().exclude(centre__in=touched).update(
-            state=AlertState.CLOSED, closed_at=now, next_action_at=None, closing_reason="nothing is set aside any more"
+            state=AlertState.CLOSED, closed_at=now, next_action_at=None, closing_reason=ClosingReason.NOTHING_ASIDE
         )
     newest: dict[int | None, dt.datetime] = {}
     for centre_id, first_at, settled_at in rows:

@@ -23,7 +23,7 @@ from monitoring.domain.state import RULE_ID as STATE
 from monitoring.domain.state import UNEVALUABLE_IN_A_ROW
 from monitoring.domain.treatment import Phase, treatment_on
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAsideKind, TfrEpisode
-from monitoring.models.alerts import AlertState
+from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.services import set_aside
@@ -159,7 +159,7 @@ def _close_answered(
             still = any(e.subject_key == alert.subject_key and e.episode.state == "loss_of_mmr" for e in said.episodes)
         if not still:
             alert.state, alert.closed_at, alert.next_action_at = AlertState.CLOSED, now, None
-            alert.closing_reason = "answered by what was recorded since"
+            alert.closing_reason = ClosingReason.ANSWERED.value
             alert.save(update_fields=["state", "closed_at", "next_action_at", "closing_reason"])
 
 

@@ -32,7 +32,7 @@ def record_restart(
     if alert.patient is None:
         raise AlertConflictError(_("this alert is of a centre, not of a patient"))
     with transaction.atomic():
-        act(alert, by=by, action=Action.RESTART, note=note, now=now, version=version)
+        act(alert, by=by, action=Action.RESTART, note=note, drug=drug, started_on=started_on, now=now, version=version)
         facts = CourseFacts(alert.patient, drug, PartialDate(started_on), {})
         (verdict,) = record_courses([facts], by=by, reach=reach, now=now)
         if verdict.action is Recorded.REFUSED:

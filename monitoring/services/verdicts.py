@@ -115,7 +115,7 @@ def _refines(new: object, old: object) -> bool:
 
 def contradiction(found: Difference, shown: Callable[[str, Any], str] = lambda name, value: str(value)) -> Verdict:
     """The refusal of facts that contradict what is stored; ``shown`` puts a value into words."""
-    words = _("%(value)s is stored; to change it, give a reason (--amend REASON)")
+    words = _("%(value)s is stored; to change it, give a reason")
     return Verdict(
         Action.REFUSED,
         tuple(

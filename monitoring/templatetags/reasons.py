@@ -10,15 +10,16 @@ from django import template
 from django.utils.translation import gettext as _
 
 from monitoring.domain.explain import FactValue, Reason
+from monitoring.domain.rules import rule_set
 from monitoring.intake.reports import plain_number
 from monitoring.models import PcrResult, ResponseAssessment
-from monitoring.models.choices import ANSWER, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT
+from monitoring.models.choices import ANSWER, DRUG_WORD, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT
 from monitoring.selectors.why import class_reason
 from monitoring.templatetags.figures import significant
 
 register = template.Library()
 MOST_DIGITS = 6  # what a rule or a laboratory writes; a quotient is shown shorter, never across a class limit
-_CODES = {**dict(RESPONSE_CLASS), **dict(FACT_KIND)}
+_CODES = {**dict(RESPONSE_CLASS), **dict(FACT_KIND), **dict(DRUG_WORD)}
 # Only where a criterion is shown: a fact of a sentence may be the name of a laboratory, which can be anything.
 _CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TRANSCRIPT)}
 
@@ -26,7 +27,36 @@ _CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TR
 @register.filter
 def reason_words(reason: Reason) -> str:
     """The sentence of a reason with its facts."""
-    return _(reason.template) % {name: fact_words(value) for name, value in reason.facts}
+    return _(reason.template) % {name: _shown(name, value) for name, value in reason.facts}
+
+
+# Times that are computed: nobody measures a part of a day.
+_DAYS = ("days", "shortest", "longest", "cut")
+
+
+def _shown(name: str, value: FactValue) -> str:
+    return days_words(value) if name in _DAYS and isinstance(value, Decimal) else fact_words(value)
+
+
+@register.filter
+def rule_title(rule_id: str) -> str:
+    """The title of a rule set."""
+    return rule_set(rule_id).title
+
+
+@register.filter
+def days_words(value: FactValue) -> str:
+    """A time in days with one decimal at most; the cut-offs of rules stand as they are written."""
+    if not isinstance(value, Decimal):
+        return fact_words(value)
+    exponent = value.as_tuple().exponent
+    return plain_number(value if isinstance(exponent, int) and exponent >= -2 else value.quantize(Decimal("0.1")))
+
+
+@register.filter
+def two_places(value: FactValue) -> str:
+    """A change in log with two decimals."""
+    return f"{value:.2f}" if isinstance(value, Decimal) else fact_words(value)
 
 
 @register.filter

@@ -10,11 +10,12 @@ from django import template
 from django.utils.translation import gettext as _
 
 from monitoring.domain.measurement import Flag
-from monitoring.domain.series import FactKind
-from monitoring.models.alerts import AlertState
+from monitoring.models import Alert, AlertDelivery
+from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
 from monitoring.models.choices import (
     ALERT_KIND,
     CERTAINTY,
+    DRUG_WORD,
     EPISODE_STATE,
     EVENT_WORD,
     FACT_KIND,
@@ -24,7 +25,6 @@ from monitoring.models.choices import (
     type_choices,
 )
 from monitoring.selectors.timeline import TimelineRow
-from monitoring.services.alert_identity import BY_A_PERSON
 from monitoring.templatetags.figures import significant
 
 register = template.Library()
@@ -37,6 +37,7 @@ _WORDS_OF = {
     "alert_word": ALERT_KIND,
     "certainty_word": CERTAINTY,
     "episode_word": EPISODE_STATE,
+    "drug_word": DRUG_WORD,
     "event_word": EVENT_WORD,
     "fact_word": FACT_KIND,
     "reason_word": STOP_REASON,
@@ -128,38 +129,44 @@ def kind_word(kind: str) -> str:
 
 
 @register.filter
-def closing_words(reason: str) -> str:
-    """Why an alert has ended: stored in English, with what a person wrote left as it was written."""
-    known = {
-        "the evidence no longer holds": _("the evidence no longer holds"),
-        "the result is no longer preliminary": _("the result is no longer preliminary"),
-        "nothing in it is open any more": _("nothing in it is open any more"),
-        "nothing is set aside any more": _("nothing is set aside any more"),
-    }
-    if reason in known:
-        return known[reason]
-    withdrawn = f"{BY_A_PERSON}: withdrawn: "
-    if reason.startswith(withdrawn):
-        return _("acted: withdrawn: %(words)s") % {"words": reason.removeprefix(withdrawn)}
-    if reason.startswith(f"{BY_A_PERSON}: "):
-        return _("acted: %(words)s") % {"words": reason.removeprefix(f"{BY_A_PERSON}: ")}
-    settled_by, on, day = reason.rpartition(" on ")
-    settled = {
-        "restart": _("restart"),
-        FactKind.DEATH.value: _("death"),
-        FactKind.ALLOGENEIC_TRANSPLANT.value: _("allogeneic transplant"),
-    }
-    if on and settled_by in settled:
-        return _("%(what)s on %(day)s") % {"what": settled[settled_by], "day": day}
-    return reason
+def closing_words(alert: Alert) -> str:
+    """Why an alert has ended; what a person wrote is left as it was written."""
+    if not alert.closing_reason:
+        return ""
+    return str(ClosingReason(alert.closing_reason).label) % alert.closing_values
 
 
 @register.filter
-def outcome_words(outcome: str) -> str:
-    """What became of a message: stored in English; what a mail server said is left as it was said."""
-    if outcome == "withdrawn before it was sent":
-        return _("withdrawn before it was sent")
-    not_sent, _colon, state = outcome.partition(": the alert is ")
-    if not_sent == "not sent" and state in AlertState.values:
-        return _("not sent: the alert is %(state)s") % {"state": AlertState(state).label}
-    return outcome
+def outcome_words(delivery: AlertDelivery) -> str:
+    """What became of a message; what a mail server said is left as it was said."""
+    if not delivery.outcome_code:
+        return delivery.outcome
+    said = {"state": AlertState(delivery.outcome).label} if delivery.outcome in AlertState.values else {}
+    return str(DeliveryOutcome(delivery.outcome_code).label) % said
+
+
+@register.filter
+def about_words(delivery: AlertDelivery) -> str:
+    """What a message was about: opened, told anew because it is surer or higher, reminded, or withdrawn."""
+    if delivery.about == DeliveryAbout.WITHDRAWN:
+        return str(delivery.get_about_display())
+    if delivery.step:
+        words = _("reminder %(step)s")
+    else:
+        words = _("surer or higher than told before") if delivery.round > 1 else _("opened")
+    certainty = delivery.get_certainty_display()
+    return " · ".join(filter(None, [words % {"step": delivery.step}, str(certainty)]))
+
+
+@register.filter
+def deed_word(what: str) -> str:
+    """What a person did about an alert."""
+    words = {
+        "acknowledged": _("acknowledged"),
+        "restart": _("drug restarted"),
+        "repeat": _("repeat sample ordered"),
+        "watch": _("decided to watch"),
+        "entered_in_error": _("result entered in error, to be corrected"),
+        "other": _("other, closes the alert"),
+    }
+    return words.get(what, what)

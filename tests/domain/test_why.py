@@ -1,5 +1,6 @@
 """Why a class or an alert stands, as tables: what is stored, and the sentence that is shown."""
 
+import dataclasses
 import datetime as dt
 from decimal import Decimal
 
@@ -117,3 +118,14 @@ def test_a_loss_says_how_sure_it_is() -> None:
     assert line(Certainty.CONFIRMED, "0.2") == ("A5", "0.2 % IS on 2025-03-10, 40 days after the stop, is above 0.1 %; the highest since is 0.3 %.")  # fmt: skip
     assert line(Certainty.PROVISIONAL, None)[0] == "A4"
     assert "it has no value" in line(Certainty.PROVISIONAL, None)[1]
+
+
+def test_the_copies_named_are_those_that_were_counted_under_the_laboratorys_own_minimum() -> None:
+    measured = dataclasses.replace(copies("nd/15000; nd/90000"), replicate_minimum_copies=Decimal(20_000))
+    found = score(measured)
+    stored = StoredClass(
+        found.response_class, "eutos-2015.2", found.detected, control_copies=[Decimal(15_000), Decimal(90_000)],
+        counted_control_copies=found.counted_control_copies,
+    )  # fmt: skip
+    assert found.response_class == "MR4_5"
+    assert why_class(stored).values["control"] == Decimal(90_000)

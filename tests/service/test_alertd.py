@@ -114,8 +114,8 @@ def test_a_rise_in_certainty_is_a_new_round(enter: Callable[..., None], grace: U
     enter("L2", 5, "100/50000")
     send_all()
     assert [m.subject for m in mail.outbox] == [
-        "Centre H1: a haematology result needs review",
-        "Centre H1: a haematology result still needs review",
+        "Centre H1: URGENT: a haematology result needs review",
+        "Centre H1: URGENT: a haematology result still needs review",
     ]
     assert sorted(AlertDelivery.objects.values_list("key", flat=True))[-1].split(":")[2] == "2"
 
@@ -269,7 +269,7 @@ def test_a_restart_recorded_from_the_alert_is_a_course_and_closes_it(enter: Call
     )
     alert.refresh_from_db()
     assert (alert.state, alert.acknowledged_by) == ("closed", grace)
-    assert alert.closing_reason.startswith("restart on")
+    assert (alert.closing_reason, alert.closing_values) == ("restart", {"on": clock.now().date().isoformat()})
     assert TkiCourse.objects.filter(drug="dasatinib").count() == 1
     assert list(check_ledger()) == []
 

@@ -125,7 +125,7 @@ def test_a_correction_that_undoes_the_loss_withdraws_the_alert_and_retracts_the_
     classify()
     enter(stopped, "L1", ago(10), "nd/60000", status="corrected", reason="wrong tube")
     classify()
-    assert (the_alert().state, the_alert().closing_reason) == ("withdrawn", "the evidence no longer holds")
+    assert (the_alert().state, the_alert().closing_reason) == ("withdrawn", "evidence_gone")
     assert ResponseEvent.objects.filter(retracts__kind="loss_of_mmr").count() == 1
     enter(stopped, "L1", ago(10), "100/50000", status="corrected", reason="it was right")
     classify()
@@ -146,7 +146,7 @@ def test_a_recorded_restart_closes_the_alert(stopped: Patient, enter: Callable[.
     classify()
     TkiCourse.objects.create(patient=stopped, drug="dasatinib", started_on=ago(3))
     reclassify([stopped.pk], now=clock.now())
-    assert (the_alert().state, the_alert().closing_reason) == ("closed", f"restart on {ago(3)}")
+    assert (the_alert().state, the_alert().closing_reason) == ("closed", "restart")
     assert list(check_ledger()) == []
 
 
@@ -165,7 +165,7 @@ def test_what_a_person_has_closed_stays_closed_for_the_same_evidence(
 ) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
     classify()
-    Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted: watch")
+    Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted")
     reclassify([stopped.pk], now=clock.now())
     assert the_alert().state == "closed"
     assert list(check_ledger()) == []
@@ -175,7 +175,7 @@ def test_evidence_that_becomes_more_certain_comes_back(stopped: Patient, enter: 
     enter(stopped, "L1", ago(20), "10/5000")
     classify()
     assert the_alert().certainty == "provisional"
-    Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted: repeat ordered")
+    Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted")
     enter(stopped, "L2", ago(5), "2500/50000")
     classify()
     assert (the_alert().state, the_alert().certainty, the_alert().evidence_key) == ("open", "confirmed", "LAB/L1/v1")

@@ -153,7 +153,7 @@ def test_a_message_that_fails_for_an_unforeseen_reason_holds_up_no_other(
 
     monkeypatch.setattr(alertd, "send", poisoned)
     rounds_of()
-    assert mails_to("gil") == ["Centre H2: a haematology result needs review"]
+    assert mails_to("gil") == ["Centre H2: URGENT: a haematology result needs review"]
     assert any(OPERATIONAL in subject for subject in mails_to("adam"))
     assert mails_to("alma") == [], "what belongs to a centre is told in this centre"
     page = shown_to(client, people["adam"])
@@ -166,7 +166,7 @@ def test_a_message_that_fails_for_an_unforeseen_reason_holds_up_no_other(
     monkeypatch.setattr(alertd, "send", send)
     later(monkeypatch, minutes=2)
     rounds_of()
-    assert mails_to("grace") == ["Centre H1: a haematology result needs review"]
+    assert mails_to("grace") == ["Centre H1: URGENT: a haematology result needs review"]
     assert owed.key not in shown_to(client, people["adam"])
     later(monkeypatch, minutes=20)
     rounds_of(1)
@@ -382,10 +382,10 @@ def test_a_plan_that_raises_holds_up_no_other(
     )
     planned = plans.next_sample_due
 
-    def raising(series: history.Series, *more: Any) -> Any:
+    def raising(series: history.Series, *more: Any, **named: Any) -> Any:
         if series.patient_key == str(lost[0].public_id):
             raise LookupError
-        return planned(series, *more)
+        return planned(series, *more, **named)
 
     monkeypatch.setattr(plans, "next_sample_due", raising)
     plans.raise_overdue(now=clock.now())
@@ -611,7 +611,7 @@ def test_codes_of_all_languages_are_taken(code: str) -> None:
     centre.save()
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "America", "../UTC", "UTC\n", "posixrules"])
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "America", "../UTC", "UTC\n", "posixrules"])
 def test_a_time_zone_is_one_of_the_known(zone: str) -> None:
     with pytest.raises(ValidationError):
         Centre(code="H9", time_zone=zone).full_clean()
@@ -633,7 +633,7 @@ def test_the_migration_repairs_what_stands(ada: User, capsys: pytest.CaptureFixt
     finally:
         call_command("migrate", "monitoring", verbosity=0, stdout=io.StringIO())
     assert list(Centre.objects.order_by("pk").values_list("code", "time_zone")) == [
-        ("H1", "Asia/Shanghai"), ("H_2", "UTC"), ("H_2-2", "UTC"), ("H_2-3", "UTC"), ("x" * 59 + "_", "UTC"),
+        ("H1", "Asia/Shanghai"), ("H_2", ""), ("H_2-2", ""), ("H_2-3", ""), ("x" * 59 + "_", ""),
     ]  # fmt: skip
     assert Laboratory.objects.get().code == "L_AB"
     assert ClassificationRequest.objects.get().patient == patient

@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 import html
+import importlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
 from monitoring import clock
-from monitoring.domain.bounds import Bounds
+from monitoring.domain.bounds import BOUNDS, Bounds
 from monitoring.domain.dates import DateProblem, parse_date
 from monitoring.domain.explain import TEXTS, Reason
 from monitoring.domain.plausibility import CITATION as QUESTIONS_CITATION
@@ -42,6 +43,7 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
+from monitoring.models.alerts import ClosingReason, DeliveryOutcome
 from monitoring.services import escalation
 from monitoring.services.amendments import standing_result, verify_result
 from monitoring.services.classification import classify_owed
@@ -131,7 +133,7 @@ REFUSED: dict[str, tuple[str, Callable[[Cells], object]]] = {
     "no whole number": ("1.5", lambda c: c.whole_number("x", limit=10)),
     "zero percent": ("0", lambda c: c.percentage("x", bounds=TEN)),
     "zero copies": ("0", lambda c: c.copies("x", bounds=TEN)),
-    "a thousands mark": ("1,000", lambda c: c.copy_number("x", bounds=TEN)),
+    "a thousands mark": ("1,000", lambda c: c.copy_number("x", bounds=BOUNDS["control_gene_copies"])),
 }
 
 
@@ -180,7 +182,9 @@ def test_rows_as_a_whole_are_refused_in_the_readers_language(tmp_path: Path, chi
     path = tmp_path / "f.csv"
     long = "a" * 3000
     path.write_text(f"laboratory,accession_number,patient_id\nL\nL,A,P,x\nL,{long},P\nL,A\x00,P\n", encoding="utf-8")
-    problems = [problem for *_row, problem in open_table(path, COLUMNS["results"], REQUIRED_COLUMNS["results"]).rows]
+    problems = [
+        wrong.reason for *_row, wrong in open_table(path, COLUMNS["results"], REQUIRED_COLUMNS["results"]).rows if wrong
+    ]
     assert len(problems) == 4
     for problem in problems:
         assert CHINESE.search(problem)
@@ -254,15 +258,6 @@ def test_a_refused_body_is_told_in_the_language_that_was_asked_for(
 @pytest.mark.parametrize(
     ("show", "stored"),
     [
-        (closing_words, "the evidence no longer holds"),
-        (closing_words, "the result is no longer preliminary"),
-        (closing_words, "nothing in it is open any more"),
-        (closing_words, "restart on 2025-03-10"),
-        (closing_words, "death on 2025-03-10"),
-        (closing_words, "acted: 已复查 (grace)"),
-        (closing_words, "acted: withdrawn: 误报 (grace)"),
-        (outcome_words, "withdrawn before it was sent"),
-        (outcome_words, "not sent: the alert is acknowledged"),
         (selection_word, "backward, likelihood ratio"),
         (withheld_words, "sex, table1: fewer than 5 members, some of them of centres in which you have no role"),
         (warning_words, "covariate 1 is not estimable: a group has none of the 7 events, or all of them"),
@@ -277,6 +272,46 @@ def test_stored_words_are_shown_in_the_readers_language(show: Callable[[str], st
         told = show(stored)
     assert CHINESE.search(told)
     assert not english_in(told)
+
+
+@pytest.mark.parametrize("reason", ClosingReason)
+def test_why_an_alert_ended_is_told_in_the_readers_language(reason: ClosingReason) -> None:
+    alert = Alert(closing_reason=reason.value, closing_values={"on": "2025-03-10", "words": "已复查", "by": "grace"})
+    english = closing_words(alert)
+    with translation.override("zh-hans"):
+        told = closing_words(alert)
+    assert CHINESE.search(told)
+    assert not english_in(told.replace("grace", ""))
+    assert reason is ClosingReason.NOT_KNOWN or told != english
+
+
+@pytest.mark.parametrize("outcome", DeliveryOutcome)
+def test_why_a_message_was_not_sent_is_told_in_the_readers_language(outcome: DeliveryOutcome) -> None:
+    delivery = AlertDelivery(outcome_code=outcome.value, outcome="acknowledged")
+    with translation.override("zh-hans"):
+        assert not english_in(outcome_words(delivery))
+    assert outcome_words(AlertDelivery(outcome="550 mailbox unavailable")) == "550 mailbox unavailable"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "values"),
+    [
+        ("the evidence no longer holds", "evidence_gone", {}),
+        ("restart on 2025-03-10", "restart", {"on": "2025-03-10"}),
+        ("loss of MMR on 2025-03-10", "loss_of_mmr", {"on": "2025-03-10"}),
+        ("acted: called the ward (grace)", "acted", {"words": "called the ward", "by": "grace"}),
+        ("acted: withdrawn: wrong tube (ada)", "withdrawn", {"words": "wrong tube", "by": "ada"}),
+        (
+            "acted: a note that was cut off at two hund",
+            "acted",
+            {"words": "a note that was cut off at two hund", "by": ""},
+        ),
+        ("something else", "not_known", {"words": "something else"}),
+    ],
+)
+def test_what_was_stored_in_english_becomes_a_code(text: str, code: str, values: dict[str, str]) -> None:
+    migration = importlib.import_module("monitoring.migrations.0038_closings_are_codes")
+    assert migration.code_of(text) == (code, values)
 
 
 @pytest.mark.parametrize("code", TEXTS)
@@ -529,7 +564,7 @@ def test_no_english_is_left_of_alerts_and_their_ends(member: Callable[..., User]
         with pytest.raises(escalation.AlertConflictError, match="警报已处于“已撤回”状态"):
             escalation.withdraw(alert, by=grace, reason="误报", now=clock.now())
     text = client.get(f"/alerts/{alert.public_id}/").content.decode()
-    assert "已处理：撤回：误报 (grace)" in text
+    assert "已撤回：误报（grace）" in text
     assert english_of(text) == set()
 
 
@@ -547,7 +582,7 @@ def test_no_english_is_left_of_a_file_given_on_the_page(member: Callable[..., Us
         load_upload(run.pk)
         text = client.get(address).content.decode()
         assert english_of(text) == set()
-        assert ("分隔符是否为分号？" in text) is (name == "broken.csv")
+        assert ("表头缺少列" in text) is (name == "broken.csv")
     assert english_of(client.get("/operations/").content.decode()) == set()
     too_large = SimpleUploadedFile("f.xlsx", b"PK not an archive")
     refused = client.post("/imports/", {"kind": "results", "file": too_large})
