@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,13 +18,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
+from monitoring.domain.episodes import Episode
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT
 from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.episodes import latest_states, with_states
-from monitoring.selectors.known import end_of_day
+from monitoring.selectors.known import as_known, end_of_day, known_rows
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
@@ -85,11 +87,13 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     now = clock.now()
     known_at = _known_at(request, patient, now)
     record = patient_record(patient, known_at)
-    rows = timeline_rows(patient, record.episodes, known_at)
+    clinical = clinical_view(patient, (known_at or now).date(), known_at)
+    episodes = [found.episode for found in clinical.episodes]
+    rows = timeline_rows(patient, episodes, known_at)
     recorded = Q(recorded_at__lte=known_at) if known_at else Q()
     standing = Q(retracted_by__isnull=True) | (Q(retracted_by__recorded_at__gt=known_at) if known_at else Q(pk=None))
-    alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
-    identity = read_identity(patient) if has_role_in(request.user, patient.centre_id, NAMING) else None
+    may_name = known_at is None and has_role_in(request.user, patient.centre_id, NAMING)
+    identity = read_identity(patient) if may_name else None
     record_access(request.user, action="patient page", patient=patient, detail="with name" if identity else "")
     page = Paginator(rows[::-1], PAGE_SIZE).get_page(request.GET.get("page"))
     return render(
@@ -97,21 +101,31 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "patients/timeline.html",
         {
             "patient": patient,
+            "said": known_rows(Patient, [patient.pk], known_at).first() if known_at else patient,
             "record": record,
             "page": page,
             "identity": identity,
-            "alerts": with_states(alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE], now.date()),
+            "alerts": _alerts(request, patient, known_at, now),
             "events": patient.response_events.filter(recorded, standing, retracts__isnull=True).order_by(
                 "-occurred_on", "-pk"
             )[:PAGE_SIZE],
             "known_at": known_at,
-            "chart": chart_of(rows, record, (known_at or now).date()) if rows else None,
+            "chart": chart_of(rows, record, episodes, (known_at or now).date()) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
-            "alike": likely_same_person(patient, request.user),
-            "alike_elsewhere": is_alike_elsewhere(patient, request.user),
-            "clinical": clinical_view(patient, (known_at or now).date(), known_at),
+            "alike": likely_same_person(patient, request.user) if known_at is None else [],
+            "alike_elsewhere": known_at is None and is_alike_elsewhere(patient, request.user),
+            "clinical": clinical,
         },
     )
+
+
+def _alerts(request: HttpRequest, patient: Patient, known_at: dt.datetime | None, now: dt.datetime) -> list[Any]:
+    """The alerts of a patient, as they stand or as they stood at an instant."""
+    if known_at is None:
+        alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
+        return with_states(alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE], now.date())
+    stood = as_known(Alert, known_at).filter(patient_id=patient.pk).select_related("centre", "patient")
+    return sorted(stood, key=lambda alert: alert.opened_at, reverse=True)[:PAGE_SIZE]
 
 
 def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.datetime | None:
@@ -122,7 +136,9 @@ def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.da
 # --- the chart ---------------------------------------------------------------------------------------------------
 
 
-def chart_of(rows: list[TimelineRow], record: PatientRecord, today: dt.date) -> dict[str, Any]:
+def chart_of(
+    rows: list[TimelineRow], record: PatientRecord, episodes: Sequence[Episode], today: dt.date
+) -> dict[str, Any]:
     """What the chart draws. No zero ever goes to the logarithmic axis: what has no height stands in a lane below it."""
     first, last = rows[0].result.collected_on, max(rows[-1].result.collected_on, today)
     first = min([first, *(c.started_on for c in record.courses)])
@@ -133,7 +149,7 @@ def chart_of(rows: list[TimelineRow], record: PatientRecord, today: dt.date) -> 
         "to": last.isoformat(),
         "points": [_point(row) for row in rows],
         "courses": [_bar(course, last) for course in record.courses],
-        "marks": [*_stops(record), *_observed(record)],
+        "marks": [*_stops(episodes), *_observed(record)],
         "lines": [{"percent": float(limit), "label": f"{dict(RESPONSE_CLASS)[c]} {limit} %"} for c, limit in CLASS_LIMITS_PERCENT],
         "words": {
             "quantified": _("quantified"),
@@ -176,12 +192,12 @@ def _bar(course: TkiCourse, last: dt.date) -> dict[str, Any]:
     }
 
 
-def _stops(record: PatientRecord) -> list[dict[str, str]]:
+def _stops(episodes: Sequence[Episode]) -> list[dict[str, str]]:
     marks = []
-    for episode in record.episodes:
+    for episode in episodes:
         marks.append({"on": episode.stopped_on.isoformat(), "label": _("stop")})
-        if episode.loss_on:
-            marks.append({"on": episode.loss_on.isoformat(), "label": str(dict(ALERT_KIND)["loss_of_mmr"])})
+        if episode.loss:
+            marks.append({"on": episode.loss.first.on.isoformat(), "label": str(dict(ALERT_KIND)["loss_of_mmr"])})
         if episode.restarted_on:
             marks.append({"on": episode.restarted_on.isoformat(), "label": _("restart")})
     return marks

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from django.db.models import Q, QuerySet
 
+from monitoring.domain.episodes import Episode
 from monitoring.domain.measurement import Method
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
-from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TfrEpisode, TkiCourse
+from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.known import as_known, standing_results
 
 MOST_POINTS = 2000  # of one person: more than anybody's lifetime of samples
@@ -58,7 +59,7 @@ def current_results(patient: Patient, known_at: dt.datetime | None = None) -> Qu
 
 
 def timeline_rows(
-    patient: Patient, episodes: Sequence[TfrEpisode], known_at: dt.datetime | None = None
+    patient: Patient, episodes: Sequence[Episode], known_at: dt.datetime | None = None
 ) -> list[TimelineRow]:
     """Every standing result with its class, oldest first; with ``known_at`` what stood and was said then."""
     results = list(reversed(current_results(patient, known_at)[:MOST_POINTS]))
@@ -97,7 +98,7 @@ def drawn(result: PcrResult, assessment: ResponseAssessment | None) -> tuple[Sha
     return Shape.BELOW, assessment.upper_bound_percent or LIMIT_OF[found]
 
 
-def _days_after_stop(on: dt.date, episodes: Iterable[TfrEpisode]) -> int | None:
+def _days_after_stop(on: dt.date, episodes: Iterable[Episode]) -> int | None:
     for episode in episodes:
         if episode.stopped_on <= on and (episode.restarted_on is None or on <= episode.restarted_on):
             return (on - episode.stopped_on).days
@@ -110,15 +111,13 @@ class PatientRecord:
 
     courses: list[TkiCourse]
     observations: list[Observation]
-    episodes: list[TfrEpisode]
 
 
 def patient_record(patient: Patient, known_at: dt.datetime | None = None) -> PatientRecord:
-    """Courses, observations and standing episodes of a patient, in order of time."""
+    """Courses and observations of a patient, in order of time."""
     courses = as_known(TkiCourse, known_at).filter(patient_id=patient.pk)
     observations = as_known(Observation, known_at).filter(patient_id=patient.pk)
     return PatientRecord(
         sorted(courses, key=lambda c: c.started_on),
         sorted(observations, key=lambda o: o.observed_on),
-        list(TfrEpisode.objects.filter(patient=patient).exclude(state="void").order_by("stopped_on")),
     )

@@ -524,4 +524,7 @@ def test_a_page_says_what_was_known_on_a_day_and_what_was_said(sign_in: SignIn, 
     assert "0.2 % IS" in then
     assert "0.01 % IS" not in then.split("Results over time")[1]
     assert "No result yet." in before
+    assert f"/alerts/{Alert.objects.get(kind='loss_of_mmr').public_id}/" in now
+    assert "/alerts/" not in before.split("<main")[1], "no alert was known then"
+    assert "data-state=" not in before.split("<main")[1]
     assert grace.get(f"/patients/{patient.public_id}/?known_at=yesterday").status_code == 200
