@@ -169,7 +169,11 @@ def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> St
         return _said(code, code.value, on=e.ended_on)
     if standing.restarted_on is not None:
         text = "restarted_after_loss" if e.above_on else "restarted"
-        facts = {"on": standing.restarted_on, "drug": standing.restart_drug, "above_on": e.above_on}
+        facts: dict[str, FactValue] = {
+            "on": standing.restarted_on,
+            "drug": standing.restart_drug,
+            "above_on": e.above_on,
+        }
         return _said(StateCode.RESTARTED, text, **facts)
     if e.above_on is not None:
         return _above(standing, e)
@@ -192,13 +196,13 @@ def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> St
 
 
 def _above(standing: Standing, e: Evidence) -> State:
-    value = {"value": e.above_percent, "on": e.above_on}
+    value: dict[str, FactValue] = {"value": e.above_percent, "on": e.above_on}
     number = "" if e.above_percent is not None else "_no_value"
     if standing.loss_confirmed_on is not None:
         return _said(StateCode.LOST, f"lost_confirmed{number}", confirmed_on=standing.loss_confirmed_on, **value)
     if e.again_on is None:
         return _said(StateCode.LOST, f"lost{number}", **value)
-    again = {"again": e.again_percent, "again_on": e.again_on}
+    again: dict[str, FactValue] = {"again": e.again_percent, "again_on": e.again_on}
     text = f"not_confirmed{number}" if e.again_percent is not None else f"not_confirmed{number}_undetected"
     return _said(StateCode.NOT_CONFIRMED, text, **value, **again)
 

@@ -156,7 +156,7 @@ def _look_at(stream: IO[bytes]) -> _Part:
     return found
 
 
-class _Parser(WorkSheetParser):  # type: ignore[misc]  # untyped
+class _Parser(WorkSheetParser):
     """openpyxl's reader of cells, which also tells a formula without a stored value from an empty cell."""
 
     def parse_cell(self, element: Any) -> dict[str, Any]:
@@ -253,7 +253,7 @@ class _Merged:
         self._starting: dict[int, list[tuple[int, int, int]]] = {}
         self._standing: dict[int, tuple[int, str]] = {}  # by column: to which row, and what
         for reference in references:
-            left, top, right, bottom = range_boundaries(reference)
+            left, top, right, bottom = map(int, range_boundaries(reference))  # a merged range is never open
             self._starting.setdefault(top, []).append((left, right, bottom))
 
     def fill(self, line: int, texts: dict[int, str], odd: dict[int, Odd]) -> None:

@@ -171,8 +171,8 @@ def _show(verdict: Verdict, form: EntryForm) -> None:
 
 def _initial(standing: StandingResult) -> dict[str, Any]:
     """The stored result as the form's cells."""
-    whole, tubes = cells_of_report(standing.report)
-    whole["centre"] = standing.row.patient.centre.code
+    cells, tubes = cells_of_report(standing.report)
+    whole: dict[str, Any] = {**cells, "centre": standing.row.patient.centre.code}
     for tube in tubes:
         whole[f"bcr_abl1_copies_{tube['replicate']}"] = tube["bcr_abl1_copies"]
         whole[f"control_gene_copies_{tube['replicate']}"] = tube["control_gene_copies"]

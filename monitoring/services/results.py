@@ -227,7 +227,7 @@ def record_result(
                 raise
         else:
             return verdict
-    return refused("version", report.version, _("somebody else has just changed this result; load it again"))
+    return refused("version", report.stated_version, _("somebody else has just changed this result; load it again"))
 
 
 # --- judging -----------------------------------------------------------------------------------------------------

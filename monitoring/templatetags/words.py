@@ -133,7 +133,8 @@ def closing_words(alert: Alert) -> str:
     """Why an alert has ended; what a person wrote is left as it was written."""
     if not alert.closing_reason:
         return ""
-    return str(ClosingReason(alert.closing_reason).label) % alert.closing_values
+    words: str = str(ClosingReason(alert.closing_reason).label) % alert.closing_values
+    return words
 
 
 @register.filter

@@ -170,7 +170,7 @@ def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
     alert.refresh_from_db()
     assert (alert.state, alert.acknowledged_at) == ("open", None), "opening acknowledges nothing"
 
-    visitor.tab_to("#id_note")
+    visitor.tab_to("#acknowledge_note")
     page.keyboard.type("called the family")
     page.keyboard.press("Enter")
     page.wait_for_selector(".message")

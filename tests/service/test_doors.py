@@ -212,7 +212,7 @@ def test_the_first_page_in_both_languages_with_flat_queries(
     cohort, _ = define_cohort({"slug": "c", "title": "All"}, by="test")
     recompute(cohort)
     client.force_login(member("grace", centre))
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(23):
         english = client.get("/").content.decode()
     assert "Results today" in english
     assert "No member yet" in english

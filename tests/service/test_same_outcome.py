@@ -128,7 +128,9 @@ def outcome() -> dict[str, Any]:
     return {
         "classes": set(classes.values_list("result__accession_number", "response_class", "flags", "is_percent")),
         "events": sorted(dataclasses.replace(e, result_key=unversioned.sub("", e.result_key)) for e in events),
-        "episodes": set(TfrEpisode.objects.exclude(state="void").values_list("subject_key", *EPISODE_COLUMNS)),
+        "episodes": set(
+            map(repr, TfrEpisode.objects.exclude(state="void").values_list("subject_key", *EPISODE_COLUMNS))
+        ),
         "alerts": set(Alert.objects.live().values_list("kind", "subject_key", "certainty")),
     }
 
