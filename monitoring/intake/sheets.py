@@ -253,7 +253,7 @@ class _Merged:
         self._starting: dict[int, list[tuple[int, int, int]]] = {}
         self._standing: dict[int, tuple[int, str]] = {}  # by column: to which row, and what
         for reference in references:
-            left, top, right, bottom = map(int, range_boundaries(reference))  # a merged range is never open
+            left, top, right, bottom = (side or 1 for side in range_boundaries(reference))
             self._starting.setdefault(top, []).append((left, right, bottom))
 
     def fill(self, line: int, texts: dict[int, str], odd: dict[int, Odd]) -> None:
