@@ -29,6 +29,8 @@ SETTLED_ELSEWHERE = {
 }
 # Page, title, and the test module whose tables it prints.
 TABLES = {
+    "state": ("Where a patient off treatment stands", "tests.domain.test_state"),
+    "numbers": ("Numbers and words as they are written", "tests.domain.test_numbers"),
     "schedule": ("The next sample", "tests.domain.test_schedule"),
     "kinetics": ("Doubling and halving times", "tests.domain.test_kinetics"),
     "milestones": ("Milestones on treatment", "tests.domain.test_milestones"),
