@@ -205,7 +205,22 @@ def open_by_the_clock(
         same = Q(public_id=alert.public_id) | Q(kind=alert.kind, subject_key=subject_key, state__in=LIVE_STATES)
         if not Alert.objects.filter(same).exists():
             raise  # refused for another reason than being there already
-        return False
+        return _open_again(alert, now)
+    return True
+
+
+def _open_again(alert: Alert, now: dt.datetime) -> bool:
+    """Open an alert anew whose answer was taken back: a stop moved there and back, a sample entered in error."""
+    live = Alert.objects.live().filter(kind=alert.kind, subject_key=alert.subject_key)
+    answered = Alert.objects.filter(public_id=alert.public_id, closing_reason=ClosingReason.ANSWERED)
+    with transaction.atomic():
+        earlier = answered.exclude(subject_key__in=live.values("subject_key")).select_for_update().first()
+        if earlier is None:
+            return False
+        earlier.state, earlier.closed_at, earlier.closing_reason, earlier.closing_values = AlertState.OPEN, None, "", {}
+        earlier.round += 1
+        earlier.save(update_fields=["state", "closed_at", "closing_reason", "closing_values", "round"])
+        escalation.begin([earlier], now=now)
     return True
 
 

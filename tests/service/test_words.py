@@ -393,6 +393,27 @@ def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[
         assert english_of(text) == set(), address
 
 
+# What belongs behind Why?, or nowhere: keys of rules, what Python prints, options of commands, parts of a day.
+INNER_WORDS = re.compile(
+    r"(?<![\w/.-])(?:findings|state|eutos-2015|schedule-[\w-]+|kinetics-[\w-]+|milestones-[\w-]+)\.\d+\b|Decimal\(|\(\s*'|--amend"
+    r"|\d+\.\d{3,}\s*(?:days|天)"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_nothing_of_the_inside_reaches_a_page(language: str, member: Callable[..., User], furnished: Patient) -> None:
+    client = Client(headers={"Accept-Language": language})
+    client.force_login(member("gus", furnished.centre, Role.CLINICIAN))
+    alerts = [f"/alerts/{alert.public_id}/" for alert in Alert.objects.all()]
+    assert alerts
+    for address in (f"/patients/{furnished.public_id}/", "/", "/patients/", "/alerts/", *alerts):
+        text = client.get(address).content.decode()
+        outside = re.sub(r'<details class="why">.*?</details>|<script.*?</script>|<[^>]+>', " ", text, flags=re.DOTALL)
+        assert not INNER_WORDS.search(outside), address
+
+
 CHILD = {"born_on": "2012-01-01", "diagnosed_on": "2018-01-01"}
 ADULT = {"born_on": "1960-01-01", "diagnosed_on": "2018-01-01", "phase": "CP", "transcript": "e14a2",
          "risk_score": "sokal", "risk_group": "high"}  # fmt: skip
