@@ -395,7 +395,7 @@ def test_no_english_is_left_on_the_pages_of_a_role(role: Role, member: Callable[
 
 # What belongs behind Why?, or nowhere: keys of rules, what Python prints, options of commands, parts of a day.
 INNER_WORDS = re.compile(
-    r"(?<![\w/.-])(?:findings|state|eutos-2015|schedule-[\w-]+|kinetics-[\w-]+|milestones-[\w-]+)\.\d+\b|Decimal\(|\(\s*'|--amend"
+    r"(?<![\w/.-])(?:findings|state|schedule-[\w-]+|kinetics-[\w-]+|milestones-[\w-]+)\.\d+\b|Decimal\(|\(\s*'|--amend"
     r"|\d+\.\d{3,}\s*(?:days|天)"
 )
 
