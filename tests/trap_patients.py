@@ -14,7 +14,7 @@ TRAPS = [
     ("DMR from a leap day to the last day of February, 72 months on", IMATINIB.replace("2018-03-15", "2018-02-28"), "",
      "2010-06-15 1000/50000, 2012-02-29 nd/60000, 2018-02-20 nd/60000", "NO_MMR MR4_5 MR4_5", "off_treatment", ("since 2012-02-29: 72 whole months",)),
     ("exactly 0.1 %", IMATINIB, "", f"{DEEP}, 2018-05-15 50/50000", "NO_MMR MR4_5 MR4_5 MR4_5 MMR", "off_treatment",
-     ("Response not known: no evaluable result since MMR on 2018-05-15",)),
+     ("Response not known: no evaluable result since MMR on 2018-05-15.",)),
     ("just above 0.1 %", IMATINIB, "", f"{DEEP}, 2018-05-15 51/50000", "NO_MMR MR4_5 MR4_5 MR4_5 NO_MMR", "loss_of_mmr",
      ("0.102 % IS on 2018-05-15, 61 days after the stop: above 0.1 %, MMR is lost.",)),
     ("a single 0.13 %, then 0.05 %", IMATINIB, "", f"{DEEP}, 2018-05-15 65/50000, 2018-06-15 25/50000",
