@@ -13,7 +13,7 @@ from typing import Any
 from cohorts.domain import survival
 from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
 from cohorts.domain.members import Member, criteria_of
-from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed
+from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed, Warning_
 from monitoring.domain.dates import months_of
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
@@ -194,7 +194,7 @@ def _univariate(factor: Factor, members: Sequence[Member], definition: Definitio
     tests = survival.TableTests(None, None, None) if by_attempt else survival.table_tests(by_group)
     model, words = _fit([factor], known, definition)
     if by_attempt:
-        words.append("attempts of one patient are not independent: no log-rank and no table test, variance by patient")
+        words.append({"code": "dependent_attempts"})
     return {
         "id": factor.id,
         "name": factor.name,
@@ -267,14 +267,14 @@ def _columns(factor: Factor, members: Sequence[Member]) -> _Columns:
 
 def _fit(
     factors: Sequence[Factor], members: Sequence[Member], definition: Definition
-) -> tuple[CoxModel | None, list[str]]:
+) -> tuple[CoxModel | None, list[Warning_]]:
     columns = [column for factor in factors for column in _columns(factor, members).values]
     try:
         model = survival.cox(
             [_observed(m) for m in members], columns, level=definition.level, clusters=_clusters(members, definition)
         )
     except NotEstimable as problem:
-        return None, [f"not estimable: {problem}"]
+        return None, [{"code": "not_estimable", "why": str(problem)}]
     return model, list(model.warnings)
 
 
@@ -304,7 +304,7 @@ def _cox(members: Sequence[Member], definition: Definition, univariate: Sequence
     model, words = _fit(factors, complete, definition) if factors else (None, [])
     events = sum(m.event for m in complete)
     if factors and events < 10 * len(factors):
-        words.append(f"{events} events for {len(factors)} factors: fewer than ten events a factor")
+        words.append({"code": "few_events", "events": events, "factors": len(factors)})
     labels = [label for factor in factors for label in _columns(factor, complete).labels]
     terms = [{**label, **dataclasses.asdict(t)} for label, t in zip(labels, model.terms, strict=True)] if model else []
     return {

@@ -102,13 +102,17 @@ class CoxModel:
     wald: Test | None
     score: Test | None
     concordance: float | None
-    warnings: tuple[str, ...]
+    warnings: tuple[Warning_, ...]
     coefficients: tuple[float, ...] = ()
     variance: tuple[tuple[float, ...], ...] = ()
 
 
+# A warning of a model: a code with its values, worded in the reader's language where it is shown.
+Warning_ = dict[str, str | int]
+
+
 class NotEstimable(Exception):
-    """A statistic that these data do not determine; the message says why."""
+    """A statistic that these data do not determine; the message is the code of the reason."""
 
 
 # --- Kaplan–Meier ------------------------------------------------------------------------------------------------
@@ -123,7 +127,7 @@ def kaplan_meier(
     Raises ``NotEstimable`` without observations and ``ValueError`` for a negative time.
     """
     if not observed:
-        raise NotEstimable("no members")
+        raise NotEstimable("no_members")
     if min(o.days for o in observed) < 0:
         raise ValueError("a time before the stop")
     fitter = KaplanMeierFitter()
@@ -313,9 +317,9 @@ def cox(
     ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
     """
     if not covariates:
-        raise NotEstimable("no covariate")
+        raise NotEstimable("no_covariate")
     if not any(o.event for o in observed):
-        raise NotEstimable("no event")
+        raise NotEstimable("no_event")
     matrix = np.column_stack([np.asarray(c, dtype=float) for c in covariates])
     _check_columns(matrix)
     days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
@@ -330,12 +334,12 @@ def cox(
         try:
             fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200})
         except (ConvergenceError, np.linalg.LinAlgError) as problem:
-            raise NotEstimable("the model does not converge") from problem
+            raise NotEstimable("not_converging") from problem
         likelihood = fitter.log_likelihood_ratio_test() if clusters is None else None
     separated = _separated(fitter, matrix, observed)
     words = _separation_words(observed, separated)
     if any(issubclass(w.category, ConvergenceWarning) for w in caught) and not words:
-        words = ["the model converged badly; read its figures with care"]
+        words = [{"code": "converged_badly"}]
     coefficients = fitter.params_.to_numpy(dtype=float)
     variance = fitter.variance_matrix_.to_numpy(dtype=float)
     if not any(separated):
@@ -374,10 +378,10 @@ def _check_columns(matrix: np.ndarray) -> None:
     """Every column must vary, and none may follow from the others; judged on a common scale."""
     spread = np.ptp(matrix, axis=0)
     if (spread <= 1e-9 * np.maximum(1.0, np.abs(matrix.mean(axis=0)))).any():
-        raise NotEstimable("a covariate is the same for everybody")
+        raise NotEstimable("constant_covariate")
     standard = (matrix - matrix.mean(axis=0)) / spread
     if np.linalg.matrix_rank(standard) < matrix.shape[1]:
-        raise NotEstimable("a covariate follows from the others")
+        raise NotEstimable("redundant_covariate")
 
 
 def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Observed]) -> list[bool]:
@@ -416,10 +420,10 @@ def _concordance(predictor: np.ndarray, days: np.ndarray, event: np.ndarray) -> 
         return None
 
 
-def _separation_words(observed: Sequence[Observed], separated: Sequence[bool]) -> list[str]:
+def _separation_words(observed: Sequence[Observed], separated: Sequence[bool]) -> list[Warning_]:
     events = sum(o.event for o in observed)
     return [
-        f"covariate {position} is not estimable: a group has none of the {events} events, or all of them"
+        {"code": "apart", "number": position, "events": events}
         for position, apart in enumerate(separated, start=1)
         if apart
     ]

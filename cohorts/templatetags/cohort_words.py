@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 
 from django import template
 from django.utils.translation import gettext as _
@@ -11,8 +11,6 @@ from cohorts.selectors.disclosure import FEW_ELSEWHERE, LEAST_FOR_STEPS, LEAST_M
 
 register = template.Library()
 ABSENT = "–"
-_APART = re.compile(r"covariate (\d+) is not estimable: a group has none of the (\d+) events, or all of them")
-_FEW = re.compile(r"(\d+) events for (\d+) factors: fewer than ten events a factor")
 
 
 @register.filter
@@ -120,16 +118,24 @@ def selection_word(method: str) -> str:
 
 
 @register.filter
-def warning_words(warning: str) -> str:
-    """A warning about a model: frozen in English with the figures."""
-    if apart := _APART.fullmatch(warning):
-        said = {"number": apart[1], "events": apart[2]}
-        return (
-            _("covariate %(number)s is not estimable: a group has none of the %(events)s events, or all of them") % said
-        )
-    if few := _FEW.fullmatch(warning):
-        said = {"events": few[1], "factors": few[2]}
-        return _("%(events)s events for %(factors)s factors: fewer than ten events a factor") % said
-    if warning == "the model converged badly; read its figures with care":
-        return _("the model converged badly; read its figures with care")
-    return warning
+def warning_words(warning: Mapping[str, str | int] | str) -> str:
+    """A warning about a model; of snapshots that were frozen before warnings had codes, the words as they stand."""
+    if isinstance(warning, str):
+        return warning
+    words = {
+        "apart": _("covariate %(number)s is not estimable: a group has none of the %(events)s events, or all of them"),
+        "converged_badly": _("the model converged badly; read its figures with care"),
+        "few_events": _("%(events)s events for %(factors)s factors: fewer than ten events a factor"),
+        "dependent_attempts": _("attempts of one patient are not independent: the variance is by patient"),
+        "not_estimable": _("not estimable: %(why)s"),
+    }
+    why = {
+        "no_members": _("no members"),
+        "no_covariate": _("no covariate"),
+        "no_event": _("no event"),
+        "not_converging": _("the model does not converge"),
+        "constant_covariate": _("a covariate is the same for everybody"),
+        "redundant_covariate": _("a covariate follows from the others"),
+    }
+    said = {name: why.get(str(value), value) for name, value in warning.items()}
+    return words.get(str(warning["code"]), str(warning["code"])) % said
