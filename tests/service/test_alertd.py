@@ -261,6 +261,34 @@ def test_watching_and_repeats_come_back_on_their_day(enter: Callable[..., None],
     assert Alert.objects.get().state == "open"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_people_did_stays_with_the_alert_for_ever(client: Client, enter: Callable[..., None], grace: User) -> None:
+    enter("L1", 5, "100/50000")
+    alert = Alert.objects.get()
+    acknowledge(alert, by=grace, note="I call the ward", now=clock.now())
+    until = clock.now().date() + dt.timedelta(days=28)
+    act(alert, by=grace, action=Action.WATCH, note="patient abroad", until=until, now=clock.now())
+    today = clock.now().date()
+    record_restart(alert, by=grace, reach=EVERYWHERE, drug="dasatinib", started_on=today, note="back", now=clock.now())
+    client.force_login(grace)
+    page = client.get(f"/alerts/{alert.public_id}/").content.decode()
+    for words in (
+        "I call the ward",
+        "decided to watch",
+        until.isoformat(),
+        "patient abroad",
+        "drug restarted",
+        "dasatinib",
+        "restart on",
+    ):
+        assert words in page, words
+    deeds = client.get(f"/api/v1/alerts/{alert.public_id}/").json()["deeds"]
+    assert [(d["what"], d["by"], d["drug"], d["on"]) for d in deeds] == [
+        ("acknowledged", "grace", "", None), ("watch", "grace", "", until.isoformat()),
+        ("restart", "grace", "dasatinib", today.isoformat()),
+    ]  # fmt: skip
+
+
 def test_a_restart_recorded_from_the_alert_is_a_course_and_closes_it(enter: Callable[..., None], grace: User) -> None:
     enter("L1", 5, "100/50000")
     alert = Alert.objects.get()

@@ -358,3 +358,133 @@ def test_a_doubtful_value_that_would_lose_mmr_has_a_clock_of_its_own(
     assert list(check_ledger()) == []
     enter("SLIP", 3, "100/50000", is_percent=Decimal("0.2"), status="corrected", reason="multiplied by 100")
     assert Alert.objects.get(kind="suspicious_value").state == "closed"
+
+
+# --- without evidence, not confirmed, repeated -------------------------------------------------------------------
+
+
+def test_two_samples_in_a_row_that_prove_nothing_are_an_alert_of_their_own(
+    enter: Callable[..., None], patient: Patient
+) -> None:
+    enter("A0", 70)
+    enter("A1", 30, "nd/4000")
+    assert not Alert.objects.filter(kind="no_evidence").exists()
+    enter("A2", 10, "nd/5000")
+    alert = Alert.objects.get(kind="no_evidence")
+    assert (alert.state, alert.evidence_on) == ("open", ago(70))
+    assert not list(check_ledger())
+    enter("A3", 2)
+    alert.refresh_from_db()
+    assert (alert.state, alert.closing_reason) == ("closed", "answered")
+
+
+def test_history_of_poor_samples_alerts_though_the_last_one_is_recent(
+    patient: Patient, ada: User, member: Callable[..., User]
+) -> None:
+    member("grace", patient.centre)
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(300), stop_reason="tfr_attempt"
+    )
+    for number, days in enumerate((310, 270, 210, 150, 90, 20)):
+        tubes = "nd/60000" if days == 310 else "nd/4000"
+        record_result(
+            report(f"A{number}", ago(days).isoformat(), tubes),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
+    classify_owed(now=clock.now())
+    assert [alert.kind for alert in Alert.objects.live()] == ["no_evidence"]
+
+
+def test_one_poor_sample_and_the_next_overdue_is_no_evidence_and_not_only_overdue(
+    enter: Callable[..., None], patient: Patient
+) -> None:
+    enter("A0", 70)
+    enter("A1", 40, "nd/4000")
+    assert raise_overdue(now=later(1)) == 0, "told already, when the sample was classified"
+    assert [alert.kind for alert in Alert.objects.live()] == ["no_evidence"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize(
+    ("samples", "restart", "code"),
+    [
+        ([(70, "nd/60000"), (30, "nd/4000"), (10, "nd/5000")], None, "not_known"),
+        ([(70, "nd/60000"), (30, "70/60000", "preliminary")], None, "in_doubt"),
+        ([(70, "nd/60000"), (30, "120/60000")], 10, "restarted"),
+        ([(70, "nd/60000"), (30, "66/60000"), (10, "48/60000")], None, "not_confirmed"),
+        ([(70, "nd/60000"), (10, "nd/60000")], None, "held"),
+    ],
+)
+def test_page_list_home_alerts_and_api_say_the_same_of_a_patient(
+    enter: Callable[..., None],
+    patient: Patient,
+    client: Client,
+    samples: list[tuple[Any, ...]],
+    restart: int | None,
+    code: str,
+    language: str,
+) -> None:
+    for number, (days, tubes, *status) in enumerate(samples):
+        enter(f"A{number}", days, tubes, **({"status": status[0]} if status else {}))
+    if restart is not None:
+        TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(restart))
+        reclassify([patient.pk], now=clock.now())
+    client.force_login(User.objects.get(username="grace"))
+    client.post("/language/", {"language": language, "next": "/"})
+    found = client.get("/api/v1/episodes/", headers={"Accept-Language": language}).json()["results"][0]
+    assert found["state"] == code
+    sentence = found["standing"]["text"]
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    assert sentence in page
+    assert f'data-state="{code}"' in page
+    assert (
+        f'data-state="{code}"'
+        in client.get("/patients/?state=off_treatment" if restart is None else "/patients/").content.decode()
+    )
+    alerts = Alert.objects.live().filter(patient=patient)
+    for address in ("/", "/alerts/", *(f"/alerts/{alert.public_id}/" for alert in alerts)):
+        shown = client.get(address).content.decode()
+        assert (sentence in shown) is alerts.exists(), address
+    for alert in client.get("/api/v1/alerts/?open=true", headers={"Accept-Language": language}).json()["results"]:
+        assert alert["patient_state"]["text"] == sentence
+    if code != "held":
+        assert "MMR held" not in page
+
+
+def test_a_single_value_above_is_not_confirmed_and_asks_for_no_restart(
+    enter: Callable[..., None], patient: Patient
+) -> None:
+    enter("A1", 40, "66/60000")
+    assert raise_no_restart(now=clock.now()) == 1
+    enter("A2", 5, "48/60000")
+    assert Alert.objects.get(kind="no_restart").state == "closed"
+    assert Alert.objects.get(kind="loss_of_mmr").state == "open"
+    assert raise_no_restart(now=later(30)) == 0
+    episode = patient.episodes.get()
+    assert (episode.state, episode.evidence["again_on"]) == ("loss_not_confirmed", ago(5).isoformat())
+
+
+def test_a_loss_on_treatment_is_repeated_within_four_weeks_beside_its_mutation(
+    patient: Patient, ada: User, member: Callable[..., User], client: Client
+) -> None:
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2015-01-01")
+    Observation.objects.create(patient=patient, kind="mutation", observed_on=ago(3), detail="T315I")
+    for number, (days, tubes) in enumerate(((200, "6/60000"), (100, "60/60000"), (5, "600/60000"))):
+        record_result(
+            report(f"A{number}", ago(days).isoformat(), tubes),
+            patient=patient,
+            by=ada,
+            reach=EVERYWHERE,
+            now=clock.now(),
+        )
+    classify_owed(now=clock.now())
+    plan = MonitoringPlan.objects.get()
+    assert plan.text_code == "schedule.on_treatment.repeat_after_loss"
+    assert plan.latest_on == ago(5) + dt.timedelta(days=28)
+    client.force_login(member("grace", patient.centre))
+    alert = Alert.objects.get(kind="loss_of_mmr_on_treatment")
+    assert "T315I" in client.get(f"/alerts/{alert.public_id}/").content.decode()
+    assert any("T315I" in m for m in client.get(f"/api/v1/alerts/{alert.public_id}/").json()["mutations"])
