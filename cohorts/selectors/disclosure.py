@@ -20,8 +20,6 @@ from monitoring.models import Centre, Membership, Role
 LEAST_MEMBERS = 5
 # Below this many people of other centres a curve is told at its landmarks: each of its steps would be one person.
 LEAST_FOR_STEPS = 20
-FEW_ELSEWHERE = f"fewer than {LEAST_FOR_STEPS} members of centres in which you have no role"
-WITHHELD = f"fewer than {LEAST_MEMBERS} members, some of them of centres in which you have no role"
 # What is told of a group or cohort that is too small: how it is called and that it is small, nothing countable.
 _NAMES = ("label", "id", "name", "cut")
 
@@ -66,7 +64,7 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
             "definition",
             "synthetic",
         )
-        return {name: figures[name] for name in kept if name in figures} | {"withheld": WITHHELD}
+        return {name: figures[name] for name in kept if name in figures} | {"withheld": [_few_members([])]}
     shown = copy.deepcopy(figures)
     hidden = []
     for factor in shown["univariate"]:
@@ -84,8 +82,13 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
         group["crude"].pop("ended", None)
     shown["table1"] = None
     shown["outcomes_after_loss"] = None
-    shown["withheld"] = f"{', '.join([*hidden, 'flow', 'crude.ended', 'table1', 'outcomes_after_loss'])}: {WITHHELD}"
+    shown["withheld"] = [_few_members([*hidden, "flow", "crude.ended", "table1", "outcomes_after_loss"])]
     return shown
+
+
+def _few_members(figures: Sequence[str]) -> dict[str, Any]:
+    """Why figures are not shown: a group of so few, some of them elsewhere. No figure named means all of them."""
+    return {"code": "few_members", "least": LEAST_MEMBERS, "figures": list(figures)}
 
 
 def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +98,9 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
     shown = copy.deepcopy(figures)
     shown["kaplan_meier"] |= {"points": [], "median_months": None}
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
-    said = f"kaplan_meier.points, kaplan_meier.median_months, follow_up: {FEW_ELSEWHERE}"
-    shown["withheld"] = "; ".join(filter(None, [shown.get("withheld"), said]))
+    named = ["kaplan_meier.points", "kaplan_meier.median_months", "follow_up"]
+    few = {"code": "few_elsewhere", "least": LEAST_FOR_STEPS, "figures": named}
+    shown["withheld"] = [*shown.get("withheld", []), few]
     return shown
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django import template
 from django.utils.translation import gettext as _
-
-from cohorts.selectors.disclosure import FEW_ELSEWHERE, LEAST_FOR_STEPS, LEAST_MEMBERS, WITHHELD
 
 register = template.Library()
 ABSENT = "–"
@@ -99,11 +98,27 @@ def p_value(value: float | None) -> str:
 
 
 @register.filter
-def withheld_words(withheld: str) -> str:
-    """What is not shown, and why: the figures say it in English, as a file does."""
-    words = _("fewer than %(least)s members, some of them of centres in which you have no role")
-    few = _("fewer than %(least)s members of centres in which you have no role") % {"least": LEAST_FOR_STEPS}
-    return withheld.replace(WITHHELD, words % {"least": LEAST_MEMBERS}).replace(FEW_ELSEWHERE, few)
+def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
+    """What is not shown, and why."""
+    why = {
+        "few_members": _("fewer than %(least)s members, some of them of centres in which you have no role"),
+        "few_elsewhere": _("fewer than %(least)s members of centres in which you have no role"),
+    }
+    figures = {
+        "flow": _("the flow of exclusions"),
+        "crude.ended": _("what ended the remissions"),
+        "table1": _("the description of the members"),
+        "outcomes_after_loss": _("what followed a loss"),
+        "kaplan_meier.points": _("the steps of the curve"),
+        "kaplan_meier.median_months": _("the median of the curve"),
+        "follow_up": _("the median follow-up"),
+        "cox": _("the Cox model"),
+    }
+    said = []
+    for one in withheld:
+        named = ", ".join(figures.get(name, name) for name in one["figures"]) or _("all figures")
+        said.append(f"{named}: {why[one['code']] % one}")
+    return "; ".join(said)
 
 
 @register.filter

@@ -259,7 +259,6 @@ def test_a_refused_body_is_told_in_the_language_that_was_asked_for(
     ("show", "stored"),
     [
         (selection_word, "backward, likelihood ratio"),
-        (withheld_words, "sex, table1: fewer than 5 members, some of them of centres in which you have no role"),
     ],
 )
 def test_stored_words_are_shown_in_the_readers_language(show: Callable[[str], str], stored: str) -> None:
@@ -267,6 +266,24 @@ def test_stored_words_are_shown_in_the_readers_language(show: Callable[[str], st
     assert show("550 mailbox unavailable") == "550 mailbox unavailable", "what others said is left alone"
     with translation.override("zh-hans"):
         told = show(stored)
+    assert CHINESE.search(told)
+    assert not english_in(told)
+
+
+@pytest.mark.parametrize("code", ["few_members", "few_elsewhere"])
+@pytest.mark.parametrize(
+    "figures",
+    [
+        [],
+        ["flow", "crude.ended", "table1", "outcomes_after_loss", "cox"],
+        ["kaplan_meier.points", "kaplan_meier.median_months", "follow_up"],
+    ],
+)
+def test_what_is_withheld_is_told_in_the_readers_language(code: str, figures: list[str]) -> None:
+    withheld = [{"code": code, "least": 5, "figures": figures}]
+    assert "_" not in withheld_words(withheld)
+    with translation.override("zh-hans"):
+        told = withheld_words(withheld)
     assert CHINESE.search(told)
     assert not english_in(told)
 
