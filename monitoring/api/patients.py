@@ -29,7 +29,7 @@ from monitoring.intake.values import Cells
 from monitoring.models import Patient
 from monitoring.models.choices import SEX, TRANSCRIPT
 from monitoring.selectors.clinical import clinical_view
-from monitoring.selectors.known import end_of_day
+from monitoring.selectors.known import day_of, end_of_day
 from monitoring.services.records import record_patients
 
 IDENTITY = ("hospital_number", "family_name", "given_name")
@@ -192,7 +192,7 @@ class PatientMonitoring(Resource):
         if patient is None:
             raise NotFound
         known_at = _known_at(request, patient)
-        as_of = (known_at or clock.now()).date()
+        as_of = day_of(known_at, patient.centre, clock.now())
         return Response(monitoring_json(clinical_view(patient, as_of, known_at)), status=HTTPStatus.OK)
 
 

@@ -25,7 +25,7 @@ from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESP
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.episodes import latest_states, with_states
-from monitoring.selectors.known import as_known, end_of_day, known_rows
+from monitoring.selectors.known import as_known, day_of, end_of_day, known_rows
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.access import record_access
@@ -87,7 +87,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     now = clock.now()
     known_at = _known_at(request, patient, now)
     record = patient_record(patient, known_at)
-    clinical = clinical_view(patient, (known_at or now).date(), known_at)
+    clinical = clinical_view(patient, day_of(known_at, patient.centre, now), known_at)
     episodes = [found.episode for found in clinical.episodes]
     rows = timeline_rows(patient, episodes, known_at)
     recorded = Q(recorded_at__lte=known_at) if known_at else Q()
@@ -110,7 +110,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
                 "-occurred_on", "-pk"
             )[:PAGE_SIZE],
             "known_at": known_at,
-            "chart": chart_of(rows, record, episodes, (known_at or now).date()) if rows else None,
+            "chart": chart_of(rows, record, episodes, day_of(known_at, patient.centre, now)) if rows else None,
             "labels": {"state": dict(EPISODE_STATE)},
             "alike": likely_same_person(patient, request.user) if known_at is None else [],
             "alike_elsewhere": known_at is None and is_alike_elsewhere(patient, request.user),

@@ -24,6 +24,13 @@ def end_of_day(text: str, centre: Centre, now: dt.datetime) -> dt.datetime | Non
     return end.astimezone(dt.UTC) if end < now else None
 
 
+def day_of(known_at: dt.datetime | None, centre: Centre, now: dt.datetime) -> dt.date:
+    """The day that the end of a day belongs to, in a centre's time zone; today where nothing was asked."""
+    if known_at is None:
+        return now.date()
+    return (known_at.astimezone(zone_of(centre)) - dt.timedelta(microseconds=1)).date()
+
+
 def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
     """The rows of a model as they stood at an instant, read from its history; the present rows without one.
 

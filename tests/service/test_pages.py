@@ -30,6 +30,7 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
+from monitoring.selectors.known import day_of, end_of_day
 from monitoring.services import escalation
 from monitoring.services.classification import classify_owed
 from monitoring.services.demo import DEMO_FOLDER
@@ -330,6 +331,15 @@ def test_a_patient_with_nothing_and_one_of_another_centre(sign_in: SignIn, patie
 
 
 # --- cohorts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["", "Asia/Shanghai", "America/New_York"])
+def test_the_end_of_a_day_belongs_to_that_day(centre: Centre, zone: str) -> None:
+    centre.time_zone = zone
+    asked = end_of_day("2024-06-01", centre, clock.now())
+    assert asked is not None
+    assert day_of(asked, centre, clock.now()) == dt.date(2024, 6, 1)
+    assert day_of(None, centre, clock.now()) == clock.now().date()
 
 
 def test_small_groups_of_other_centres_are_withheld(sign_in: SignIn, centre: Centre, ada: User) -> None:
