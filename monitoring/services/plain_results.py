@@ -46,6 +46,7 @@ def record_plain_results(
     with transaction.atomic(), connection.cursor() as cursor:
         _take_in(cursor, rows, columns)
         cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run, "twins": _twins(cursor), **_bounds()})
+        cursor.execute("analyze plain_record")
         cursor.execute(_COMPARE_TUBES)
         outcome = _outcome(cursor)
         if outcome.created and not dry_run:
@@ -66,6 +67,7 @@ def _take_in(cursor: Any, rows: bytes, columns: Sequence[str]) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, ("record", "position", *columns)))
     with cursor.cursor.copy(sql.SQL("copy plain_row ({}) from stdin").format(names)) as copy:
         copy.write(rows)
+    cursor.execute("analyze plain_row")  # without it the planner guesses a few rows and compares each with each
 
 
 def _bounds() -> dict[str, Decimal]:
@@ -83,7 +85,7 @@ def _twins(cursor: Any) -> list[str]:
 
 def _outcome(cursor: Any) -> PlainOutcome:
     cursor.execute("""
-        select coalesce(sum(tubes) filter (where verdict <> 'left'), 0),
+        select coalesce(sum(tube_count) filter (where verdict <> 'left'), 0),
                count(*) filter (where verdict = 'created'),
                count(*) filter (where verdict = 'unchanged'),
                coalesce(array_agg(distinct laboratory) filter (where verdict = 'created'), '{}')
@@ -125,7 +127,7 @@ with known as materialized (
      where patient.patient_id in (select patient_id from plain_row)
 ), tubes as materialized (
     select record,
-           count(*) as tubes,
+           count(*) as tube_count,
            count(*) = 1 or bool_and(replicate in ('', position::text)) as numbered_in_order,
            bool_and(bcr_abl1_copies <> '') as all_said,
            bool_or(bcr_abl1_copies <> '') as some_said,
@@ -168,37 +170,42 @@ with known as materialized (
            nullif(limit_of_quantification, '')::numeric as limit_of_quantification,
            nullif(version, '')::integer as stated_version
       from plain_row where position = 1
-), storable as (
-    select sample.*, known.id as patient, tubes.tubes,
-           count(*) over (partition by sample.laboratory, known.id, sample.collected_on) = 1 as alone,
-           tubes.some_said or tubes.some_controlled or tubes.some_failed as has_tubes
+), joined as materialized (  -- before the many conditions: by them the planner expects one row, and would loop over all
+    select sample.*, known.id as patient, known.born_on, known.born_precision,
+           tube_count, numbered_in_order, all_said, some_said, detected, all_controlled, some_controlled, some_failed,
+           plausible_copies, plausible_control
       from sample
       join tubes using (record)
       join known on known.patient_id = sample.patient_id
        and (known.centre = sample.centre or (sample.centre = '' and known.namesakes = 1))
-     where sample.collected_on <= %(today)s
-       and (known.born_on is null or known.born_precision <> 'day' or sample.collected_on >= known.born_on)
-       and (sample.received_on is null or sample.received_on >= sample.collected_on)
-       and (sample.tested_on is null or sample.tested_on >= sample.collected_on)
-       and coalesce(sample.received_on, sample.collected_on) <= %(today)s
-       and coalesce(sample.tested_on, sample.collected_on) <= %(today)s
-       and tubes.plausible_copies and tubes.plausible_control
+), storable as (
+    select joined.*,
+           count(*) over (partition by laboratory, patient, collected_on) = 1 as alone,
+           some_said or some_controlled or some_failed as has_tubes
+      from joined
+     where collected_on <= %(today)s
+       and (born_on is null or born_precision <> 'day' or collected_on >= born_on)
+       and (received_on is null or received_on >= collected_on)
+       and (tested_on is null or tested_on >= collected_on)
+       and coalesce(received_on, collected_on) <= %(today)s
+       and coalesce(tested_on, collected_on) <= %(today)s
+       and plausible_copies and plausible_control
        and __PLAUSIBLE__
-       and tubes.numbered_in_order
+       and numbered_in_order
        and case
-           when tubes.detected then
-               tubes.all_said and (is_percent is not null or mr_value is not null or tubes.all_controlled)
-           when tubes.some_said then
-               tubes.all_said and mr_value is null and (is_percent is null or is_comparator = '<')
-               and (is_percent is not null or limit_of_detection is not null or tubes.all_controlled)
+           when detected then
+               all_said and (is_percent is not null or mr_value is not null or all_controlled)
+           when some_said then
+               all_said and mr_value is null and (is_percent is null or is_comparator = '<')
+               and (is_percent is not null or limit_of_detection is not null or all_controlled)
                -- What such a limit proves is compared with the copies, and told.
-               and (limit_of_detection is null or not tubes.some_controlled)
+               and (limit_of_detection is null or not some_controlled)
            else is_percent is not null or mr_value is not null
            end
-       and sample.record not in (select record from disagreeing)
-       and sample.laboratory <> all(%(twins)s)
+       and record not in (select record from disagreeing)
+       and laboratory <> all(%(twins)s)
 )
-select storable.record, storable.tubes, storable.has_tubes, storable.laboratory, storable.accession_number,
+select storable.record, storable.tube_count, storable.has_tubes, storable.laboratory, storable.accession_number,
        storable.patient as patient_id, storable.collected_on, storable.received_on, storable.tested_on,
        storable.control_gene, storable.method, storable.assay_name, storable.kit_lot, storable.specimen,
        storable.conversion_factor, storable.is_percent, storable.is_comparator, storable.mr_value,

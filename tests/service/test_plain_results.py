@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.intake import loading
 from monitoring.intake.plain import SEPARATOR, plain_row_pattern
 from monitoring.models import Centre, ClassificationRequest, ImportRun, Laboratory, Patient, PcrResult, Replicate
+from monitoring.services import plain_results
 from monitoring.services.plain_results import PlainOutcome, record_plain_results
 
 pytestmark = pytest.mark.django_db
@@ -197,8 +198,8 @@ def test_clean_rows_are_taken_by_the_queries_and_come_again_unchanged(
 ) -> None:
     path = tmp_path / "results.csv"
     lines = ["laboratory,accession_number,patient_id,collected_on,replicate,bcr_abl1_copies,control_gene_copies"]
-    days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(50)]
-    lines += [f"L{n % 3},A{n},P{n % 2 + 1},{days[n]},{k},nd,{50_000 + k}" for n in range(50) for k in (1, 2)]
+    days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(500)]
+    lines += [f"L{n % 3},A{n},P{n % 2 + 1},{days[n]},{k},nd,{50_000 + k}" for n in range(500) for k in (1, 2)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.setattr(loading, "_load_chunk", None)  # nothing is left for it
     assert loading.load_file("results", path, by=ada).actions == {"created": 50}
@@ -264,3 +265,34 @@ def test_what_is_plain(cells: tuple[str, ...], plain: bool) -> None:
 
 def test_without_a_day_of_collection_no_row_is_plain() -> None:
     assert plain_row_pattern(("laboratory", "accession_number", "patient_id", "collected_at")) is None
+
+
+def rows_that_the_database_looked_at(records: int) -> float:
+    """While it decided on so many new records, on tables whose statistics are as they come."""
+
+    def looked_at(node: dict[str, Any]) -> float:
+        dropped = node.get("Rows Removed by Join Filter", 0) + node.get("Rows Removed by Filter", 0)
+        own = (node["Actual Rows"] + dropped) * node["Actual Loops"]
+        return float(own) + sum(looked_at(inner) for inner in node.get("Plans", ()))
+
+    columns = ["laboratory", "accession_number", "patient_id", "collected_on", "bcr_abl1_copies", "control_gene_copies"]
+    rows = "".join(
+        f"{n}\t1\tL1\tG{records}-{n}\tG{n % 500}\t2020-01-{n % 28 + 1:02}\tnd\t60000\n" for n in range(records)
+    )
+    with connection.cursor() as cursor:
+        plain_results._take_in(cursor, rows.encode(), columns)
+        decide = plain_results._DECIDE.replace("create temporary", "explain (analyze, format json) create temporary")
+        cursor.execute(decide, {"today": TODAY, "store": False, "twins": [], **plain_results._bounds()})
+        ((plans,),) = cursor.fetchall()
+        cursor.execute("select count(*) from plain_record")
+        assert cursor.fetchone() == (records,), "what is measured was decided on"
+        cursor.execute("drop table plain_row, plain_record")
+    return looked_at(plans[0]["Plan"])
+
+
+def test_the_work_grows_with_the_rows_and_not_with_their_square(ward: None) -> None:
+    centre = Centre.objects.get(code="H1")
+    Patient.objects.bulk_create(Patient(centre=centre, patient_id=f"G{n}") for n in range(500))
+    few, many = rows_that_the_database_looked_at(500), rows_that_the_database_looked_at(5000)
+    assert few > 500
+    assert many < 12 * few
