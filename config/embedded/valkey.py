@@ -7,18 +7,31 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.embedded.place import START_TIMEOUT_SECONDS, EmbeddedServerError, Place, binaries, failure
+
+if TYPE_CHECKING:
+    import redis
 
 
 def _valkey_socket(place: Place) -> Path:
     return place.sockets / "valkey.sock"
 
 
+def _client(place: Place) -> redis.Redis:
+    """A client that asks once: its usual retries would spend seconds on a server that is not there."""
+    import redis  # only where Valkey is really used
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return redis.Redis(unix_socket_path=str(_valkey_socket(place)), socket_timeout=5, retry=Retry(NoBackoff(), 0))
+
+
 def _valkey_answers(place: Place) -> bool:
     import redis
 
-    client = redis.Redis(unix_socket_path=str(_valkey_socket(place)), socket_timeout=5)
+    client = _client(place)
     try:
         return bool(client.ping())
     except (redis.ConnectionError, redis.TimeoutError):
@@ -61,7 +74,7 @@ def ensure_valkey(place: Place) -> str:
 def stop_valkey(place: Place) -> None:
     import redis
 
-    client = redis.Redis(unix_socket_path=str(_valkey_socket(place)), socket_timeout=5)
+    client = _client(place)
     try:
         client.shutdown(nosave=True)
     except (redis.ConnectionError, redis.TimeoutError):
