@@ -17,7 +17,7 @@ COPY templates templates
 COPY static static
 COPY locale locale
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/cml REMAP_SIGTERM=SIGQUIT
-RUN mkdir -p /var/lib/cml && \
+RUN python -m compileall -q config monitoring cohorts tasks && mkdir -p /var/lib/cml && \
     SECRET_KEY=only-while-the-image-is-built-0123456789 IDENTITY_KEY=only-while-the-image-is-built-0123456789 \
     DATABASE_URL=postgresql://none REDIS_URL=redis://none python manage.py collectstatic --noinput -v0 && \
     chown -R cml /var/lib/cml

@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TEST_ENV := EMBEDDED_PURPOSE=test EMBEDDED_DURABILITY=off
+# The tests start some hundred processes: each compiles our code anew where Python was told to keep nothing.
+TEST_ENV := EMBEDDED_PURPOSE=test EMBEDDED_DURABILITY=off PYTHONDONTWRITEBYTECODE=
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean
