@@ -39,13 +39,32 @@ def own_environment(var: Path, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def var() -> Iterator[Path]:
     # Under /tmp itself: the folders of pytest are closed to the account that runs PostgreSQL for root.
     folder = Path("/tmp") / f"cml-test-{os.getpid()}-{time.time_ns() % 10**9}"
     folder.mkdir(mode=0o755)
     yield folder
     subprocess.run(["pkill", "-9", "-f", str(folder)], check=False)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def made_once() -> Iterator[Path]:
+    """The folder after a first ``migrate``."""
+    folder = Path("/tmp") / f"cml-test-{os.getpid()}-made"
+    folder.mkdir(mode=0o755)
+    made = manage(folder, "migrate", "-v0")
+    assert made.returncode == 0, made.stderr
+    assert not servers_of(folder), "the last one that used them stopped them"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def made(var: Path, made_once: Path) -> Path:
+    """A copy of such a folder, as the next command finds it."""
+    subprocess.run(["cp", "-a", f"{made_once}/.", str(var)], check=True)
+    return var
 
 
 def manage(var: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -59,12 +78,13 @@ def servers_of(var: Path) -> bool:
     return (var / "postgres" / "postmaster.pid").exists()
 
 
-def test_the_second_start_finds_its_data_and_the_last_user_stops_the_servers(var: Path) -> None:
-    assert manage(var, "migrate", "-v0").returncode == 0
-    assert not servers_of(var), "the last one that used them stopped them"
-    made = manage(var, "shell", "-v0", "-c", "from monitoring.models import Centre; Centre.objects.create(code='kept')")
-    assert made.returncode == 0, made.stderr
-    found = manage(var, "shell", "-v0", "-c", "from monitoring.models import Centre; print(Centre.objects.get().code)")
+def test_the_second_start_finds_its_data_and_the_last_user_stops_the_servers(made: Path) -> None:
+    kept = manage(
+        made, "shell", "-v0", "-c", "from monitoring.models import Centre; Centre.objects.create(code='kept')"
+    )
+    assert kept.returncode == 0, kept.stderr
+    assert not servers_of(made), "the last one that used them stopped them"
+    found = manage(made, "shell", "-v0", "-c", "from monitoring.models import Centre; print(Centre.objects.get().code)")
     assert found.stdout.strip() == "kept"
 
 
@@ -75,27 +95,26 @@ def test_any_command_can_be_the_first(var: Path) -> None:
     assert "1 created" in loaded.stderr
 
 
-def test_two_commands_at_once_share_the_servers(var: Path) -> None:
-    assert manage(var, "migrate", "-v0").returncode == 0
+def test_two_commands_at_once_share_the_servers(made: Path) -> None:
     script = "import time; from monitoring.models import Centre; time.sleep({}); print(Centre.objects.count())"
     long, short = (
         subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v0", "-c", script.format(seconds)], cwd=ROOT, env=own_environment(var),
+            [sys.executable, "manage.py", "shell", "-v0", "-c", script.format(seconds)], cwd=ROOT, env=own_environment(made),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for seconds in (6, 0)
     )  # fmt: skip
     assert short.communicate(timeout=90)[0].strip() == "0"
-    assert servers_of(var), "somebody still uses them"
+    assert servers_of(made), "somebody still uses them"
     assert long.communicate(timeout=90)[0].strip() == "0"
-    assert not servers_of(var)
+    assert not servers_of(made)
 
 
-def test_sigterm_stops_the_servers_cleanly_and_a_killed_user_leaves_nothing_that_blocks(var: Path) -> None:
+def test_sigterm_stops_the_servers_cleanly_and_a_killed_user_leaves_nothing_that_blocks(made: Path) -> None:
     script = "import time; print('up', flush=True); time.sleep(600)"
     for number in (signal.SIGTERM, signal.SIGKILL):
         holder = subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v0", "-c", script], cwd=ROOT, env=own_environment(var),
+            [sys.executable, "manage.py", "shell", "-v0", "-c", script], cwd=ROOT, env=own_environment(made),
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert holder.stdout is not None
@@ -104,25 +123,25 @@ def test_sigterm_stops_the_servers_cleanly_and_a_killed_user_leaves_nothing_that
         holder.wait(60)
         holder.stdout.close()
         if number == signal.SIGTERM:
-            assert not servers_of(var)
-    assert manage(var, "migrate", "-v0").returncode == 0
-    assert not servers_of(var)
+            assert not servers_of(made)
+    assert manage(made, "migrate", "-v0").returncode == 0
+    assert not servers_of(made)
 
 
-def asked(var: Path, query: str, **more: str) -> str:
-    """What the database answers to a management command's own session."""
-    words = f"from django.db import connection as c\nk = c.cursor()\nk.execute({query!r})\nprint(k.fetchall())"
-    done = manage(var, "shell", "-v0", "-c", words, **more)
+def asked(var: Path, *queries: str, **more: str) -> list[str]:
+    """What the database answers to a management command's own session, in turn."""
+    asking = "".join(f"k.execute({query!r})\nprint(k.fetchall())\n" for query in queries)
+    done = manage(var, "shell", "-v0", "-c", f"from django.db import connection as c\nk = c.cursor()\n{asking}", **more)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
-def test_the_service_acts_as_a_mere_member_and_the_owner_is_no_superuser(var: Path) -> None:
+def test_the_service_acts_as_a_mere_member_and_the_owner_is_no_superuser(made: Path) -> None:
     powers = "select session_user, current_user, rolsuper, rolcreaterole from pg_roles where rolname = session_user"
-    assert asked(var, powers) == "[('cml_service', 'cml_app', False, False)]"
-    assert asked(var, powers, DATABASE_ROLE="owner") == "[('cml_owner', 'cml_owner', False, False)]"
+    assert asked(made, powers) == ["[('cml_service', 'cml_app', False, False)]"]
+    assert asked(made, powers, DATABASE_ROLE="owner") == ["[('cml_owner', 'cml_owner', False, False)]"]
     for name in ("postgres-password", "postgres-owner-password", "postgres-service-password"):
-        assert (var / name).stat().st_mode & 0o777 == 0o600
+        assert (made / name).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("passing_one_was_left", [False, True])
@@ -156,29 +175,30 @@ def test_a_cluster_of_an_older_version_keeps_its_data_and_gets_an_owner_that_is_
     finally:
         postgres.stop_postgres(place)
     assert manage(var, "migrate", "-v0").returncode == 0
-    assert asked(var, "select code from monitoring_centre") == "[('kept',)]"
-    supers = asked(var, "select rolname from pg_roles where rolsuper")
-    assert supers == "[('cml_superuser',)]"
-    assert asked(var, "select distinct tableowner from pg_tables where schemaname = 'public'") == "[('cml_owner',)]"
-    owners = "select distinct proowner::regrole::text from pg_proc where pronamespace = 'public'::regnamespace"
-    assert asked(var, owners) == "[('cml_owner',)]"
     databases = "select datname::text, datdba::regrole::text from pg_database where not datistemplate order by 1"
-    assert asked(var, databases) == "[('cml', 'cml_owner'), ('postgres', 'cml_superuser'), ('test_left', 'cml_owner')]"
-    assert (
-        asked(
-            var,
-            "insert into monitoring_centre (code, look, name, time_zone, is_synthetic) values ('new', 'new', '', 'UTC', false) returning code",
-        )
-        == "[('new',)]"
-    )
+    assert asked(
+        var,
+        "select code from monitoring_centre",
+        "select rolname from pg_roles where rolsuper",
+        "select distinct tableowner from pg_tables where schemaname = 'public'",
+        "select distinct proowner::regrole::text from pg_proc where pronamespace = 'public'::regnamespace",
+        databases,
+        "insert into monitoring_centre (code, look, name, time_zone, is_synthetic) values ('new', 'new', '', 'UTC', false) returning code",
+    ) == [
+        "[('kept',)]",
+        "[('cml_superuser',)]",
+        "[('cml_owner',)]",
+        "[('cml_owner',)]",
+        "[('cml', 'cml_owner'), ('postgres', 'cml_superuser'), ('test_left', 'cml_owner')]",
+        "[('new',)]",
+    ]
 
 
-def test_a_stale_process_id_of_somebody_else_is_not_believed(var: Path) -> None:
-    assert manage(var, "migrate", "-v0").returncode == 0
-    pid_file = var / "postgres" / "postmaster.pid"
-    pid_file.write_text(f"{os.getpid()}\n{var / 'postgres'}\n0\n5432\n/tmp\n\n  1 1\n")
-    shutil.chown(pid_file, (var / "postgres").stat().st_uid)
-    assert manage(var, "check").returncode == 0
+def test_a_stale_process_id_of_somebody_else_is_not_believed(made: Path) -> None:
+    pid_file = made / "postgres" / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n{made / 'postgres'}\n0\n5432\n/tmp\n\n  1 1\n")
+    shutil.chown(pid_file, (made / "postgres").stat().st_uid)
+    assert manage(made, "check").returncode == 0
 
 
 def test_a_folder_of_somebody_else_is_named(var: Path) -> None:
