@@ -186,6 +186,50 @@ def criteria_words(criteria: Iterable[str]) -> list[str]:
 
 
 @register.filter
+def parameters_words(parameters: Iterable[str]) -> list[str]:
+    """The names of parameters of a rule set, each once; a test holds that none is without words."""
+    words = {
+        "minimum_age_at_stop": _("least age at the stop"),
+        "diagnosed_before_age": _("age at diagnosis"),
+        "max_dips": _("values outside deep response that are borne"),
+        "control_gene": _("control gene"),
+        "month_2_window_days": _("window of the doubling time at month 2"),
+        "halving_window_days": _("window of the halving time"),
+        "baseline_days_before": _("days before the start that count as baseline"),
+        "baseline_days_after": _("days after the start that count as baseline"),
+        "projection_horizon_days": _("how far is projected"),
+        "date_of_event": _("day of the event"),
+        "max_gap_days": _("longest gap between two values in a row"),
+        "restart_confirms": _("a restart confirms the loss"),
+        "any_time_after_months": _("from when on “at any time” counts"),
+        "milestone_window_days": _("window around a milestone"),
+        "statuses": _("optimal, warning, failure"),
+        "month_3": _("month 3"),
+        "month_6": _("month 6"),
+        "month_12": _("month 12"),
+        "month_18": _("month 18"),
+        "any_time": _("at any time"),
+        "confirm_month_3": _("repeat of the value of month 3"),
+        "loss_of_mmr": _("loss of MMR"),
+        "mutation": _("mutation"),
+        "cap_positive_by_control": _("control copies limit the class of a detected sample"),
+        "low_positive_floor_copies": _("floor of few copies"),
+        "mismatch_fraction": _("when a reported and a computed value disagree"),
+        "result_overdue_days": _("when a result is overdue"),
+        "sample_match_days": _("which result answers a sampling"),
+        "followed_within_days": _("for how long a patient counts as followed"),
+        "off_treatment": _("sampling off treatment"),
+        "after_loss_of_mr4": _("sampling after loss of MR4"),
+        "after_loss_of_mmr": _("sampling after loss of MMR"),
+        "after_restart_until_mmr": _("sampling after a restart until MMR"),
+        "after_restart_in_mmr": _("sampling after a restart in MMR"),
+        "on_treatment_until_mmr": _("sampling on treatment until MMR"),
+        "on_treatment_in_mmr": _("sampling on treatment in MMR"),
+    }
+    return list(dict.fromkeys(words[name] if name in words else criterion_word(name) for name in parameters))
+
+
+@register.filter
 def state_word(state: str) -> str:
     """Whether a criterion, or all together, is met."""
     words = {

@@ -25,7 +25,7 @@ from monitoring.domain.bounds import BOUNDS, Bounds
 from monitoring.domain.dates import DateProblem, parse_date
 from monitoring.domain.explain import TEXTS, Reason
 from monitoring.domain.plausibility import CITATION as QUESTIONS_CITATION
-from monitoring.domain.rules import load_rule_sets
+from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.tables import FileProblem, open_table
 from monitoring.intake.uploads import load_upload
@@ -51,7 +51,7 @@ from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result
 from monitoring.services.tokens import create_token
 from monitoring.services.verdicts import StaleVersionError
-from monitoring.templatetags.reasons import reason_words
+from monitoring.templatetags.reasons import parameters_words, reason_words
 from monitoring.templatetags.words import closing_words, outcome_words
 from tests.builders import report
 from tests.conftest import reporting
@@ -438,10 +438,19 @@ def test_nothing_of_the_inside_reaches_a_page(language: str, member: Callable[..
     client.force_login(member("gus", furnished.centre, Role.CLINICIAN))
     alerts = [f"/alerts/{alert.public_id}/" for alert in Alert.objects.all()]
     assert alerts
-    for address in (f"/patients/{furnished.public_id}/", "/", "/patients/", "/alerts/", *alerts):
-        text = client.get(address).content.decode()
+    due = ("/due/", "/due/?which=overdue")
+    for address in (f"/patients/{furnished.public_id}/", "/", "/patients/", "/alerts/", *due, *alerts):
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        text = answer.content.decode()
         outside = re.sub(r'<details class="why">.*?</details>|<script.*?</script>|<[^>]+>', " ", text, flags=re.DOTALL)
         assert not INNER_WORDS.search(outside), address
+
+
+def test_every_parameter_of_the_rule_sets_has_words() -> None:
+    for rules in load_rule_sets().values():
+        for word in parameters_words((*unconfirmed_parameters(rules), *rules.not_in_our_sources)):
+            assert "_" not in word, rules.id
 
 
 CHILD = {"born_on": "2012-01-01", "diagnosed_on": "2018-01-01"}
