@@ -180,7 +180,7 @@ def page(look: Look, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> 
         )
         context = browser.new_context(viewport={"width": look.width, "height": 900}, color_scheme=look.scheme)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)  # a machine may be busy with other things too
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") and not m.text.startswith(INTERRUPTED) else None)  # fmt: skip
         page.on("pageerror", lambda e: complaints.append(str(e)))
         page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("http://localhost", "http://127.", "data:")) else None)  # fmt: skip

@@ -388,7 +388,7 @@ def test_the_queries_of_a_chunk_do_not_grow_with_its_rows(
 ) -> None:
     days = (dt.date(2013, 1, 1) + dt.timedelta(days=n) for n in range(900))
     rows = "".join(f"LAB,N{n},P{n % 2 + 1},{day},1,nd,{50000 + n},1\n" for n, day in enumerate(days))
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(35):
         assert known("results", RESULTS + rows) == 0
     assert PcrResult.objects.count() == 900
 
