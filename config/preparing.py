@@ -40,7 +40,11 @@ class Logins:
 
 
 def role_statements(logins: Logins) -> Iterator[str]:
-    """The roles of the whole server: two that own nothing and log in nowhere, and the logins."""
+    """The roles of the whole server: two that own nothing and log in nowhere, and the logins. For one transaction.
+
+    Roles are the server's: whoever makes them at the same moment in another database waits (as ``privileges`` does).
+    """
+    yield "select pg_advisory_xact_lock(727001)"
     for role in (APP_ROLE, WATCHDOG_ROLE):
         yield _make_role(role)
         yield _filled("alter role {} nologin {}", role, _POWERLESS)
@@ -77,7 +81,9 @@ def script(database: str, logins: Logins) -> str:
     name = sql.Literal(database).as_string(None)
     lines = [
         "-- Run with psql as a superuser, as often as you like. Passwords stand here only as SCRAM verifiers.",
+        "begin;",
         *(f"{one.strip()};" for one in role_statements(logins)),
+        "commit;",
         f"select {make} where not exists (select from pg_database where datname = {name}) \\gexec",  # noqa: S608  # quoted above
         f"\\connect {_filled('{}', database)}",
         *(f"{one.strip()};" for one in ownership_statements(database, logins)),

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+pytestmark = pytest.mark.xdist_group("logins")  # they are the server's, and two workers share it
+
 DATABASE, OWNER, SERVICE, WATCHDOG = "prepared", "prepared_owner", "prepared_service", "prepared_watchdog"
 
 

@@ -77,7 +77,6 @@ def _prepare(admin: str, database: str, logins: Logins) -> None:
         if name in {one.name for one in (logins.owner, logins.service, logins.watchdog) if one}:
             raise CommandError(f"{_ADMIN}, {_OWNER} and {_SERVICE} must name different logins", returncode=2)
         with session.transaction():
-            session.execute("select pg_advisory_xact_lock(727001)")
             for statement in role_statements(logins):
                 session.execute(statement.encode())
         if session.execute("select 1 from pg_database where datname = %s", [database]).fetchone() is None:
