@@ -7,13 +7,13 @@ Each answers one parameter of an eligibility rule set from facts; none knows whe
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from monitoring.domain.dates import Duration, PartialDate, add_months, whole_months
-from monitoring.domain.episodes import DmrRule, response_before_stop, tki_duration
+from monitoring.domain.episodes import DmrRule, ResponseBeforeStop, response_before_stop, tki_duration
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.measurement import Transcript
 from monitoring.domain.rule_values import (
@@ -136,6 +136,75 @@ def criteria(facts: EligibilityFacts, rules: RuleSet) -> Iterator[Criterion]:
     return (criterion for criterion in found if criterion is not None)
 
 
+# --- what stands against every set --------------------------------------------------------------------------------
+
+VETO = "veto"
+VETO_RULE_ID = "vetoes.1"
+_VETO_CITATIONS = {
+    "chronic_phase": "ELN 2020, NCCN 2020, ESMO 2017, French 2018: first chronic phase; Hughes & Ross 2016 as in PMC7520857",
+    "no_prior_failure": "ELN 2020 as in PMC10403330; NCCN 2020 as in ASH 10062882",
+    "transcript": "Hughes & Ross 2016 as in PMC7520857; ELN 2020 as in ASH 10062881",
+}
+
+
+def vetoes(facts: EligibilityFacts, asked: Collection[str]) -> Iterator[Criterion]:
+    """What is on record against a stop, whether or not a rule set asks for it: only what speaks against, never for.
+
+    ``asked`` are the criteria of the set itself, which say the same in its own words.
+    """
+    found = (
+        _veto_of_phase(facts),
+        _veto("no_prior_failure", "yes", _evidence_of_failure(facts, "no_prior_failure", _veto_reason)),
+        _veto_of_transcript(facts),
+        _veto_of_pregnancy(facts),
+        _veto_of_transplant(facts),
+    )
+    return (veto for veto in found if veto is not None and veto.id not in asked)
+
+
+def _veto_reason(line: str, code: str, **facts: FactValue) -> Reason:
+    return Reason(VETO_RULE_ID, line, _VETO_CITATIONS.get(line, "design"), tuple(facts.items()), code)
+
+
+def _veto(name: str, value: FactValue, reason: Reason | None) -> Criterion | None:
+    if reason is None:
+        return None
+    return Criterion(name, "V", VETO, State.NOT_MET, value, "!=", value, "", None, reason)
+
+
+def _veto_of_phase(facts: EligibilityFacts) -> Criterion | None:
+    if facts.phase in ("", "CP"):
+        return None
+    return _veto(
+        "chronic_phase", facts.phase, _veto_reason("chronic_phase", "eligibility.veto.phase", phase=facts.phase)
+    )
+
+
+def _veto_of_transcript(facts: EligibilityFacts) -> Criterion | None:
+    known, name = facts.transcript is not Transcript.UNKNOWN, "transcript"
+    if known and not facts.transcript.is_on_scale:
+        value = facts.transcript.value
+        return _veto(name, value, _veto_reason(name, "eligibility.veto.transcript", transcript=value))
+    if not known and facts.never_detected:
+        return _veto(name, None, _veto_reason(name, "eligibility.never_detected"))
+    return None
+
+
+def _veto_of_pregnancy(facts: EligibilityFacts) -> Criterion | None:
+    known = [f for f in facts.facts if f.observed_on <= facts.stop_on]
+    told = [f for f in known if f.kind in (FactKind.PREGNANCY, FactKind.PREGNANCY_END)]
+    latest = max(told, key=lambda f: (f.observed_on, f.kind is FactKind.PREGNANCY_END), default=None)
+    if latest is None or latest.kind is FactKind.PREGNANCY_END:
+        return None
+    return _veto("pregnancy", "yes", _veto_reason("pregnancy", "eligibility.veto.pregnancy", on=latest.observed_on))
+
+
+def _veto_of_transplant(facts: EligibilityFacts) -> Criterion | None:
+    on = facts.first(FactKind.ALLOGENEIC_TRANSPLANT)
+    reason = None if on is None else _veto_reason("transplant", "eligibility.veto.transplant", on=on)
+    return _veto("transplant", "yes", reason)
+
+
 # --- stated facts -------------------------------------------------------------------------------------------------
 
 
@@ -216,22 +285,23 @@ def _prior_failure(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     name, asked = "no_prior_failure", rules.optional("no_prior_failure", Asked)
     if asked is None:
         return None
-    reason = _evidence_of_failure(facts, name, rules)
-    answer = False if reason is not None or facts.prior_failure else None if facts.prior_failure is None else True
+    reason = _evidence_of_failure(facts, name, rules.reason)
+    answer = False if reason is not None else None if facts.prior_failure is None else True
     value = _word(None if answer is None else not answer)
     return _fact(name, "E9", asked.level, answer, value, "=", "no", rules, reason=reason)
 
 
-def _evidence_of_failure(facts: EligibilityFacts, name: str, rules: RuleSet) -> Reason | None:
+def _evidence_of_failure(facts: EligibilityFacts, name: str, say: Callable[..., Reason]) -> Reason | None:
+    """The first thing on record that speaks for a failure, in the words of ``say``."""
     for course in tki_courses(facts.courses):
         stopped_on = course.stopped_on
         if course.stop_reason is StopReason.RESISTANCE and stopped_on is not None and stopped_on <= facts.stop_on:
-            return rules.reason(name, "eligibility.resistance", drug=course.drug.value, on=stopped_on)
+            return say(name, "eligibility.resistance", drug=course.drug.value, on=stopped_on)
     for kind in (FactKind.MUTATION, FactKind.PROGRESSION):
         on = facts.first(kind)
         if on is not None:
-            return rules.reason(name, f"eligibility.{kind.value}", on=on)
-    return None
+            return say(name, f"eligibility.{kind.value}", on=on)
+    return say(name, "eligibility.stated_failure") if facts.prior_failure else None
 
 
 def _transcript(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
@@ -323,27 +393,51 @@ def _dmr(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criter
 def _dmr_option(
     facts: EligibilityFacts, option: DepthFor, name: str, row: str, level: str, rules: RuleSet
 ) -> Criterion:
+    """Time in one depth, from the first sample of the run to the last: what no sample has shown is not known.
+
+    Not known, too, where the last sample is too old, or where the limit is passed only across a long gap.
+    """
+    last = facts.last_point
+    run = _run(facts, option, rules, max_gap_days=None)
+    shown: dict[str, FactValue] = {"response_class": option.response_class.value}
+    if run.dmr is None or last is None:
+        said = rules.reason(name, "eligibility.duration.none", **shown)
+        return _months(name, row, level, False, 0, option.operator, option.months, None, said)
+    length = Duration(run.dmr.start, last.on)
+    gap_limit = rules.value("max_gap_days", int)
+    steady = _run(facts, option, rules, max_gap_days=gap_limit).dmr
+    shown |= {"months": whole_months(length), "since": length.start, "last_on": last.on, "stop_on": facts.stop_on}
+    answer, line, code = passes(length, option.operator, option.months), name, "eligibility.duration.samples"
+    if _is_stale(facts, rules):
+        answer, line, code = None, "last_sample_within_months", "eligibility.duration.last_too_old"
+        shown["limit"] = rules.value(line, int)
+    elif answer and not (steady and passes(Duration(steady.start, last.on), option.operator, option.months)):
+        answer, line, code = None, "max_gap_days", "eligibility.duration.gap"
+        shown["limit"] = gap_limit
+    elif answer is False and run.left_censored and run.first_dmr_on == length.start:
+        answer, code = None, "eligibility.duration.left_censored"
+    earliest = passed_on(length.start, option.operator, option.months)
+    said = rules.reason(line, code, **shown)
+    return _months(name, row, level, answer, whole_months(length), option.operator, option.months, earliest, said)
+
+
+def _run(facts: EligibilityFacts, option: DepthFor, rules: RuleSet, max_gap_days: int | None) -> ResponseBeforeStop:
+    """The run of deep response that ends with the last sample, at most so many days between two of its samples."""
     tkis = tki_courses(facts.courses)
-    before = response_before_stop(
+    return response_before_stop(
         facts.stop_on,
         tkis[0].started_on if tkis else None,
         sorted(facts.points, key=lambda p: p.on),
-        facts.first_dmr_on if option.response_class is ResponseClass.MR4 else None,
-        DmrRule(level=option.response_class, max_dips=rules.value("max_dips", int)),
+        facts.first_dmr_on if option.response_class is ResponseClass.MR4 and max_gap_days is None else None,
+        DmrRule(level=option.response_class, max_dips=rules.value("max_dips", int), max_gap_days=max_gap_days),
     )
-    shown = option.response_class.value
-    if before.dmr is None:
-        said = rules.reason(name, "eligibility.duration.none", response_class=shown)
-        return _months(name, row, level, False, 0, option.operator, option.months, None, said)
-    answer, code = passes(before.dmr, option.operator, option.months), "eligibility.duration"
-    since_first = before.first_dmr_on == before.dmr.start
-    if answer is False and before.left_censored and since_first:
-        answer, code = None, "eligibility.duration.left_censored"
-    months = whole_months(before.dmr)
-    last_on = facts.last_point.on if facts.last_point else None
-    said = rules.reason(name, code, months=months, stop_on=facts.stop_on, response_class=shown, last_on=last_on)
-    earliest = passed_on(before.dmr.start, option.operator, option.months)
-    return _months(name, row, level, answer, months, option.operator, option.months, earliest, said)
+
+
+def _is_stale(facts: EligibilityFacts, rules: RuleSet) -> bool:
+    """Whether the last evaluable sample says nothing any more of the day of the stop."""
+    last = facts.last_point
+    within = rules.value("last_sample_within_months", int)
+    return last is not None and add_months(last.on, within) < facts.stop_on
 
 
 def _depth(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
@@ -354,8 +448,16 @@ def _depth(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     if last is None:
         said = rules.reason("depth_at_stop", "eligibility.no_result", stop_on=facts.stop_on)
         return _fact("depth_at_stop", "E13", limit.level, None, None, ">=", threshold, rules, reason=said)
+    value = last.response_class.value
+    if _is_stale(facts, rules):
+        within = rules.value("last_sample_within_months", int)
+        said = rules.reason(
+            "last_sample_within_months", "eligibility.duration.last_too_old",
+            last_on=last.on, limit=within, stop_on=facts.stop_on,
+        )  # fmt: skip
+        return _fact("depth_at_stop", "E13", limit.level, None, value, ">=", threshold, rules, reason=said)
     said = rules.reason("depth_at_stop", "eligibility.depth", on=last.on)
-    answer, value = last.response_class.at_least(limit.response_class), last.response_class.value
+    answer = last.response_class.at_least(limit.response_class)
     return _fact("depth_at_stop", "E13", limit.level, answer, value, ">=", threshold, rules, reason=said)
 
 

@@ -2,7 +2,8 @@
 
 Adult rule sets say nothing of people below their age at the stop, the paediatric one nothing of people diagnosed at its
 age or later, and both say so (register D19). A rule set of which our sources do not give every criterion never says
-"met": it lists what is not in our sources. Nothing here advises to stop or to go on: a clinician decides.
+"met": it lists what is not in our sources. What is on record against any stop (an advanced phase, a failure, a
+mutation, a transcript off the scale, a pregnancy, a transplant) stands against every set, asked or not. Nothing here advises to stop or to go on: a clinician decides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.criteria import Criterion, EligibilityFacts, State, criteria
+from monitoring.domain.criteria import Criterion, EligibilityFacts, State, criteria, vetoes
 from monitoring.domain.dates import PartialDate, add_months, completed_years
 from monitoring.domain.explain import Reason
 from monitoring.domain.measurement import Flag
@@ -73,7 +74,8 @@ def eligibility(facts: EligibilityFacts, rules: RuleSet) -> Eligibility:
     speaks, reason, from_on = _population(facts, rules)
     if speaks is False:
         return Eligibility(rules.id, facts.stop_on, Overall.NOT_APPLICABLE, None, (), from_on, reason)
-    found = tuple(criteria(facts, rules))
+    asked = tuple(criteria(facts, rules))
+    found = (*vetoes(facts, {c.id for c in asked}), *asked)
     needed = [c for c in found if c.level != OPTIONAL]
     optimal = [c for c in found if c.level == OPTIONAL]
     gaps = tuple(name for name in rules.not_in_our_sources if name not in POPULATION_LINES)

@@ -233,6 +233,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "eligibility.population.not_in_our_sources": "Of which age this rule set speaks is not in our sources.",
         "eligibility.population.age_not_known": "The age that decides whether this rule set applies is not known.",
         "eligibility.duration": "%(months)s whole months up to %(stop_on)s.",
+        "eligibility.duration.samples": "%(months)s whole months in %(response_class)s or deeper, from the sample of %(since)s to the last evaluable one of %(last_on)s.",
+        "eligibility.duration.gap": "%(months)s whole months in %(response_class)s or deeper from %(since)s to %(last_on)s, but only across a gap of more than %(limit)s days without an evaluable sample.",
+        "eligibility.duration.last_too_old": "The last evaluable sample is of %(last_on)s, more than %(limit)s months before %(stop_on)s.",
         "eligibility.duration.not_exact": "Partly known dates leave open whether the limit is passed.",
         "eligibility.duration.none": "Nothing on record counts towards it.",
         "eligibility.duration.left_censored": "The response began before the first result on record.",
@@ -246,6 +249,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "eligibility.resistance": "A course of %(drug)s ended for resistance on %(on)s.",
         "eligibility.never_detected": "The transcript is not known and this assay has never detected anything here: not detected proves nothing.",
         "eligibility.line": "%(drugs)s drugs on record.",
+        "eligibility.stated_failure": "A treatment failure was stated.",
+        "eligibility.veto.phase": "Diagnosed in an advanced phase (%(phase)s).",
+        "eligibility.veto.transcript": "The transcript %(transcript)s cannot be followed on the International Scale.",
+        "eligibility.veto.pregnancy": "A pregnancy was recorded on %(on)s and no end of it.",
+        "eligibility.veto.transplant": "An allogeneic transplant was recorded on %(on)s.",
         "eligibility.other_score": "The recorded risk is not a Sokal group.",
     }
 )

@@ -108,6 +108,8 @@ SHAPES: Mapping[str, Mapping[str, Reader]] = {
         "dmr_duration_optimal": or_null(dmr_limit),
         "depth_at_stop": or_null(depth_limit),
         "max_dips": a_whole_number(),
+        "last_sample_within_months": COUNT,
+        "max_gap_days": COUNT,
         "risk_not_high": or_null(asked),
         "test_density": or_null(tests_limit),
     },

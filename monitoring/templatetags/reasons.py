@@ -175,6 +175,8 @@ def criterion_word(name: str) -> str:
         "depth_at_stop": _("depth of response at the stop"),
         "risk_not_high": _("risk group not high"),
         "test_density": _("density of tests"),
+        "pregnancy": _("no pregnancy"),
+        "transplant": _("no allogeneic transplant"),
     }
     return words.get(name, name.replace("_", " "))
 
@@ -191,6 +193,7 @@ def parameters_words(parameters: Iterable[str]) -> list[str]:
     words = {
         "minimum_age_at_stop": _("least age at the stop"),
         "diagnosed_before_age": _("age at diagnosis"),
+        "last_sample_within_months": _("how old the last sample may be"),
         "max_dips": _("values outside deep response that are borne"),
         "control_gene": _("control gene"),
         "month_2_window_days": _("window of the doubling time at month 2"),
