@@ -6,7 +6,6 @@ are lines of this module with their sources; all else is read from what the rule
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from itertools import pairwise
 from monitoring.domain.dates import add_months, whole_months
 from monitoring.domain.episodes import DmrRule, Episode, response_before_stop
 from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.measurement import Measurement
+from monitoring.domain.off_scale import ratios_of
 from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Assessed, FactKind, Series, StopReason, TimePoint, tki_courses
 
@@ -236,37 +235,13 @@ def _unseen(items: Sequence[Assessed]) -> Iterator[Reason]:
 
 def _off_scale(items: Sequence[Assessed]) -> Iterator[Reason]:
     """An atypical transcript has no International Scale: only the change against its own first value is told."""
-    found = [i for i in items if _is_off_scale(i.result.measurement)]
+    found = [m for i in items if not (m := i.result.measurement).transcript.is_on_scale and m.assay_sees_transcript]
     if not found:
         return
-    yield _say("transcript", "off_scale", transcript=found[-1].result.measurement.transcript.value)
-    ratios = [(i, ratio) for i in found if (ratio := _ratio(i.result.measurement)) is not None]
-    if not ratios:
+    yield _say("transcript", "off_scale", transcript=found[-1].transcript.value)
+    detected = [r for r in ratios_of(items) if r.percent]
+    if len(detected) < 2 or detected[0].assay != detected[-1].assay:
         return
-    (first, start), (last, end) = ratios[0], ratios[-1]
-    if first is last or not _comparable(first, last):
-        return
-    change = Decimal(str(round(math.log10(end / start), 2)))
-    yield _say(
-        "transcript", "off_scale_change", change=change, first_on=first.result.collected_on, on=last.result.collected_on
-    )
-
-
-def _is_off_scale(m: Measurement) -> bool:
-    return not m.transcript.is_on_scale and m.assay_sees_transcript
-
-
-def _ratio(m: Measurement) -> Decimal | None:
-    """BCR::ABL1 over control gene copies of the positive and the negative tubes together; None where not detected."""
-    copies = sum((r.bcr_abl1_copies for r in m.readings if r.bcr_abl1_copies is not None), Decimal(0))
-    control = sum((r.control_gene_copies for r in m.readings if r.control_gene_copies is not None), Decimal(0))
-    return copies / control if copies and control else None
-
-
-def _comparable(one: Assessed, other: Assessed) -> bool:
-    a, b = one.result, other.result
-    return (a.laboratory, a.measurement.method, a.measurement.control_gene) == (
-        b.laboratory,
-        b.measurement.method,
-        b.measurement.control_gene,
-    )
+    first, last = detected[0], detected[-1]
+    change = (last.percent / first.percent).log10().quantize(Decimal("0.01"))
+    yield _say("transcript", "off_scale_change", change=change, first_on=first.on, on=last.on)

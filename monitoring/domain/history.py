@@ -16,6 +16,7 @@ from enum import StrEnum
 from monitoring.domain.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
 from monitoring.domain.kinetics import Value, values_of
 from monitoring.domain.measurement import Flag
+from monitoring.domain.off_scale import ratios_of, relapse_of
 from monitoring.domain.relapse import Certainty
 from monitoring.domain.response import EUTOS_2015, ResponseRules
 from monitoring.domain.rules import rule_set
@@ -62,6 +63,7 @@ class AlertKind(StrEnum):
     LOSS_OF_MR4 = "loss_of_mr4"
     FAST_DOUBLING = "fast_doubling"
     FLUCTUATION = "fluctuation"
+    OFF_SCALE_RELAPSE = "off_scale_relapse"
     UNVERIFIED = "unverified"
     SUSPICIOUS_VALUE = "suspicious_value"
     MILESTONE_FAILED = "milestone_failed"
@@ -212,7 +214,9 @@ def _crossings(series: Series, points: Sequence[TimePoint]) -> Iterator[Event]:
 
 
 # What a restart, a death or a transplant ends.
-OFF_TREATMENT = (AlertKind.LOSS_OF_MMR, AlertKind.NOT_IN_MMR_OFF_TREATMENT, *EARLY_SIGNS)
+OFF_TREATMENT = (
+    AlertKind.LOSS_OF_MMR, AlertKind.NOT_IN_MMR_OFF_TREATMENT, AlertKind.OFF_SCALE_RELAPSE, *EARLY_SIGNS,
+)  # fmt: skip
 
 
 def _standing_intentions(
@@ -266,6 +270,7 @@ def _intentions(
         subject = subject_of(series, episode.course)
         yield from _episode_intentions(subject, episode, assessed)
         yield from _early_signs(subject, episode, values)
+    yield from _off_scale_intentions(series, assessed, episodes)
     yield from _on_treatment_intentions(series, points, episodes)
     missing = [item for item in assessed if Flag.CF_MISSING in item.score.flags]
     if missing:
@@ -377,6 +382,25 @@ def _doubtful_evidence(episode: Episode, assessed: Sequence[Assessed]) -> Assess
         if _may_be_above(item) and on >= last_good_on:
             return item
     return None
+
+
+def _off_scale_intentions(
+    series: Series, assessed: Sequence[Assessed], episodes: Sequence[Episode]
+) -> Iterator[Intention]:
+    """A transcript off the scale that relapses, on treatment or off it; a restart settles what was seen before it."""
+    found = relapse_of(ratios_of(assessed))
+    if found is None:
+        return
+    off = next(
+        (e for e in episodes if e.stopped_on < found.on and (e.restarted_on is None or found.on <= e.restarted_on)),
+        None,
+    )
+    settled_by, settled_on = _settled(off) if off else ("", None)
+    yield Intention(
+        AlertKind.OFF_SCALE_RELAPSE, subject_of(series, off.course) if off else series.patient_key,
+        Certainty.SUSPECTED if found.is_final else Certainty.PROVISIONAL, found.key, found.on, None, (found.on - off.stopped_on).days if off else None,
+        None, settled_by, settled_on,
+    )  # fmt: skip
 
 
 def _on_treatment_intentions(

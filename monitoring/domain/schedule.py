@@ -15,6 +15,7 @@ from datetime import date
 from enum import StrEnum
 
 from monitoring.domain.explain import Reason
+from monitoring.domain.off_scale import ratios_of
 from monitoring.domain.protocol_loss import merely_unproven
 from monitoring.domain.rule_values import Every, Phase, Span
 from monitoring.domain.rules import RuleSet
@@ -130,7 +131,7 @@ def _plan(
     rules: RuleSet,
     failed_on: date | None,
 ) -> SamplePlan:
-    anchor = max((p.on for p in points if p.on >= treatment.since), default=treatment.since)
+    anchor = max((on for on in _evident_on(items, points) if on >= treatment.since), default=treatment.since)
     line, interval, code = _interval(points, treatment, anchor, rules)
     repeat = _repeat(points, treatment, anchor, failed_on)
     if repeat and REPEAT.every.after(anchor) < interval.every.after(anchor):
@@ -150,6 +151,11 @@ def _plan(
             state = PlanState.NOT_FOLLOWED
             said = rules.reason("followed_within_days", "schedule.not_followed", last_on=last_on)
     return SamplePlan(state, slot, anchor, awaited, late, said, notes)
+
+
+def _evident_on(items: Sequence[Assessed], points: Sequence[TimePoint]) -> set[date]:
+    """The days of samples that fill a slot: evaluable on the scale, or a good ratio of a transcript off it."""
+    return {p.on for p in points} | {r.on for r in ratios_of(items) if r.is_final and r.proves}
 
 
 def _repeat(points: Sequence[TimePoint], treatment: Treatment, anchor: date, failed_on: date | None) -> str:
@@ -273,9 +279,10 @@ def _notes(
 ) -> Iterator[Reason]:
     """Samples since the last that counts which do not count, and results that are awaited."""
     limit = rules.value("result_overdue_days", int)
+    filled = _evident_on(items, ())
     for item in items:
         on = item.result.collected_on
-        if on <= anchor or item.result.is_preliminary or item.counts:
+        if on <= anchor or item.result.is_preliminary or item.counts or on in filled:
             continue
         if item.result.is_bone_marrow:
             yield rules.reason(line, "schedule.slot_not_filled.bone_marrow", on=on)

@@ -15,7 +15,8 @@ from enum import StrEnum
 
 from monitoring.domain.episodes import Episode
 from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.scale import HUNDRED, ResponseClass
+from monitoring.domain.off_scale import Ratio, ratios_of
+from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Assessed, FactKind
 
 RULE_ID = "state.1"
@@ -101,8 +102,9 @@ def evidence_of(episode: Episode, assessed: Sequence[Assessed]) -> Evidence:
     doubt = _doubt(off, since)
     loss = episode.loss
     again = next((p for p in episode.points_off if p.on == episode.seen_again_on), None)
-    raw = [(i.result.collected_on, ratio) for i in assessed if (ratio := raw_ratio(i)) is not None]
-    lowest = min(raw, key=lambda one: (one[1], one[0]), default=None)
+    ratios = [r for r in ratios_of(assessed) if r.is_final or r.percent]  # not verified, it reassures nobody
+    raw = ratios[-1] if ratios else None
+    lowest = _lowest(ratios)
     above = next((p for p in baseline if not p.in_mmr), None)
     return Evidence(
         proof_on=proof.on if proof else None,
@@ -116,12 +118,19 @@ def evidence_of(episode: Episode, assessed: Sequence[Assessed]) -> Evidence:
         above_percent=loss.first.is_percent if loss else None,
         again_on=again.on if again else None,
         again_percent=again.is_percent if again else None,
-        raw_on=raw[-1][0] if raw else None,
-        raw_percent=raw[-1][1] if raw else None,
-        lowest_on=lowest[0] if lowest else None,
-        lowest_percent=lowest[1] if lowest else None,
+        raw_on=raw.on if raw else None,
+        raw_percent=raw.percent if raw else None,
+        lowest_on=lowest.on if lowest else None,
+        lowest_percent=lowest.percent if lowest else None,
         ended_on=episode.ended_by.observed_on if episode.ended_by else None,
     )
+
+
+def _lowest(ratios: Sequence[Ratio]) -> Ratio | None:
+    """What the last ratio is told against: the last sample in which nothing was detected, else the lowest of its assay."""
+    undetected = [r for r in ratios if not r.percent]
+    same_assay = [r for r in ratios if r.assay == ratios[-1].assay]
+    return undetected[-1] if undetected else min(same_assay, key=lambda r: (r.percent, r.on), default=None)
 
 
 def standing_of(episode: Episode, assessed: Sequence[Assessed]) -> Standing:
@@ -146,17 +155,6 @@ def _doubt(off: Sequence[Assessed], since: date) -> Assessed | None:
     return found[-1] if found else None
 
 
-def raw_ratio(item: Assessed) -> Decimal | None:
-    """The ratio of a transcript off the International Scale in % of the control gene; 0 for not detected, else None."""
-    if item.result.measurement.transcript.is_on_scale or item.result.is_bone_marrow:
-        return None
-    tubes = [t for t in item.result.measurement.readings if t.run_valid and t.control_gene_copies]
-    control = sum((t.control_gene_copies or Decimal(0) for t in tubes), Decimal(0))
-    if control and item.result.measurement.copies_reported:
-        return sum((t.bcr_abl1_copies or Decimal(0) for t in tubes), Decimal(0)) / control * HUNDRED
-    return item.result.measurement.reported.is_percent
-
-
 def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> State:
     """What is known of a time off treatment on a day.
 
@@ -178,7 +176,7 @@ def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> St
     if e.above_on is not None:
         return _above(standing, e)
     if e.raw_on is not None:
-        return _off_scale(e)
+        return _off_scale(e, is_overdue=known_until is None or as_of > known_until)
     if e.doubt_on is not None:
         text = "in_doubt" if e.doubt_percent is not None else "in_doubt_no_value"
         text = f"{text}_unverified" if e.doubt_is_preliminary else text
@@ -207,16 +205,20 @@ def _above(standing: Standing, e: Evidence) -> State:
     return _said(StateCode.NOT_CONFIRMED, text, **value, **again)
 
 
-def _off_scale(e: Evidence) -> State:
+def _off_scale(e: Evidence, *, is_overdue: bool) -> State:
     facts: dict[str, FactValue] = {
         "value": e.raw_percent, "on": e.raw_on, "lowest": e.lowest_percent, "lowest_on": e.lowest_on,
     }  # fmt: skip
+    code = StateCode.NOT_KNOWN if is_overdue else StateCode.OFF_SCALE
+    late = "_overdue" if is_overdue else ""
     if not e.raw_percent:
-        return _said(StateCode.OFF_SCALE, "off_scale_undetected", **facts)
+        return _said(code, f"off_scale_undetected{late}", **facts)
     if not e.lowest_percent:
-        return _said(StateCode.OFF_SCALE, "off_scale_again", **facts)
+        return _said(code, f"off_scale_again{late}", **facts)
+    if e.lowest_on == e.raw_on:
+        return _said(code, f"off_scale_lowest{late}", **facts)
     change = (e.raw_percent / e.lowest_percent).log10().quantize(Decimal("0.01"))
-    return _said(StateCode.OFF_SCALE, "off_scale", change=change, **facts)
+    return _said(code, f"off_scale{late}", change=change, **facts)
 
 
 def _said(code: StateCode, text: str, **facts: FactValue) -> State:

@@ -109,6 +109,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_OF_MR4: ("A2", "ENESTfreedom, Ross 2018"),
     AlertKind.FAST_DOUBLING: ("A3", "BJH 2021, doi 10.1111/bjh.17807"),
     AlertKind.FLUCTUATION: ("A7", "A-STIM"),
+    AlertKind.OFF_SCALE_RELAPSE: ("A4", "ELN laboratory 2023, doi 10.1038/s41375-023-02048-y, Table 2; design"),
     AlertKind.UNVERIFIED: ("verification", _DESIGN),
     AlertKind.SUSPICIOUS_VALUE: ("verification", _DESIGN),
     AlertKind.MILESTONE_FAILED: ("milestones", _GUIDES),

@@ -64,6 +64,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.LOSS_OF_MR4, _("MR4 lost off treatment")),
     (AlertKind.FAST_DOUBLING, _("doubling in less than 12.75 days in month 2")),
     (AlertKind.FLUCTUATION, _("fluctuating above 0.0032 % off treatment")),
+    (AlertKind.OFF_SCALE_RELAPSE, _("transcript off the scale rises or is detectable again")),
     (AlertKind.UNVERIFIED, _("result waits for verification")),
     (AlertKind.SUSPICIOUS_VALUE, _("suspicious value above 0.1 % waits for verification")),
     (AlertKind.MILESTONE_FAILED, _("milestone on treatment failed")),

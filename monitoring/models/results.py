@@ -106,6 +106,11 @@ class PcrResult(models.Model):
         ]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 
+    @property
+    def is_bone_marrow(self) -> bool:
+        """Whether the sample was marrow, which is labelled wherever its value is shown."""
+        return self.specimen == "BM"
+
 
 class LateReport(models.Model):
     """A report that was older than the version that stood when it arrived: kept for the record, never in force."""

@@ -89,7 +89,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     record = patient_record(patient, known_at)
     clinical = clinical_view(patient, day_of(known_at, patient.centre, now), known_at)
     episodes = [found.episode for found in clinical.episodes]
-    rows = timeline_rows(patient, episodes, known_at)
+    rows = timeline_rows(patient, episodes, clinical.ratios, known_at)
     recorded = Q(recorded_at__lte=known_at) if known_at else Q()
     standing = Q(retracted_by__isnull=True) | (Q(retracted_by__recorded_at__gt=known_at) if known_at else Q(pk=None))
     may_name = known_at is None and has_role_in(request.user, patient.centre_id, NAMING)
@@ -122,9 +122,9 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def _alerts(request: HttpRequest, patient: Patient, known_at: dt.datetime | None, now: dt.datetime) -> list[Any]:
     """The alerts of a patient, as they stand or as they stood at an instant."""
     if known_at is None:
-        alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient")
+        alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient", "evidence")
         return with_states(alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE], now.date())
-    stood = as_known(Alert, known_at).filter(patient_id=patient.pk).select_related("centre", "patient")
+    stood = as_known(Alert, known_at).filter(patient_id=patient.pk).select_related("centre", "patient", "evidence")
     return sorted(stood, key=lambda alert: alert.opened_at, reverse=True)[:PAGE_SIZE]
 
 
@@ -156,6 +156,7 @@ def chart_of(
             "below": _("detected below the limit drawn"),
             "above": _("above the limit drawn"),
             "undetected": _("not detected, drawn at the sample's own sensitivity"),
+            "off_scale": _("raw ratio, off the International Scale"),
             "not_evaluable": _("not evaluable"),
             "waiting": _("waits for its class"),
             "axis": _("% IS"),
@@ -170,6 +171,8 @@ def _point(row: TimelineRow) -> dict[str, Any]:
     words = [row.result.collected_on.isoformat(), value_words(row)]
     if row.response_class:
         words.append(str(labels[row.response_class]))
+    if row.is_marrow:
+        words.append(_("bone marrow"))
     words.append(row.result.laboratory.code)
     return {
         "on": row.result.collected_on.isoformat(),

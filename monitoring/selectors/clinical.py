@@ -24,6 +24,7 @@ from monitoring.domain.kinetics import (
 )
 from monitoring.domain.measurement import Transcript
 from monitoring.domain.milestones import Milestone, last_failure, milestones
+from monitoring.domain.off_scale import Ratio, ratios_of
 from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
 from monitoring.domain.rules import RuleSet, rule_set, superseded_by
 from monitoring.domain.schedule import SamplePlan, next_sample_due
@@ -89,6 +90,7 @@ class ClinicalView:
     eligibility: tuple[Eligibility, ...]
     episodes: tuple[EpisodeFindings, ...]  # in the order of ``states``
     about_series: tuple[Reason, ...]
+    ratios: tuple[Ratio, ...]  # of a transcript off the International Scale
 
     @property
     def episodes_with_states(self) -> list[tuple[EpisodeFindings, State]]:
@@ -142,6 +144,7 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
         episodes=episode_findings(series, points, episodes, as_of),
         about_series=series_findings(assessed),
+        ratios=ratios_of(assessed),
     )
 
 

@@ -70,7 +70,7 @@ def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
         Alert.objects.live()
         .visible_to(user)
         .filter(hand_over__isnull=True)
-        .select_related("patient", "centre")
+        .select_related("patient", "centre", "evidence")
         .annotate(handed_over_count=Count("handed_over"))
         .order_by("-opened_at", "-pk")
     )

@@ -46,7 +46,11 @@ def with_standing(patients: QuerySet[Patient]) -> QuerySet[Patient]:
     episode = TfrEpisode.objects.filter(patient=OuterRef("pk")).exclude(state="void").order_by("-stopped_on")
     return (
         patients.select_related("centre")
-        .annotate(last_result=Subquery(last.values("pk")[:1]), last_on=Subquery(last.values("collected_on")[:1]))
+        .annotate(
+            last_result=Subquery(last.values("pk")[:1]),
+            last_on=Subquery(last.values("collected_on")[:1]),
+            last_specimen=Subquery(last.values("specimen")[:1]),
+        )
         .annotate(
             last_class=Subquery(classes.values("response_class")[:1]),
             last_percent=Subquery(classes.values("is_percent")[:1]),

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from monitoring.domain.episodes import Episode
 from monitoring.domain.measurement import Method
+from monitoring.domain.off_scale import Ratio, change_log10
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.known import as_known, standing_results
@@ -27,13 +28,18 @@ class Shape(StrEnum):
     BELOW = "below"
     ABOVE = "above"
     UNDETECTED = "undetected"
+    OFF_SCALE = "off_scale"
     NOT_EVALUABLE = "not_evaluable"
     WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One result in the order of collection. ``percent`` is where it is drawn, None in the lane of not evaluable."""
+    """One result in the order of collection. ``percent`` is where it is drawn, None in the lane below the scale.
+
+    ``ratio_percent`` is the raw ratio of a transcript off the International Scale, ``ratio_change_log10`` how far it
+    lies above the lowest before on its assay.
+    """
 
     result: PcrResult
     assessment: ResponseAssessment | None
@@ -41,6 +47,12 @@ class TimelineRow:
     percent: Decimal | None
     days_after_stop: int | None
     way_changed: bool  # of measuring: laboratory, method, control gene or conversion factor
+    ratio_percent: Decimal | None = None
+    ratio_change_log10: Decimal | None = None
+
+    @property
+    def is_marrow(self) -> bool:
+        return self.result.is_bone_marrow
 
     @property
     def response_class(self) -> ResponseClass | None:
@@ -59,9 +71,10 @@ def current_results(patient: Patient, known_at: dt.datetime | None = None) -> Qu
 
 
 def timeline_rows(
-    patient: Patient, episodes: Sequence[Episode], known_at: dt.datetime | None = None
+    patient: Patient, episodes: Sequence[Episode], ratios: Sequence[Ratio], known_at: dt.datetime | None = None
 ) -> list[TimelineRow]:
     """Every standing result with its class, oldest first; with ``known_at`` what stood and was said then."""
+    raw = {ratio.result_id: ratio for ratio in ratios}
     results = list(reversed(current_results(patient, known_at)[:MOST_POINTS]))
     said = Q(superseded_at__isnull=True)
     if known_at is not None:
@@ -76,9 +89,15 @@ def timeline_rows(
         way = (result.laboratory_id, result.method or Method.RT_QPCR, result.control_gene, factor)
         changed = before is not None and before != way
         before = way
+        ratio = raw.get(result.pk)
+        if ratio is not None and assessment is not None:
+            shape, percent = Shape.OFF_SCALE, ratio.percent or None
         rows.append(
-            TimelineRow(result, assessment, shape, percent, _days_after_stop(result.collected_on, episodes), changed)
-        )
+            TimelineRow(
+                result, assessment, shape, percent, _days_after_stop(result.collected_on, episodes), changed,
+                ratio.percent if ratio else None, change_log10(ratio, ratios) if ratio else None,
+            )
+        )  # fmt: skip
     return rows
 
 

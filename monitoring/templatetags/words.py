@@ -76,6 +76,8 @@ def signed(value: Decimal) -> str:
 def value_words(row: TimelineRow) -> str:
     """The value of a result as people say it."""
     shown = significant(row.percent)
+    if row.shape == "off_scale":
+        return _ratio_words(row)
     words = {
         "quantified": f"{shown} % IS",
         "below": f"< {shown} % IS",
@@ -85,6 +87,15 @@ def value_words(row: TimelineRow) -> str:
         "waiting": _("waits for its class"),
     }
     return words[row.shape.value]
+
+
+def _ratio_words(row: TimelineRow) -> str:
+    if not row.ratio_percent:
+        return _("not detected (off the scale)")
+    ratio = {"ratio": significant(row.ratio_percent), "change": row.ratio_change_log10}
+    if not row.ratio_change_log10:
+        return _("ratio %(ratio)s %%, the lowest so far") % ratio
+    return _("ratio %(ratio)s %%, %(change)s log above the lowest") % ratio
 
 
 @register.filter

@@ -7,7 +7,7 @@ const LOWEST = 0.0003, LANE = 0.00042, HIGHEST = Math.max(100, ...data.points.ma
 const SHAPES = {
   quantified: { symbol: "circle", hollow: false }, below: { symbol: "diamond", hollow: true },
   above: { symbol: "arrow", hollow: false }, undetected: { symbol: "triangle", rotate: 180, hollow: true },
-  not_evaluable: { symbol: "rect", size: 7, hollow: true }, waiting: { symbol: "roundRect", hollow: true },
+  off_scale: { symbol: "pin", hollow: true }, not_evaluable: { symbol: "rect", size: 7, hollow: true }, waiting: { symbol: "roundRect", hollow: true },
 };
 
 function pointSeries(shape, ink, card, accent) {
@@ -40,7 +40,7 @@ function options() {
   const ink = colour("--ink"), quiet = colour("--quiet"), line = colour("--line"), accent = colour("--accent"), card = colour("--card");
   const drugs = [...new Set(data.courses.map((c) => c.drug))];
   const narrow = holder.clientWidth < 560;
-  const joined = data.points.filter((p) => p.percent && p.shape !== "waiting").map((p) => [p.on, p.percent]);
+  const joined = data.points.filter((p) => p.percent && !["waiting", "off_scale"].includes(p.shape)).map((p) => [p.on, p.percent]);
   const time = (index, show) => ({ type: "time", gridIndex: index, min: data.from, max: data.to, axisLabel: { show, color: ink, hideOverlap: true }, axisTick: { show }, axisLine: { lineStyle: { color: quiet } }, splitLine: { show: false } });
   const lane = Math.max(1, drugs.length) * 24;
   return {

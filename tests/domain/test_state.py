@@ -111,7 +111,7 @@ def test_held_ends_on_the_day_after_the_window_of_the_next_sample() -> None:
     [
         ([(-14, "nd/60000"), (30, "nd/60000")], "not detected on"),
         ([(-14, "nd/60000"), (30, "18000/60000")], "ratio 30.0 %"),
-        ([(-14, "6/60000"), (30, "18000/60000")], "3.48 log from the lowest of 0.0100 %"),
+        ([(-14, "6/60000"), (30, "18000/60000")], "3.48 log above the lowest of 0.0100 %"),
     ],
 )
 def test_a_transcript_off_the_scale_tells_its_own_ratio_and_never_a_remission(
