@@ -18,6 +18,7 @@ from monitoring.domain.kinetics import Value, values_of
 from monitoring.domain.measurement import Flag
 from monitoring.domain.off_scale import ratios_of, relapse_of
 from monitoring.domain.relapse import Certainty
+from monitoring.domain.resistance import rise_on_treatment
 from monitoring.domain.response import EUTOS_2015, ResponseRules
 from monitoring.domain.rules import rule_set
 from monitoring.domain.scale import ResponseClass
@@ -56,6 +57,7 @@ class AlertKind(StrEnum):
     LOSS_OF_MMR = "loss_of_mmr"
     NOT_IN_MMR_OFF_TREATMENT = "not_in_mmr_off_treatment"
     LOSS_OF_MMR_ON_TREATMENT = "loss_of_mmr_on_treatment"
+    RISE_ON_TREATMENT = "rise_on_treatment"
     TREATMENT_UNKNOWN = "treatment_unknown"
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
@@ -265,13 +267,14 @@ def _day_of(one: Course | Fact) -> date:
 def _intentions(
     series: Series, assessed: Sequence[Assessed], points: Sequence[TimePoint], episodes: Sequence[Episode]
 ) -> Iterator[Intention]:
-    values = values_of(assessed)
+    values = values_of(assessed, series.courses)
     for episode in episodes:
         subject = subject_of(series, episode.course)
         yield from _episode_intentions(subject, episode, assessed)
         yield from _early_signs(subject, episode, values)
     yield from _off_scale_intentions(series, assessed, episodes)
     yield from _on_treatment_intentions(series, points, episodes)
+    yield from _rise_intentions(series, points, values, episodes)
     missing = [item for item in assessed if Flag.CF_MISSING in item.score.flags]
     if missing:
         latest = missing[-1].result
@@ -414,11 +417,36 @@ def _on_treatment_intentions(
     if any(above in (e.baseline, *e.points_off) and above.on >= e.stopped_on for e in episodes):
         return  # off treatment: the episode's own alert
     course = next((c for c in tki_courses(series.courses) if c.covers(above.on)), None)
+    certainty = Certainty.PROVISIONAL if above.low_control else Certainty.SUSPECTED
+    if any(p.on > above.on for p in points):
+        certainty = Certainty.CONFIRMED  # each value since is above 0.1 % too
     yield Intention(
         AlertKind.LOSS_OF_MMR_ON_TREATMENT if course else AlertKind.TREATMENT_UNKNOWN,
         subject_of(series, course) if course else series.patient_key,
-        Certainty.PROVISIONAL if above.low_control else Certainty.SUSPECTED,
+        certainty,
         above.key,
         above.on,
         above.is_percent,
     )
+
+
+def _rise_intentions(
+    series: Series, points: Sequence[TimePoint], values: Sequence[Value], episodes: Sequence[Episode]
+) -> Iterator[Intention]:
+    """A log above the lowest value under the present treatment while MMR is held; over when it is not so any more."""
+    found = rise_on_treatment(series.courses, points, values, episodes)
+    if found is None:
+        return
+    settled_by, settled_on = "", None
+    stop = next((e.stopped_on for e in episodes if e.stopped_on >= found.first.on), None)
+    if stop is not None:
+        settled_by, settled_on = "stop", stop
+    elif not points[-1].in_mmr:
+        settled_by, settled_on = "loss_of_mmr", points[-1].on
+    elif found.is_over:
+        settled_by, settled_on = "response_regained", points[-1].on
+    yield Intention(
+        AlertKind.RISE_ON_TREATMENT, series.patient_key,
+        Certainty.CONFIRMED if found.is_confirmed else Certainty.SUSPECTED, found.first.key, found.first.on,
+        found.first.is_percent, settled_by=settled_by, settled_on=settled_on,
+    )  # fmt: skip

@@ -16,11 +16,11 @@ from enum import StrEnum
 
 from monitoring.domain.dates import Precision, add_months
 from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.measurement import Method
+from monitoring.domain.measurement import Flag, Method
 from monitoring.domain.rule_values import SdRange
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.scale import ControlGene
-from monitoring.domain.series import Assessed, time_points
+from monitoring.domain.series import Assessed, Course, time_points
 
 _LOGS = Context(prec=50)
 _LOG_2 = Decimal(2).log10(_LOGS)
@@ -46,6 +46,8 @@ class Value:
     exact_date: bool = True
     key: str = ""
     sd_ranges: tuple[SdRange, ...] = ()
+    low_control: bool = False
+    taken: tuple[tuple[str, Decimal | None], ...] = ()  # the drugs of that day with their doses in mg, where known
 
 
 class Direction(StrEnum):
@@ -79,14 +81,14 @@ class Change:
     reason: Reason
 
 
-def values_of(assessed: Iterable[Assessed]) -> tuple[Value, ...]:
+def values_of(assessed: Iterable[Assessed], courses: Sequence[Course]) -> tuple[Value, ...]:
     """The values of a series that stand for their dates: evaluable, final, blood, the worst of each date."""
     by_key = {item.result.key: item for item in assessed}
-    return tuple(value_of(by_key[point.key]) for point in time_points(by_key.values()))
+    return tuple(value_of(by_key[point.key], courses) for point in time_points(by_key.values()))
 
 
-def value_of(item: Assessed) -> Value:
-    """A classed result as kinetics read it."""
+def value_of(item: Assessed, courses: Sequence[Course]) -> Value:
+    """A classed result as kinetics read it, with what was taken on its day."""
     found, m = item.score, item.result.measurement
     return Value(
         on=item.result.collected_on,
@@ -102,7 +104,23 @@ def value_of(item: Assessed) -> Value:
         exact_date=item.result.precision is Precision.DAY,
         key=item.result.key,
         sd_ranges=item.result.sd_ranges,
+        low_control=Flag.LOW_CONTROL in found.flags,
+        taken=_taken_on(item.result.collected_on, courses),
     )
+
+
+def _taken_on(on: date, courses: Sequence[Course]) -> tuple[tuple[str, Decimal | None], ...]:
+    """The TKIs of a day; of two doses that meet on it, the one that began later."""
+    covering = sorted((c for c in courses if c.drug.is_tki and c.covers(on)), key=lambda c: c.started_on)
+    return tuple(sorted({c.drug.value: c.dose_mg_per_day for c in covering}.items()))
+
+
+def _treatment_changed(first: Value, second: Value) -> bool:
+    """Whether two values on treatment lie under different drugs or doses; a dose that is not known changes nothing."""
+    one, other = dict(first.taken), dict(second.taken)
+    if not one or not other:
+        return False
+    return one.keys() != other.keys() or any(one[d] and other[d] and one[d] != other[d] for d in one)
 
 
 # --- two values ---------------------------------------------------------------------------------------------------
@@ -209,6 +227,10 @@ def _refusal(first: Value, second: Value, rules: RuleSet) -> Reason | None:
         if before != after:
             line = "control_gene" if name == "control_gene" else "method_change"
             return rules.reason(line, f"kinetics.refused.{name}_changed", first=before, second=after)
+    if first.low_control or second.low_control:
+        return rules.reason("formula", "kinetics.refused.low_control")
+    if _treatment_changed(first, second):
+        return rules.reason("formula", "kinetics.refused.treatment_changed")
     return _missing(first, second, rules)
 
 

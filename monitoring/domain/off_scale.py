@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.scale import CONTROL_LIMITS, HUNDRED
+from monitoring.domain.scale import CONTROL_LIMITS, HUNDRED, ONE_LOG
 from monitoring.domain.series import Assessed
 
 RULE_ID = "off-scale.1"
-ONE_LOG = 10
 _CHANGE = Decimal("0.01")
 
 

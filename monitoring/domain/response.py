@@ -368,19 +368,31 @@ def _value(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules) -
     if m.factor_mismatch:
         flags |= {Flag.CF_MISMATCH}
     if reported is not None:
-        mismatch = m.conversion_factor is not None and _disagree(
-            reported, _copies_value(m, counted, rules, m.conversion_factor), m.reported, rules
-        )
-        if not mismatch:
-            return _Value(reported, flags)
-        computed = _copies_value(m, counted, rules, m.conversion_factor or Decimal(1))
+        computed = None if m.conversion_factor is None else _copies_value(m, counted, rules, m.conversion_factor)
+        rounded = _may_be_rounded_into_mmr(m.reported, reported, computed)
+        if rounded:
+            flags |= {Flag.NEAR_THRESHOLD}
+        if not _disagree(reported, computed, m.reported, rules):
+            return _Value(reported, flags, rounded)
         only_one = computed is not None and (computed.at_most(MMR_LIMIT_PERCENT) != reported.at_most(MMR_LIMIT_PERCENT))
-        return _Value(reported, flags | {Flag.IS_MISMATCH}, only_one)
+        return _Value(reported, flags | {Flag.IS_MISMATCH}, only_one or rounded)
     if m.conversion_factor is None:
         return _Value(None, may_exceed_mmr=raw is not None and not raw.at_most(MMR_LIMIT_PERCENT))
     if m.factor_state is FactorState.EXPIRED:
         flags |= {Flag.CF_EXPIRED}
     return _Value(_copies_value(m, counted, rules, m.conversion_factor), flags)
+
+
+def _may_be_rounded_into_mmr(said: Reported, reported: IsValue, computed: IsValue | None) -> bool:
+    """Whether a reported value in MMR was above 0.1 % before it was rounded: by its copies, else by its last digit."""
+    if not reported.at_most(MMR_LIMIT_PERCENT):
+        return False
+    if computed is not None:
+        return not computed.at_most(MMR_LIMIT_PERCENT)
+    if said.is_percent is not None:
+        return said.is_percent + _half_last_digit(said.is_percent) > MMR_LIMIT_PERCENT
+    assert said.mr_value is not None
+    return percent_of_mr(said.mr_value - _half_last_digit(said.mr_value)) > MMR_LIMIT_PERCENT
 
 
 def _copies_value(

@@ -16,6 +16,7 @@ _EXACT = Context(prec=60)
 # What is kept of a percentage: beyond any laboratory's digits, and the same number when it is read again.
 STORED_DIGITS = Context(prec=18)
 HUNDRED = Decimal(100)
+ONE_LOG = 10  # a rise that counts as one on a single assay
 
 
 class ResponseClass(StrEnum):

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from monitoring.domain.episodes import find_episodes
 from monitoring.domain.explain import Reason
+from monitoring.domain.kinetics import values_of
 from monitoring.domain.off_scale import ratios_of
 from monitoring.domain.protocol_loss import merely_unproven
+from monitoring.domain.resistance import rise_on_treatment
 from monitoring.domain.rule_values import Every, Phase, Span
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint, assess, time_points
+from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint, assess, time_points, tki_courses
 from monitoring.domain.treatment import Phase as TreatmentPhase
 from monitoring.domain.treatment import Treatment, known_on, treatment_on
 
@@ -133,12 +136,17 @@ def _plan(
 ) -> SamplePlan:
     anchor = max((on for on in _evident_on(items, points) if on >= treatment.since), default=treatment.since)
     line, interval, code = _interval(points, treatment, anchor, rules)
-    repeat = _repeat(points, treatment, anchor, failed_on)
+    mutation_on = _mutation_on(series, points, treatment, as_of)
+    repeat = _repeat(series, items, points, treatment, anchor, failed_on)
+    if mutation_on is not None and not repeat:
+        anchor, repeat = max(anchor, mutation_on), "schedule.on_treatment.repeat_after_mutation"
     if repeat and REPEAT.every.after(anchor) < interval.every.after(anchor):
         interval, code = REPEAT, repeat
     slot = _slot(anchor, interval)
     shown_on = points[-1].on if points else None
     said = rules.reason(line, code, since=treatment.since, anchor=anchor, shown_on=shown_on, due=slot.due)
+    if mutation_on is not None and code == "schedule.on_treatment.repeat_after_mutation":
+        said = rules.reason(line, code, mutation_on=mutation_on, due=slot.due)
     awaited = _awaited(series, items, rules)
     limit = rules.value("result_overdue_days", int)
     late = tuple(on for on in awaited if (as_of - on).days > limit)
@@ -158,13 +166,35 @@ def _evident_on(items: Sequence[Assessed], points: Sequence[TimePoint]) -> set[d
     return {p.on for p in points} | {r.on for r in ratios_of(items) if r.is_final and r.proves}
 
 
-def _repeat(points: Sequence[TimePoint], treatment: Treatment, anchor: date, failed_on: date | None) -> str:
-    """Why the last sample on treatment is repeated: MMR was held under it and is not there, or a milestone failed."""
+def _repeat(
+    series: Series,
+    items: Sequence[Assessed],
+    points: Sequence[TimePoint],
+    treatment: Treatment,
+    anchor: date,
+    failed_on: date | None,
+) -> str:
+    """Why the last sample on treatment is repeated: MMR was held and is not there, a milestone failed, or a log was lost."""
     if treatment.phase is TreatmentPhase.OFF or not points or points[-1].on != anchor:
         return ""
     if not points[-1].in_mmr and any(p.in_mmr for p in points if p.on >= treatment.since):
         return "schedule.on_treatment.repeat_after_loss"
-    return "schedule.on_treatment.repeat_after_failure" if failed_on == anchor else ""
+    if failed_on == anchor:
+        return "schedule.on_treatment.repeat_after_failure"
+    episodes = find_episodes(series.courses, series.facts, points)
+    rise = rise_on_treatment(series.courses, points, values_of(items, series.courses), episodes)
+    return "schedule.on_treatment.repeat_after_rise" if rise and not rise.is_over else ""
+
+
+def _mutation_on(series: Series, points: Sequence[TimePoint], treatment: Treatment, as_of: date) -> date | None:
+    """The day of a mutation that was recorded under the present drug and after the last sample; None where there is none."""
+    if treatment.phase is TreatmentPhase.OFF:
+        return None
+    taken = [c.started_on for c in tki_courses(series.courses) if c.covers(as_of)]
+    since = max([*taken, points[-1].on if points else treatment.since, treatment.since])
+    return max(
+        (f.observed_on for f in series.facts if f.kind is FactKind.MUTATION and f.observed_on >= since), default=None
+    )
 
 
 def _slot(anchor: date, interval: Every) -> Slot:

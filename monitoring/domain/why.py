@@ -96,12 +96,14 @@ def _with_value(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
 # --- alerts -------------------------------------------------------------------------------------------------------
 
 _GUIDES = "ELN 2020, Hochhaus, Leukemia 34:966"
+_LABORATORY = "ELN laboratory recommendations 2023, doi 10.1038/s41375-023-02048-y, Table 2"
 _DESIGN = "design"
 # The rung of the alert ladder and the source of each kind.
 _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_OF_MMR: ("A4", _GUIDES),
     AlertKind.NOT_IN_MMR_OFF_TREATMENT: ("A4", _GUIDES),
-    AlertKind.LOSS_OF_MMR_ON_TREATMENT: ("any time", _GUIDES),
+    AlertKind.LOSS_OF_MMR_ON_TREATMENT: ("any time", f"{_GUIDES}; {_LABORATORY}"),
+    AlertKind.RISE_ON_TREATMENT: ("any time", f"NCCN as in PMC6094551: a rise of one log; {_LABORATORY}"),
     AlertKind.TREATMENT_UNKNOWN: ("A0", _DESIGN),
     AlertKind.STOP_REASON_MISSING: ("A0", _DESIGN),
     AlertKind.FACTOR_MISSING: ("A0", "EUTOS, Cross 2015"),
@@ -109,10 +111,10 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_OF_MR4: ("A2", "ENESTfreedom, Ross 2018"),
     AlertKind.FAST_DOUBLING: ("A3", "BJH 2021, doi 10.1111/bjh.17807"),
     AlertKind.FLUCTUATION: ("A7", "A-STIM"),
-    AlertKind.OFF_SCALE_RELAPSE: ("A4", "ELN laboratory 2023, doi 10.1038/s41375-023-02048-y, Table 2; design"),
+    AlertKind.OFF_SCALE_RELAPSE: ("A4", f"{_LABORATORY}; design"),
     AlertKind.UNVERIFIED: ("verification", _DESIGN),
     AlertKind.SUSPICIOUS_VALUE: ("verification", _DESIGN),
-    AlertKind.MILESTONE_FAILED: ("milestones", _GUIDES),
+    AlertKind.MILESTONE_FAILED: ("milestones", f"{_GUIDES}; {_LABORATORY}"),
     AlertKind.NO_MMR_AFTER_RESTART: ("after a restart", "NCCN, unconfirmed; KIDS, ASH 2013"),
     AlertKind.OVERDUE_SAMPLE: ("A0", _DESIGN),
     AlertKind.OVERDUE_RESULT: ("A0", _DESIGN),
@@ -142,5 +144,7 @@ def why_alert(
     if kind is AlertKind.LOSS_OF_MMR:
         line = "A5" if certainty is Certainty.CONFIRMED else line
         code += "" if value is not None else ".no_value"
+    elif kind is AlertKind.LOSS_OF_MMR_ON_TREATMENT and certainty is Certainty.CONFIRMED:
+        code += ".confirmed"
     facts: dict[str, FactValue] = {"on": on, "value": value, "days": days, "highest": highest}
     return Reason(rule_version, line, citation, tuple(facts.items()), f"alert.{code}")

@@ -57,6 +57,7 @@ class ClosingReason(models.TextChoices):
     DEATH = "death", _("death on %(on)s")
     TRANSPLANT = "allogeneic_transplant", _("allogeneic transplant on %(on)s")
     LOSS_OF_MMR = "loss_of_mmr", _("loss of MMR on %(on)s")
+    STOP = "stop", _("treatment stopped on %(on)s")
     RESPONSE_REGAINED = "response_regained", _("response regained on %(on)s")
     ACTED = "acted", _("acted on: %(words)s (%(by)s)")
     WITHDRAWN = "withdrawn", _("withdrawn: %(words)s (%(by)s)")

@@ -57,6 +57,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.LOSS_OF_MMR, _("loss of MMR off treatment")),
     (AlertKind.NOT_IN_MMR_OFF_TREATMENT, _("not in MMR off treatment")),
     (AlertKind.LOSS_OF_MMR_ON_TREATMENT, _("loss of MMR on treatment")),
+    (AlertKind.RISE_ON_TREATMENT, _("rise of one log on treatment")),
     (AlertKind.TREATMENT_UNKNOWN, _("MMR lost, treatment unknown")),
     (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
     (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
@@ -87,7 +88,7 @@ CERTAINTY: type_choices = [
 EPISODE_STATE: type_choices = [
     (StateCode.HELD, _("MMR held")),
     (StateCode.NOT_KNOWN, _("response not known")),
-    (StateCode.IN_DOUBT, _("in doubt")),
+    (StateCode.IN_DOUBT, _("provisional loss")),
     (StateCode.NOT_IN_MMR, _("not in MMR")),
     (StateCode.OFF_SCALE, _("off the International Scale")),
     (StateCode.NOT_CONFIRMED, _("loss not confirmed")),

@@ -122,7 +122,11 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def _alerts(request: HttpRequest, patient: Patient, known_at: dt.datetime | None, now: dt.datetime) -> list[Any]:
     """The alerts of a patient, as they stand or as they stood at an instant."""
     if known_at is None:
-        alerts = Alert.objects.visible_to(request.user).filter(patient=patient).select_related("centre", "patient", "evidence")
+        alerts = (
+            Alert.objects.visible_to(request.user)
+            .filter(patient=patient)
+            .select_related("centre", "patient", "evidence")
+        )
         return with_states(alerts.order_by("closed_at", "-opened_at")[:PAGE_SIZE], now.date())
     stood = as_known(Alert, known_at).filter(patient_id=patient.pk).select_related("centre", "patient", "evidence")
     return sorted(stood, key=lambda alert: alert.opened_at, reverse=True)[:PAGE_SIZE]

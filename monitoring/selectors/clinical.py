@@ -121,7 +121,7 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     episodes = find_episodes(series.courses, series.facts, points)
     treatment = treatment_on(series, points, as_of)
     is_off = treatment is not None and treatment.phase == "off"
-    values = values_of(assessed)
+    values = values_of(assessed, series.courses)
     change = latest_change(values, rules.kinetics) if len(values) > 1 else None
     latest = episodes[-1] if episodes else None
     courses = tki_courses(series.courses)

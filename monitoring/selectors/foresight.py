@@ -86,8 +86,9 @@ def is_doubtful_loss(result: PcrResult) -> bool:
 
 def _questions(new: Assessed, after: Replay, series: Series, rules: RuleSet) -> list[Question]:
     others = [item for item in after.assessed if item.result.id != new.result.id]
-    values = values_of(item for item in others if item.result.collected_on < new.result.collected_on)
-    change = change_between(values[-1], value_of(_as_if_final(new)), rules) if values else None
+    before = [item for item in others if item.result.collected_on < new.result.collected_on]
+    values = values_of(before, series.courses)
+    change = change_between(values[-1], value_of(_as_if_final(new), series.courses), rules) if values else None
     died_on = min((f.observed_on for f in series.facts if f.kind is FactKind.DEATH), default=None)
     return questions(new, others, change, died_on)
 

@@ -33,7 +33,7 @@ _URGENT = (
 )  # fmt: skip
 _SOON = (
     AlertKind.NO_EVIDENCE, AlertKind.TREATMENT_UNKNOWN, AlertKind.UNCONFIRMED_TREATMENT, AlertKind.OVERDUE_SAMPLE,
-    AlertKind.OVERDUE_RESULT, AlertKind.NO_MMR_AFTER_RESTART, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBLING,
+    AlertKind.OVERDUE_RESULT, AlertKind.NO_MMR_AFTER_RESTART, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBLING, AlertKind.RISE_ON_TREATMENT,
     AlertKind.UNVERIFIED,
 )  # fmt: skip
 

@@ -7,13 +7,15 @@ import pytest
 
 from monitoring.domain.episodes import find_episodes
 from monitoring.domain.history import replay
-from monitoring.domain.measurement import Transcript
+from monitoring.domain.kinetics import latest_change, values_of
+from monitoring.domain.measurement import Flag, Measurement, Reported, Transcript
 from monitoring.domain.off_scale import change_log10, ratios_of
+from monitoring.domain.response import score
 from monitoring.domain.rules import rule_set
 from monitoring.domain.schedule import next_sample_due
-from monitoring.domain.series import Course, Fact, Series, assess, time_points
+from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess, time_points
 from monitoring.domain.state import State, standing_of, state_of
-from tests.builders import course, day
+from tests.builders import copies, course, day
 from tests.domain.test_state import sample
 
 RULES = rule_set("schedule-eln-2020.1")
@@ -98,3 +100,116 @@ def test_a_log_is_one_only_on_one_assay() -> None:
     assert [change_log10(r, ratios) for r in ratios] == [0, 0]
     same = ratios_of(assess(Series("p", (first, second), (course(-3000, 0),))))
     assert [change_log10(r, same) for r in same] == [0, Decimal("2.00")]
+
+
+# --- resistance on the drug ---------------------------------------------------------------------------------------
+
+DIAGNOSED = [(-3000, "30000/60000")]
+DEEP = [*DIAGNOSED, (-2000, "nd/60000"), (-190, "nd/60000")]
+RESISTANCE = [
+    # samples on imatinib, alerts, why the next sample is early
+    ([*DEEP, (-100, "5/60000")], [], ""),
+    ([*DEEP, (-100, "19/60000")], [], ""),  # 0.0317 %: not yet a log above 0.0032 %
+    ([*DEEP, (-100, "20/60000")], ["rise_on_treatment -100"], "rise"),  # 0.0333 %
+    ([*DEEP, (-100, "57/60000")], ["rise_on_treatment -100"], "rise"),  # 0.095 %, three months after not detected
+    ([*DEEP, (-130, "57/60000"), (-100, "54/60000")], ["rise_on_treatment -130 confirmed"], "rise"),
+    ([*DEEP, (-130, "57/60000"), (-100, "nd/60000")], [], ""),
+    ([*DEEP, (-130, "57/60000"), (-100, "120/60000")], ["loss_of_mmr_on_treatment -100"], "loss"),
+    ([*DEEP, (-130, "120/60000"), (-100, "150/60000")], ["loss_of_mmr_on_treatment -130 confirmed"], "loss"),
+    ([*DEEP, (-100, "8/4000")], ["loss_of_mmr_on_treatment -100 provisional"], "loss"),
+    ([*DIAGNOSED, (-2900, "60/60000"), (-100, "6/60000")], [], ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("samples", "expected", "why"), RESISTANCE)
+def test_resistance_on_the_drug_is_not_routine(samples: list[tuple[int, str]], expected: list[str], why: str) -> None:
+    series = series_of(samples, ON)
+    said = [i for i in replay(series).intentions if not i.settled_by]
+    words = [
+        f"{i.kind.value} {(i.evidence_on - day(0)).days}{'' if i.certainty == 'suspected' else f' {i.certainty.value}'}"
+        for i in said
+    ]
+    assert words == expected
+    plan = next_sample_due(series, day(-90), RULES)
+    assert plan.slot is not None
+    if why:
+        assert plan.reason.text_code == f"schedule.on_treatment.repeat_after_{why}"
+        assert (plan.slot.due - day(-100)).days == 21
+    else:
+        assert (plan.slot.due - day(-100)).days > 80
+
+
+@pytest.mark.parametrize(
+    ("samples", "courses", "settled"),
+    [
+        ([*DEEP, (-130, "57/60000"), (-100, "120/60000")], ON, "loss_of_mmr"),
+        ([*DEEP, (-130, "57/60000"), (-100, "nd/60000")], ON, "response_regained"),
+        ([*DEEP, (-130, "57/60000")], (course(-3000, 0),), "stop"),
+    ],
+)
+def test_a_rise_on_treatment_is_settled_by_what_came_of_it(
+    samples: list[tuple[int, str]], courses: tuple[Course, ...], settled: str
+) -> None:
+    said = [i for i in replay(series_of(samples, courses)).intentions if i.kind == "rise_on_treatment"]
+    assert [i.settled_by for i in said] == [settled]
+
+
+def test_a_recorded_mutation_brings_the_next_sample_and_a_switch_answers_it() -> None:
+    mutation = (Fact(FactKind.MUTATION, day(-50), "T315I"),)
+    plan = next_sample_due(series_of(DEEP, ON, mutation), day(-40), RULES)
+    assert plan.slot is not None
+    assert (plan.reason.text_code, plan.slot.due) == ("schedule.on_treatment.repeat_after_mutation", day(-29))
+    switched = (course(-3000, -45, reason=StopReason.SWITCH), course(-44, None, drug=Drug.PONATINIB))
+    assert "mutation" not in next_sample_due(series_of(DEEP, switched, mutation), day(-40), RULES).reason.text_code
+
+
+KINETICS = [
+    # two samples on treatment, courses, what is said of the time between them
+    ([(-200, "12/60000"), (-100, "48/60000")], ON, "kinetics.doubling"),
+    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, reason=StopReason.SWITCH), course(-149, None, drug=Drug.DASATINIB)),
+     "kinetics.refused.treatment_changed"),
+    ([(-200, "12/60000"), (-100, "48/60000")],
+     (course(-3000, -150, dose_mg_per_day=Decimal(400), reason=StopReason.DOSE_CHANGE), course(-149, None, dose_mg_per_day=Decimal(200))),
+     "kinetics.refused.treatment_changed"),
+    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, dose_mg_per_day=Decimal(400)), course(-149, None)), "kinetics.doubling"),
+    ([(-200, "12/60000"), (30, "48/60000")], (course(-3000, 0),), "kinetics.doubling"),  # on the drug, then off it
+    ([(-200, "60/3000"), (-100, "58/60000")], ON, "kinetics.refused.low_control"),  # 2 % in a poor tube, then 0.097 %
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("samples", "courses", "code"), KINETICS)
+def test_no_time_across_a_change_of_drug_or_dose_or_from_a_poor_sample(
+    samples: list[tuple[int, str]], courses: tuple[Course, ...], code: str
+) -> None:
+    change = latest_change(values_of(assess(series_of(samples, courses)), courses), rule_set("kinetics-ln-ratio.1"))
+    assert change is not None
+    assert change.reason.text_code == code
+
+
+# --- borderline values --------------------------------------------------------------------------------------------
+
+BORDERLINE = [
+    # what a laboratory reports, whether rounding may hide a value above 0.1 %
+    (Measurement(copies_reported=False, reported=Reported(Decimal("0.10"))), True),
+    (Measurement(copies_reported=False, reported=Reported(Decimal("0.1"))), True),
+    (Measurement(copies_reported=False, reported=Reported(Decimal("0.099"))), False),
+    (Measurement(copies_reported=False, reported=Reported(Decimal("0.0995"))), False),
+    (Measurement(copies_reported=False, reported=Reported(mr_value=Decimal("3.0"))), True),
+    (Measurement(copies_reported=False, reported=Reported(mr_value=Decimal("3.00"))), True),
+    (Measurement(copies_reported=False, reported=Reported(mr_value=Decimal("3.1"))), False),
+    (dataclasses.replace(copies("104/100000"), reported=Reported(Decimal("0.10"))), True),
+    (dataclasses.replace(copies("100/100000"), reported=Reported(Decimal("0.10"))), False),
+    (copies("100/100000"), False),
+]
+
+
+@pytest.mark.parametrize(("measured", "doubtful"), BORDERLINE)
+def test_a_value_that_rounding_may_have_brought_into_mmr_shows_its_doubt(measured: Measurement, doubtful: bool) -> None:
+    found = score(measured)
+    assert found.response_class == "MMR"
+    assert (Flag.NEAR_THRESHOLD in found.flags, found.may_exceed_mmr) == (doubtful, doubtful)
+    result = ResultFact(1, "L/1/v1", day(30), "L", measured)
+    series = dataclasses.replace(series_of([(-14, "nd/60000")]), results=(sample(-14, "nd/60000"), result))
+    said = [i for i in replay(series).intentions if i.kind == "loss_of_mmr"]
+    assert [i.certainty.value for i in said] == (["provisional"] if doubtful else [])
+    assert state_on(series, 35).code == ("in_doubt" if doubtful else "held")

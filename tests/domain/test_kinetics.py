@@ -201,7 +201,7 @@ def test_values_of_a_series_are_those_that_stand_for_their_dates() -> None:
         ResultFact(7, "L/7/v1", day(60), "L", reported(">55"), precision=Precision.MONTH),
         ResultFact(8, "L/8/v1", day(70), "L", copies("12/30000", factor="0.8")),
     )
-    found = values_of(assess(Series("p", results)))
+    found = values_of(assess(Series("p", results)), ())
     assert [(v.key, v.is_percent, v.upper_bound_percent) for v in found] == [
         ("L/1/v1", None, Decimal("0.005")),
         ("L/3/v1", Decimal("0.05"), None),

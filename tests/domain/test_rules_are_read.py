@@ -185,7 +185,7 @@ def use_eligibility(rules: RuleSet) -> None:
 
 
 def use_kinetics(rules: RuleSet) -> None:
-    values = values_of(assess(SERIES))
+    values = values_of(assess(SERIES), SERIES.courses)
     rising = next(v for v in values if v.on == day(60)), next(v for v in values if v.on == day(90))
     project_crossing(change_between(*rising, rules), rules)
     month_two(values, STOP, rules)

@@ -434,6 +434,12 @@ def plan_on(series: Series, as_of: date, rule_id: str) -> Plan:
     days = days_of(known.results)
     counted_from = max([phase[1], *(d.on for d in days)])
     interval = _interval(days, phase, counted_from, rule)
+    mutated = _mutated_since(known, days, phase, as_of)
+    if mutated is not None and not _repeated(days, phase, counted_from):
+        start = max(counted_from, mutated)
+        usual = _interval(days, phase, start, rule)
+        counted_from = start
+        interval = FOUR_WEEKS if span_after(start, usual["every"]) > start + 21 * ONE_DAY else usual
     earliest, due, latest = _window(counted_from, interval)
     awaited = _awaited(known, rule)
     late = tuple(on for on in awaited if (as_of - on).days > rule["result_overdue_days"])
@@ -467,16 +473,53 @@ def _interval(days: Sequence[Day], phase: tuple[str, date, bool], start: date, r
         in_mmr = last is not None and last.kind != "NO_MMR" and not (after_loss and last.on <= since)
         where = "on_treatment" if name == "on" else "after_restart"
         usual = dict(rule[f"{where}_{'in_mmr' if in_mmr else 'until_mmr'}"])
-        had_mmr = any(d.kind != "NO_MMR" for d in days if d.on >= since)
-        lost = last is not None and last.on == start and last.kind == "NO_MMR" and had_mmr
-        four_weeks = {"every": {"days": 21}, "tolerance_days": 7}
-        return four_weeks if lost and span_after(start, usual["every"]) > start + 21 * ONE_DAY else usual
+        repeated = _repeated(days, phase, start)
+        return FOUR_WEEKS if repeated and span_after(start, usual["every"]) > start + 21 * ONE_DAY else usual
     regular = _regular(start, since, rule["off_treatment"])
     lost = _lost_off(days, since)
     shorter = rule.get(f"after_{lost}") if lost else None
     if shorter and span_after(start, shorter["every"]) <= span_after(start, regular["every"]):
         return dict(shorter)
     return regular
+
+
+FOUR_WEEKS: dict[str, Any] = {"every": {"days": 21}, "tolerance_days": 7}
+
+
+def _repeated(days: Sequence[Day], phase: tuple[str, date, bool], start: date) -> bool:
+    """On treatment the last sample shows MMR lost, or MMR a log above the lowest of its assay under the treatment."""
+    name, since, _ = phase
+    if name == "off" or not days or days[-1].on != start:
+        return False
+    if days[-1].kind == "NO_MMR":
+        return any(d.kind != "NO_MMR" for d in days if d.on >= since)
+    good = [d for d in days if d.on > since and not d.poor]
+    if not good or good[-1].found.percent is None or good[-1].kind == "NO_MMR":
+        return False
+    return any(
+        good[-1].found.percent >= 10 * _level(d) for d in good[:-1] if _assay(d.result) == _assay(good[-1].result)
+    )
+
+
+def _level(day: Day) -> Fraction:
+    if day.found.percent is not None:
+        return day.found.percent
+    return LIMITS.get(day.kind, Fraction(10**9))
+
+
+def _assay(result: ResultFact) -> tuple[str, str, str]:
+    return result.laboratory, result.measurement.method.value, result.measurement.control_gene.value
+
+
+def _mutated_since(known: Series, days: Sequence[Day], phase: tuple[str, date, bool], as_of: date) -> date | None:
+    """A mutation recorded on treatment, under the present drug and not before the last sample."""
+    name, since, _ = phase
+    if name == "off":
+        return None
+    starts = [t.first for t in drug_runs(known.courses) if t.on(as_of)]
+    after = max([since, *starts, *([days[-1].on] if days else [])])
+    found = [f.observed_on for f in known.facts if f.kind is FactKind.MUTATION and f.observed_on >= after]
+    return max(found) if found else None
 
 
 def _regular(start: date, stop: date, phases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -666,9 +709,20 @@ class Rise:
         return abs(math.log(2) * self.days / math.log(self.ratio))
 
 
-def rise_between(first: Day, second: Day) -> Rise | None:
-    """Two values of one laboratory, method, gene and factor; None where they cannot be compared."""
+def drugs_on(courses: Sequence[Course], day: date) -> set[str]:
+    """The TKIs that were taken on a day."""
+    taken = [c for c in courses if c.drug.is_tki and c.started_on <= day]
+    return {c.drug.value for c in taken if c.stopped_on is None or day <= c.stopped_on}
+
+
+def rise_between(first: Day, second: Day, courses: Sequence[Course]) -> Rise | None:
+    """Two good values of one laboratory, method, gene, factor and drug; None where they cannot be compared."""
     one, other = first.result, second.result
+    if first.poor or second.poor:
+        return None
+    before, after = drugs_on(courses, first.on), drugs_on(courses, second.on)
+    if before and after and before != after:
+        return None
     if one.laboratory != other.laboratory or one.measurement.method != other.measurement.method:
         return None
     if one.measurement.conversion_factor != other.measurement.conversion_factor:
@@ -681,7 +735,9 @@ def rise_between(first: Day, second: Day) -> Rise | None:
     return Rise((second.on - first.on).days, second.found.percent / start, first.found.percent is None)
 
 
-def month_two_group(days: Sequence[Day], stop: date, restart: date | None, rule_id: str) -> str:
+def month_two_group(
+    days: Sequence[Day], stop: date, restart: date | None, rule_id: str, courses: Sequence[Course]
+) -> str:
     """Section 5.3 A3: the value nearest to two months off treatment against the one before it and 12.75 days."""
     rule = numbers_of(rule_id)
     window = rule["month_2_window_days"]
@@ -691,7 +747,7 @@ def month_two_group(days: Sequence[Day], stop: date, restart: date | None, rule_
     if not second.found.detected:
         return "not_rising"
     before = [d for d in days if d.on < second.on and (stop - d.on).days <= window]
-    rise = rise_between(before[-1], second) if before else None
+    rise = rise_between(before[-1], second, courses) if before else None
     if rise is None:
         return "not_known"
     if rise.ratio <= 1:

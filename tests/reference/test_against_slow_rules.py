@@ -137,16 +137,16 @@ def test_milestones(case: tuple[Series, dt.date], rule_id: str) -> None:
 def test_doubling_time_and_the_group_of_month_two(series: Series) -> None:
     rules, days = rule_set(KINETICS), slow.days_of(series.results)
     assessed = assess(series)
-    values = values_of(assessed)
+    values = values_of(assessed, series.courses)
     for episode in find_episodes(series.courses, series.facts, time_points(assessed)):
         found = month_two(values, episode.stopped_on, rules, episode.restarted_on)
-        expected = slow.month_two_group(days, episode.stopped_on, episode.restarted_on, KINETICS)
+        expected = slow.month_two_group(days, episode.stopped_on, episode.restarted_on, KINETICS, series.courses)
         assert found.group.value == expected
     change = latest_change(values, rules)
     if change is None:
         assert len(days) < 2
         return
-    rise = slow.rise_between(days[-2], days[-1])
+    rise = slow.rise_between(days[-2], days[-1], series.courses)
     if rise is None:
         assert change.direction is Direction.REFUSED
         return

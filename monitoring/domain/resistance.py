@@ -1,0 +1,62 @@
+"""A rise on treatment while MMR is still held: a log above the lowest value under the same drug, on one assay.
+
+NCCN asks for a mutation analysis at a rise of one log with loss of MMR (2018, as in PMC6094551); told already before the
+loss (design), so that a fall of response on the drug is not routine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from monitoring.domain.episodes import Episode
+from monitoring.domain.kinetics import Value
+from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ONE_LOG
+from monitoring.domain.series import Course, TimePoint, tki_courses
+
+_LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """The latest run of values a log above the lowest: its first, whether a second confirmed it, whether it is over."""
+
+    first: TimePoint
+    is_confirmed: bool
+    is_over: bool
+
+
+def rise_on_treatment(
+    courses: Sequence[Course], points: Sequence[TimePoint], values: Sequence[Value], episodes: Sequence[Episode]
+) -> Rise | None:
+    """The last rise of one log in MMR since the present treatment began, or None.
+
+    Not detected counts as the limit of its class: 0.095 % after an MR4.5 without detection is a rise of 1.47 log.
+    """
+    since = _treatment_since(courses, episodes)
+    by_key = {value.key: value for value in values}
+    lowest: dict[tuple[str, ...], Decimal] = {}
+    found: Rise | None = None
+    for point in (p for p in points if since is not None and p.on > since):
+        value = by_key[point.key]
+        assay = (value.laboratory, value.method.value, value.control_gene.value)
+        level = value.is_percent if value.is_percent is not None else _LIMIT_OF.get(point.response_class)
+        if level is None or value.low_control:
+            continue
+        least = lowest.get(assay)
+        risen = value.is_percent is not None and least is not None and level >= least * ONE_LOG
+        if risen and point.in_mmr and (found is None or found.is_over):
+            found = Rise(point, is_confirmed=False, is_over=False)
+        elif found is not None and not found.is_over:
+            found = Rise(found.first, is_confirmed=risen or found.is_confirmed, is_over=not risen)
+        lowest[assay] = min(level, least or level)
+    return found
+
+
+def _treatment_since(courses: Sequence[Course], episodes: Sequence[Episode]) -> date | None:
+    """The first day of the present or last time on treatment: the first TKI, or the last restart."""
+    tkis = tki_courses(courses)
+    restarts = [e.restarted_on for e in episodes if e.restarted_on is not None]
+    return max(restarts, default=tkis[0].started_on if tkis else None)
