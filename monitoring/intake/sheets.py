@@ -14,9 +14,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum, auto
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 from xml.parsers import expat
 
 import openpyxl
@@ -27,6 +26,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
 from monitoring.intake.bounds import DEEPEST_ELEMENT, MOST_MERGED, SHEET_ROWS, Bounds
+from monitoring.intake.lines import Line, NoWorkbook, Odd, TooMuch
 from monitoring.intake.numbers import unmistakable
 
 # What zipfile, expat and openpyxl raise on archives that are no workbook, or on damaged parts of one.
@@ -35,36 +35,6 @@ DAMAGED = (
     AttributeError, TypeError, ArithmeticError, RuntimeError, AssertionError, struct.error, expat.ExpatError,
 )  # fmt: skip
 _ENCRYPTED = 0x1
-
-
-class Odd(Enum):
-    """Why a cell may not be what its text seems."""
-
-    FORMULA = auto()  # without a stored value
-    FORMATTED = auto()  # a number, shown in a format of its own
-    SHOWN_OTHERWISE = auto()  # a number that is shown as another one, or as words
-    PERCENT = auto()
-    DAY = auto()
-    MIDNIGHT = auto()
-    BOOLEAN = auto()
-    MERGED_DOWN = auto()  # filled from the cell above that it is merged with
-    MERGED_ACROSS = auto()
-
-
-class Line(NamedTuple):
-    """One row of a file: its number, its cells, and which of them are odd, by position."""
-
-    number: int
-    cells: list[str]
-    odd: Mapping[int, Odd] = {}
-
-
-class TooMuch(Exception):
-    """The workbook breaks a bound; the message says which and what to do."""
-
-
-class NoWorkbook(Exception):
-    """The archive or its first sheet cannot be read."""
 
 
 def check_archive(file: Path | IO[bytes], size: int, bounds: Bounds) -> None:

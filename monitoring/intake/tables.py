@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from monitoring.intake.bounds import COMMAND, LONGEST_LINE, Bounds
 from monitoring.intake.columns import NUMBER_COLUMNS, REPLICATE_COLUMNS, TEXT_COLUMNS
 from monitoring.intake.encodings import EncodingProblem, encoding_of
-from monitoring.intake.sheets import Line, NoWorkbook, Odd, TooMuch, sheet_lines
+from monitoring.intake.lines import Line, NoWorkbook, Odd, TooMuch
 
 LONGEST_CELL = 2000
 csv.field_size_limit(LONGEST_LINE)
@@ -431,6 +431,8 @@ class _Lines:
 
 
 def _xlsx_lines(path: Path, bounds: Bounds, notes: list[str]) -> Iterator[Line]:
+    from monitoring.intake.sheets import sheet_lines  # the library behind it is half of what a reading process loads
+
     opened = False
     try:
         for line in sheet_lines(path, bounds, notes):

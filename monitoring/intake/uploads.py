@@ -24,8 +24,9 @@ from django.utils.translation import gettext as _
 from monitoring import clock
 from monitoring.intake.apart import ApartReader, ReaderLostError
 from monitoring.intake.bounds import PAGE
+from monitoring.intake.lines import NoWorkbook, TooMuch
 from monitoring.intake.loading import Outcome, Upload, load_file
-from monitoring.intake.sheets import NoWorkbook, TooMuch, check_archive
+from monitoring.intake.sheets import check_archive
 from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
 from monitoring.permissions import memberships_of
