@@ -40,7 +40,7 @@ def admin(monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
         try:
             yield session
         finally:
-            session.execute(f"drop database if exists {DATABASE}".encode())
+            session.execute(f"drop database if exists {DATABASE} with (force)".encode())
             for name in (OWNER, SERVICE, WATCHDOG):
                 session.execute(f"drop role if exists {name}".encode())
 
