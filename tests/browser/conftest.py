@@ -66,6 +66,8 @@ class Look:
 
 
 WIDE, PHONE, CHINESE = Look(1280, "light"), Look(390, "dark"), Look(390, "dark", "zh-hans")
+# The narrow window is seen in Chinese, the longer words in the wide one; both together in the long forms.
+WITH_CHINESE = [WIDE, CHINESE, *([PHONE] if os.environ.get("LONG_FORMS") else [])]
 
 
 @dataclasses.dataclass

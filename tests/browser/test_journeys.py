@@ -20,7 +20,7 @@ from monitoring.services.reach import EVERYWHERE
 from monitoring.services.records import PatientFacts, record_patients
 from monitoring.services.results import record_result
 from tasks import hints
-from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WIDE, Look, Visitor, until, until_classified
+from tests.browser.conftest import CHROMIUM, WITH_CHINESE, Look, Visitor, until, until_classified
 from tests.builders import report
 from tests.processes import wait_until
 
@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed and could not be installed"),
 ]
-also_chinese = pytest.mark.parametrize("look", [WIDE, PHONE, CHINESE], ids=str, indirect=True)
+also_chinese = pytest.mark.parametrize("look", WITH_CHINESE, ids=str, indirect=True)
 PIXELS = """s => { const c = document.querySelector(s);
   return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v).length; }"""
 

@@ -8,13 +8,13 @@ from django.contrib.auth.models import User
 from django.core import mail
 
 from monitoring.models import Centre, Membership, Protocol, Role
-from tests.browser.conftest import CHINESE, PASSWORD, PHONE, WIDE, Visitor
+from tests.browser.conftest import PASSWORD, WITH_CHINESE, Visitor
 from tests.conftest import reporting
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("look", [WIDE, PHONE, CHINESE], ids=str, indirect=True)
+@pytest.mark.parametrize("look", WITH_CHINESE, ids=str, indirect=True)
 def test_two_administrators_make_a_verifier(visitor: Visitor) -> None:
     centre, page = Centre.objects.create(code="H1", name="First hospital"), visitor.page
     laboratory = reporting("LAB", centre)
