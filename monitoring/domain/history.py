@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from monitoring.domain.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
-from monitoring.domain.kinetics import Value, values_of
+from monitoring.domain.kinetics import Direction, Value, latest_change, values_of
 from monitoring.domain.measurement import Flag
 from monitoring.domain.off_scale import ratios_of, relapse_of
 from monitoring.domain.relapse import Certainty
@@ -76,6 +76,7 @@ class AlertKind(StrEnum):
     LOSS_IN_PREGNANCY = "loss_in_pregnancy"
     HAND_OVER = "hand_over"
     NO_EVIDENCE = "no_evidence"
+    LOST_TO_FOLLOW_UP = "lost_to_follow_up"
     NO_CLINICIAN = "no_clinician"
     UNCONFIRMED_TREATMENT = "unconfirmed_treatment"
     SET_ASIDE = "set_aside"
@@ -110,6 +111,7 @@ class Intention:
     is_percent: Decimal | None = None
     days_off_treatment: int | None = None
     highest_percent: Decimal | None = None
+    doubling_days: Decimal | None = None
     settled_by: str = ""
     settled_on: date | None = None
 
@@ -270,7 +272,7 @@ def _intentions(
     values = values_of(assessed, series.courses)
     for episode in episodes:
         subject = subject_of(series, episode.course)
-        yield from _episode_intentions(subject, episode, assessed)
+        yield from _episode_intentions(subject, episode, assessed, _doubling_days(values))
         yield from _early_signs(subject, episode, values)
     yield from _off_scale_intentions(series, assessed, episodes)
     yield from _on_treatment_intentions(series, points, episodes)
@@ -283,7 +285,15 @@ def _intentions(
         )
 
 
-def _episode_intentions(subject: str, episode: Episode, assessed: Sequence[Assessed]) -> Iterator[Intention]:
+def _doubling_days(values: Sequence[Value]) -> Decimal | None:
+    """How fast the last two values rise, None where they do not or cannot be compared."""
+    change = latest_change(values, rule_set(KINETICS))
+    return change.days if change is not None and change.direction is Direction.RISING else None
+
+
+def _episode_intentions(
+    subject: str, episode: Episode, assessed: Sequence[Assessed], doubling_days: Decimal | None
+) -> Iterator[Intention]:
     settled_by, settled_on = _settled(episode)
     if episode.kind is StopReason.UNKNOWN:
         yield Intention(
@@ -299,7 +309,7 @@ def _episode_intentions(subject: str, episode: Episode, assessed: Sequence[Asses
             certainty = Certainty.PROVISIONAL  # the copies of this sample contradict its reported value
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, certainty, first.key, first.on, first.is_percent,
-            (first.on - episode.stopped_on).days, _highest_percent(episode, first.on, assessed), settled_by, settled_on,
+            (first.on - episode.stopped_on).days, _highest_percent(episode, first.on, assessed), doubling_days, settled_by, settled_on,
         )  # fmt: skip
         return
     doubtful = _doubtful_evidence(episode, assessed)
@@ -307,7 +317,7 @@ def _episode_intentions(subject: str, episode: Episode, assessed: Sequence[Asses
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, Certainty.PROVISIONAL, doubtful.result.key, doubtful.result.collected_on,
             doubtful.score.is_percent, (doubtful.result.collected_on - episode.stopped_on).days,
-            _highest_percent(episode, doubtful.result.collected_on, assessed), settled_by, settled_on,
+            _highest_percent(episode, doubtful.result.collected_on, assessed), doubling_days, settled_by, settled_on,
         )  # fmt: skip
 
 
@@ -336,7 +346,7 @@ def _early_signs(subject: str, episode: Episode, values: Sequence[Value]) -> Ite
             settled_by, settled_on = "response_regained", episode.points_off[-1].on
         yield Intention(
             AlertKind(found.sign.value), subject, Certainty.SUSPECTED, found.evidence.key, found.evidence.on,
-            found.evidence.is_percent, (found.evidence.on - episode.stopped_on).days, None, settled_by, settled_on,
+            found.evidence.is_percent, (found.evidence.on - episode.stopped_on).days, None, None, settled_by, settled_on,
         )  # fmt: skip
 
 
@@ -348,14 +358,14 @@ def _baseline_intentions(subject: str, episode: Episode, assessed: Sequence[Asse
         certainty = Certainty.PROVISIONAL if baseline.low_control else Certainty.SUSPECTED
         yield Intention(
             AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, certainty, baseline.key, baseline.on,
-            baseline.is_percent, (baseline.on - episode.stopped_on).days, None, settled_by, settled_on,
+            baseline.is_percent, (baseline.on - episode.stopped_on).days, None, None, settled_by, settled_on,
         )  # fmt: skip
         return
     doubtful = next((i for i in assessed if i.result.collected_on == episode.stopped_on and _may_be_above(i)), None)
     if doubtful is not None and not any(p.in_mmr for p in episode.points_off):
         yield Intention(
             AlertKind.NOT_IN_MMR_OFF_TREATMENT, subject, Certainty.PROVISIONAL, doubtful.result.key, episode.stopped_on,
-            doubtful.score.is_percent, 0, None, settled_by, settled_on,
+            doubtful.score.is_percent, 0, None, None, settled_by, settled_on,
         )  # fmt: skip
 
 
@@ -402,7 +412,7 @@ def _off_scale_intentions(
     yield Intention(
         AlertKind.OFF_SCALE_RELAPSE, subject_of(series, off.course) if off else series.patient_key,
         Certainty.SUSPECTED if found.is_final else Certainty.PROVISIONAL, found.key, found.on, None, (found.on - off.stopped_on).days if off else None,
-        None, settled_by, settled_on,
+        None, None, settled_by, settled_on,
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class SamplePlan:
     results_overdue: tuple[date, ...]
     reason: Reason
     notes: tuple[Reason, ...] = ()
+    ended_by: FactKind | None = None
 
 
 # A value that says that treatment fails is repeated within four weeks, whatever the set's interval (design; ELN 2020
@@ -93,7 +94,7 @@ def next_sample_due(
     ended = _ended(series)
     if ended is not None:
         said = rules.reason("off_treatment", "schedule.ended", kind=ended.kind.value, on=ended.observed_on)
-        return SamplePlan(PlanState.ENDED, None, None, (), (), said)
+        return SamplePlan(PlanState.ENDED, None, None, (), (), said, ended_by=ended.kind)
     points = time_points(items)
     treatment = treatment_on(series, points, as_of)
     if treatment is None:

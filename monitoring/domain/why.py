@@ -122,6 +122,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_IN_PREGNANCY: ("A6", _DESIGN),
     AlertKind.HAND_OVER: ("hand-over", _DESIGN),
     AlertKind.NO_EVIDENCE: ("A0", _DESIGN),
+    AlertKind.LOST_TO_FOLLOW_UP: ("A0", _DESIGN),
     AlertKind.NO_CLINICIAN: ("ladder", _DESIGN),
     AlertKind.UNCONFIRMED_TREATMENT: ("A0", _DESIGN),
     AlertKind.SET_ASIDE: ("operation", _DESIGN),

@@ -36,6 +36,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Alerts that still wait for a person."""
         return self.filter(state__in=LIVE_STATES)
 
+    def told_alone(self) -> "AlertQuerySet":
+        """All but the rows of a worklist that nobody has signed off yet: those are told by their worklist."""
+        return self.filter(Q(hand_over__isnull=True) | Q(acted_at__isnull=False))
+
     def by_kind_and_state(self) -> models.QuerySet["Alert", tuple[str, str, int]]:
         """How many there are of each kind and state."""
         return self.values_list("kind", "state").annotate(number=models.Count("pk")).order_by("kind", "state")
@@ -79,7 +83,8 @@ class Alert(models.Model):
     """What a person must hear of, with the facts and the rule that raised it.
 
     ``public_id`` is made from kind, subject and opening evidence, so a restored database makes the same one again.
-    A loss that was already old when it was first classified belongs to its centre's ``hand_over``.
+    What was already old when it was first known, and is still so, is a row of its centre's worklist (``hand_over``) until
+    somebody has signed it off.
     """
 
     public_id = models.UUIDField(unique=True, editable=False)
@@ -99,6 +104,7 @@ class Alert(models.Model):
     level_percent = models.PositiveSmallIntegerField(
         _("above, % IS"), default=0
     )  # 0, 1 or 10: the rise people were told of
+    doubling_days = NumberField(_("doubling time, days"), null=True)
     rule_version = models.CharField(max_length=40)
     opened_at = models.DateTimeField(_("opened at"), db_default=Now())
     closed_at = models.DateTimeField(null=True)

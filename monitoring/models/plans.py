@@ -7,8 +7,7 @@ from monitoring.models.patients import Patient
 
 
 class MonitoringPlan(models.Model):
-    """One row a patient. ``slot_known_on`` is the day on which this slot was first planned: a slot that was over before
-    we knew of it (history loaded from a file) stands in the list and calls nobody."""
+    """One row a patient; ``checked_on`` is the last day on which the clock looked at it."""
 
     patient = models.OneToOneField(Patient, models.PROTECT, related_name="plan")
     state = models.CharField(max_length=20)
@@ -17,7 +16,6 @@ class MonitoringPlan(models.Model):
     latest_on = models.DateField(_("late after"), null=True)
     result_late_on = models.DateField(null=True)
     followed_until = models.DateField(null=True)
-    slot_known_on = models.DateField()
     checked_on = models.DateField(null=True)
     rule_id = models.CharField(max_length=60)
     text_code = models.CharField(max_length=80)
@@ -31,4 +29,5 @@ class MonitoringPlan(models.Model):
             models.Index(
                 fields=["result_late_on"], condition=models.Q(result_late_on__isnull=False), name="plan_result"
             ),
+            models.Index(fields=["followed_until"], condition=models.Q(due_on__isnull=False), name="plan_followed"),
         ]

@@ -17,13 +17,14 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from monitoring import clock
+from monitoring.domain.history import AlertKind
 from monitoring.domain.series import Drug
 from monitoring.models import Alert, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
-from monitoring.selectors.home import open_alerts_of
+from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
 from monitoring.services.reach import reach_of
@@ -185,7 +186,9 @@ def _detail(
             "reason": alert_reason(alert),
             "deeds": deeds_of([alert])[alert.pk],
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
-            "handed_over": alert.handed_over.select_related("patient").order_by("-evidence_on")[:PAGE_SIZE],
+            "worklist": Paginator(worklist_rows(alert), PAGE_SIZE).get_page(request.GET.get("page"))
+            if alert.kind == AlertKind.HAND_OVER
+            else None,
             "acknowledge_form": acknowledge_form
             or AcknowledgeForm(initial={"version": read}, auto_id="acknowledge_%s"),
             "act_form": act_form or _act_form(version=read),

@@ -59,11 +59,12 @@ def owed_work(now: dt.datetime) -> list[Owed]:
     )
     escalations = (
         Alert.objects.live()
-        .filter(next_action_at__lte=now, hand_over__isnull=True)
+        .told_alone()
+        .filter(next_action_at__lte=now)
         .aggregate(count=Count("pk"), oldest=Min("next_action_at"))
     )
-    acknowledged = Alert.objects.filter(state=AlertState.OPEN, hand_over__isnull=True).aggregate(
-        count=Count("pk"), oldest=Min("opened_at")
+    acknowledged = (
+        Alert.objects.told_alone().filter(state=AlertState.OPEN).aggregate(count=Count("pk"), oldest=Min("opened_at"))
     )
     unverified = PcrResult.objects.filter(status=ResultStatus.PRELIMINARY, superseded_by__isnull=True).aggregate(
         count=Count("pk"), oldest=Min("recorded_at")

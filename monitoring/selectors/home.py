@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Case, Count, DateField, DecimalField, ExpressionWrapper, F, Min, QuerySet, When
+from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 
 from monitoring.models import (
@@ -69,10 +70,30 @@ def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
     return (
         Alert.objects.live()
         .visible_to(user)
-        .filter(hand_over__isnull=True)
+        .told_alone()
         .select_related("patient", "centre", "evidence")
         .annotate(handed_over_count=Count("handed_over"))
         .order_by("-opened_at", "-pk")
+    )
+
+
+def worklist_rows(worklist: Alert) -> QuerySet[Alert]:
+    """The rows of a worklist, what waits for a signature first, then by level, speed of the rise and days without drug."""
+    level = Coalesce("highest_percent", "is_percent", output_field=DecimalField())
+    return (
+        worklist.handed_over.select_related("patient", "centre", "evidence", "acted_by")
+        .annotate(
+            is_signed=Case(When(acted_at__isnull=True, closed_at__isnull=True, then=0), default=1),
+            level=level,
+            stopped_on=ExpressionWrapper(F("evidence_on") - F("days_off_treatment"), output_field=DateField()),
+        )
+        .order_by(
+            "is_signed",
+            level.desc(nulls_last=True),
+            F("doubling_days").asc(nulls_last=True),
+            F("stopped_on").asc(nulls_last=True),
+            "pk",
+        )
     )
 
 

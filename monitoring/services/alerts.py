@@ -29,6 +29,7 @@ BY_THE_PLAN = (
     AlertKind.NO_MMR_AFTER_RESTART,
     AlertKind.MILESTONE_FAILED,
     AlertKind.NO_EVIDENCE,
+    AlertKind.LOST_TO_FOLLOW_UP,
 )
 # Raised by the clock (services.verification), over with the preliminary result.
 UNTIL_VERIFIED = (AlertKind.UNVERIFIED, AlertKind.SUSPICIOUS_VALUE)
@@ -53,6 +54,14 @@ class _Changes:
         self.changed.append(alert)
         if state == AlertState.WITHDRAWN:
             self.withdrawn.append(alert)
+
+    def worklist_of(self, centre: Centre, first: Alert) -> Alert:
+        """The worklist of a centre, looked for once."""
+        if centre.pk not in self.hand_overs:
+            self.hand_overs[centre.pk], is_new = worklist_of(centre, first, now=self.now)
+            if is_new:
+                self.new_hand_overs.append(self.hand_overs[centre.pk])
+        return self.hand_overs[centre.pk]
 
     def raise_again(self, alert: Alert) -> None:
         """A new round: reopened, or more certain than what people were told."""
@@ -92,7 +101,7 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
     Alert.objects.bulk_update(changes.changed, written, batch_size=500)
     escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.louder], now=now)
     deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
-    _close_empty_hand_overs({a.hand_over_id for a in changes.changed if a.hand_over_id}, now)
+    escalation.close_worked_off({a.hand_over_id for a in changes.changed if a.hand_over_id}, now=now)
 
 
 def _close_verified(
@@ -114,7 +123,7 @@ def _louder(alert: Alert, intention: Intention) -> bool:
 
 _VALUE_FIELDS = (
     "certainty", "evidence_id", "evidence_key", "evidence_on", "is_percent", "days_off_treatment", "highest_percent",
-    "level_percent", "rule_version",
+    "level_percent", "doubling_days", "rule_version",
 )  # fmt: skip
 
 
@@ -128,6 +137,7 @@ def _values(intention: Intention, rule_version: str, result_ids: Mapping[str, in
         "days_off_treatment": intention.days_off_treatment,
         "highest_percent": None if intention.highest_percent is None else STORED_DIGITS.plus(intention.highest_percent),
         "level_percent": intention.level_percent,
+        "doubling_days": intention.doubling_days,
         "rule_version": rule_version,
     }
 
@@ -164,7 +174,7 @@ def _open(
         patient=patient, opened_at=changes.now, **values,
     )  # fmt: skip
     if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
-        alert.hand_over = _hand_over_of(patient.centre, alert, changes)
+        alert.hand_over = changes.worklist_of(patient.centre, alert)
     changes.opened.append(alert)
 
 
@@ -179,10 +189,12 @@ def open_by_the_clock(
     now: dt.datetime,
     evidence: PcrResult | None = None,
     opening_key: str = "",
+    is_history: bool = False,
 ) -> bool:
     """Open an alert that no replay raises, and tell its first step; False where it is open already or was dealt with.
 
-    ``opening_key`` is what makes it the same alert however often it is raised; the subject unless it is named.
+    ``opening_key`` is what makes it the same alert however often it is raised; the subject unless it is named. What
+    ``is_history`` becomes a row of the centre's worklist.
     """
     alert = Alert(
         public_id=alert_public_id(kind, opening_key or subject_key, evidence_key),
@@ -199,8 +211,12 @@ def open_by_the_clock(
     )
     try:
         with transaction.atomic():
+            begun = [alert]
+            if is_history:
+                alert.hand_over, is_new = worklist_of(patient.centre, alert, now=now)
+                begun += [alert.hand_over] if is_new else []
             alert.save(force_insert=True)
-            escalation.begin([alert], now=now)
+            escalation.begin(begun, now=now)
     except IntegrityError:
         same = Q(public_id=alert.public_id) | Q(kind=alert.kind, subject_key=subject_key, state__in=LIVE_STATES)
         if not Alert.objects.filter(same).exists():
@@ -225,8 +241,12 @@ def _open_again(alert: Alert, now: dt.datetime) -> bool:
 
 
 def is_old_sign(intention: Intention, today: dt.date) -> bool:
-    """An early sign that was history when it was first seen calls nobody: what came of it is known by now."""
-    return intention.kind in EARLY_SIGNS and (today - intention.evidence_on).days > HISTORY_AFTER_DAYS
+    """An early sign that was history when it was first seen calls nobody: what came of it is known by now.
+
+    MR4 that was lost and is not back is not over, however old.
+    """
+    passing = intention.kind in EARLY_SIGNS and intention.kind is not AlertKind.LOSS_OF_MR4
+    return passing and (today - intention.evidence_on).days > HISTORY_AFTER_DAYS
 
 
 def dealt_with(closed: Alert, intention: Intention) -> bool:
@@ -234,29 +254,20 @@ def dealt_with(closed: Alert, intention: Intention) -> bool:
     return closed.closing_reason in BY_A_PERSON and not _louder(closed, intention)
 
 
-def _hand_over_of(centre: Centre, first: Alert, changes: _Changes) -> Alert:
-    """The one open hand-over of a centre: losses that were old when first classified are told together."""
-    if centre.pk not in changes.hand_overs:
-        subject = f"centre/{centre.code}"
-        evidence = f"{first.evidence_key}@{changes.now.isoformat()}"
-        changes.hand_overs[centre.pk], is_new = Alert.objects.live().get_or_create(
-            kind=AlertKind.HAND_OVER.value,
-            subject_key=subject,
-            defaults={
-                "public_id": alert_public_id(AlertKind.HAND_OVER, subject, evidence),
-                "centre": centre,
-                "certainty": Certainty.CONFIRMED.value,
-                "evidence_key": first.evidence_key,
-                "evidence_on": first.evidence_on,
-                "rule_version": first.rule_version,
-                "opened_at": changes.now,
-            },
-        )
-        if is_new:
-            changes.new_hand_overs.append(changes.hand_overs[centre.pk])
-    return changes.hand_overs[centre.pk]
-
-
-def _close_empty_hand_overs(ids: set[int], now: dt.datetime) -> None:
-    emptied = Alert.objects.live().filter(pk__in=ids).exclude(handed_over__state__in=LIVE_STATES)
-    emptied.update(state=AlertState.CLOSED, closed_at=now, closing_reason=ClosingReason.EMPTIED)
+def worklist_of(centre: Centre, first: Alert, *, now: dt.datetime) -> tuple[Alert, bool]:
+    """The one open worklist of a centre: what was old when first known and is still so. And whether it is new."""
+    subject = f"centre/{centre.code}"
+    evidence = f"{first.evidence_key}@{now.isoformat()}"
+    return Alert.objects.live().get_or_create(
+        kind=AlertKind.HAND_OVER.value,
+        subject_key=subject,
+        defaults={
+            "public_id": alert_public_id(AlertKind.HAND_OVER, subject, evidence),
+            "centre": centre,
+            "certainty": Certainty.CONFIRMED.value,
+            "evidence_key": first.evidence_key,
+            "evidence_on": first.evidence_on,
+            "rule_version": first.rule_version,
+            "opened_at": now,
+        },
+    )

@@ -104,7 +104,7 @@ class Ladders:
             return SUSPICION_LADDER
         if alert.kind in EARLY_SIGNS:
             return WATCH_LADDER
-        if alert.kind in (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT):
+        if alert.kind in (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT, AlertKind.LOST_TO_FOLLOW_UP):
             return PLAN_LADDER
         return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
 
@@ -123,7 +123,7 @@ def signed_ladder(policy: EscalationPolicy) -> Ladder:
 
 def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     """Tell the first step of the ladder of newly opened or louder alerts. Runs in the classifying transaction."""
-    told = [a for a in alerts if a.hand_over_id is None]
+    told = [a for a in alerts if a.hand_over_id is None or a.acted_at is not None]
     ladders = Ladders({a.centre_id for a in told})
     for alert in told:
         alert.step, alert.next_action_at = 0, now + ladders.of(alert).step(0).wait
@@ -175,7 +175,7 @@ def advance(*, now: dt.datetime, limit: int = 200) -> int:
     An open alert is told to the next step, the last step again each time. One that was acknowledged without a recorded
     action is open again.
     """
-    due = Alert.objects.live().filter(next_action_at__lte=now, hand_over__isnull=True)
+    due = Alert.objects.live().told_alone().filter(next_action_at__lte=now)
 
     def work(pks: Sequence[int]) -> int:
         return _move_on(
@@ -267,12 +267,14 @@ def act(
         standing.acknowledged_at = standing.acknowledged_at or now
         standing.acknowledged_by = standing.acknowledged_by or by
         if action is Action.OTHER:
+            _check_worked_off(standing)
             _end(standing, AlertState.CLOSED, ClosingReason.ACTED, note, by, now)
         else:
             standing.state = AlertState.ACKNOWLEDGED
             comes_back = dt.datetime.combine(until, dt.time(), dt.UTC) if until else None
             standing.next_action_at = comes_back or now + Ladders([standing.centre_id]).of(standing).comes_back
             standing.save()
+        close_worked_off([standing.hand_over_id] if standing.hand_over_id else [], now=now)
     return standing
 
 
@@ -284,19 +286,33 @@ def withdraw(alert: Alert, *, by: User, reason: str, now: dt.datetime, version: 
         standing = _locked(alert, version)
         if standing.closed_at is not None:
             raise _already(standing)
-        ended = _end(standing, AlertState.WITHDRAWN, ClosingReason.WITHDRAWN, reason, by, now)
-        deliveries.tell_of_withdrawal(ended, now=now)
+        _check_worked_off(standing)
+        _end(standing, AlertState.WITHDRAWN, ClosingReason.WITHDRAWN, reason, by, now)
+        deliveries.tell_of_withdrawal([standing], now=now)
+        close_worked_off([standing.hand_over_id] if standing.hand_over_id else [], now=now)
     return standing
 
 
-def _end(alert: Alert, state: AlertState, reason: ClosingReason, words: str, by: User, now: dt.datetime) -> list[Alert]:
-    """End an alert, and with a hand-over all that it holds."""
-    ended = [alert, *Alert.objects.live().filter(hand_over=alert)]
-    for one in ended:
-        one.state, one.closed_at, one.next_action_at, one.closing_reason = state, now, None, reason.value
-        one.closing_values = {"words": words.strip()[:500], "by": by.get_username()}
-        one.save()
-    return ended
+def _end(alert: Alert, state: AlertState, reason: ClosingReason, words: str, by: User, now: dt.datetime) -> None:
+    alert.state, alert.closed_at, alert.next_action_at, alert.closing_reason = state, now, None, reason.value
+    alert.closing_values = {"words": words.strip()[:500], "by": by.get_username()}
+    alert.save()
+
+
+def _check_worked_off(alert: Alert) -> None:
+    """A worklist ends with its last row, never before: each row is one patient."""
+    left = alert.handed_over.live().filter(acted_at__isnull=True).count()
+    if left:
+        raise AlertConflictError(
+            _("%(count)s rows are not signed off yet; open each and record what was done") % {"count": left}
+        )
+
+
+def close_worked_off(ids: Iterable[int], *, now: dt.datetime) -> None:
+    """End those of these worklists in which no row is left that nobody has signed off."""
+    waiting = Alert.objects.live().filter(hand_over__isnull=False, acted_at__isnull=True).values("hand_over")
+    emptied = Alert.objects.live().filter(pk__in=list(ids)).exclude(pk__in=waiting)
+    emptied.update(state=AlertState.CLOSED, closed_at=now, closing_reason=ClosingReason.EMPTIED, next_action_at=None)
 
 
 def _locked(alert: Alert, version: str | None) -> Alert:

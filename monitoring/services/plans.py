@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from monitoring.domain.dates import add_months
 from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
@@ -18,7 +18,7 @@ from monitoring.domain.history import AlertKind, Replay, replay
 from monitoring.domain.milestones import Milestone, last_failure, milestones
 from monitoring.domain.rules import RuleSet
 from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
-from monitoring.domain.series import Assessed, assess
+from monitoring.domain.series import Assessed, FactKind, assess
 from monitoring.domain.state import RULE_ID as STATE
 from monitoring.domain.state import UNEVALUABLE_IN_A_ROW
 from monitoring.domain.treatment import Phase, treatment_on
@@ -28,10 +28,12 @@ from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.services import set_aside
 from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS, open_by_the_clock
+from monitoring.services.escalation import close_worked_off
 
 CHECKED_AT_ONCE = 200
 OVERDUE = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT)
 NO_RESTART_AFTER_DAYS = 28
+DESIGN = "plan.1"
 _FIELDS = ("state", "earliest_on", "due_on", "latest_on", "result_late_on", "followed_until", "rule_id", "text_code")
 
 
@@ -48,21 +50,24 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
         wanted = _values(one, replays[pk], plans[pk], rules, today)
         row = standing.get(pk)
         if row is None:
-            fresh.append(MonitoringPlan(patient_id=pk, slot_known_on=today, **wanted))
+            fresh.append(MonitoringPlan(patient_id=pk, **wanted))
         elif any(getattr(row, name) != value for name, value in wanted.items()):
             if row.due_on != wanted["due_on"]:
-                row.slot_known_on, row.checked_on = today, None
+                row.checked_on = None
             for name, value in wanted.items():
                 setattr(row, name, value)
             changed.append(row)
     MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
-    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
+    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "checked_on"], batch_size=500)
     failed = {pk: _failed_milestones(one, replays[pk], today) for pk, one in loaded.items()}
-    _close_answered(plans, replays, failed, now)
+    lost = {pk: _is_lost(plans[pk]) for pk in loaded}
+    _close_answered(plans, replays, failed, lost, now)
     for pk, found in failed.items():
         if found:
             _open_milestone(loaded[pk], found[0], now)
         _open_without_evidence(loaded[pk].patient, replays[pk], plans[pk], now)
+        if lost[pk]:
+            _open_lost(loaded[pk], replays[pk].assessed, now)
 
 
 def _plan_of(one: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
@@ -94,7 +99,22 @@ def _open_without_evidence(patient: Patient, said: Replay, plan: SamplePlan, now
     found = _without_evidence(said, plan)
     if found is None:
         return False
-    return _open(AlertKind.NO_EVIDENCE, patient, found[0], found[1], STATE, now)
+    since = plan.slot.latest if plan.slot else now.date()
+    return _open(AlertKind.NO_EVIDENCE, patient, found[0], found[1], STATE, now, since=since)
+
+
+def _is_lost(plan: SamplePlan) -> bool:
+    """Whether somebody said that the patient is lost to follow-up, or nothing at all was recorded for so long."""
+    if plan.state is PlanState.ENDED:
+        return plan.ended_by is FactKind.LOST_TO_FOLLOW_UP
+    return plan.state is PlanState.NOT_FOLLOWED
+
+
+def _open_lost(one: LoadedSeries, assessed: Sequence[Assessed], now: dt.datetime) -> bool:
+    last = last_record(one.series, assessed, now.date())
+    followed = rules_of(one.patient.centre.protocol).schedule.value("followed_within_days", int)
+    since = last + dt.timedelta(days=followed)
+    return _open(AlertKind.LOST_TO_FOLLOW_UP, one.patient, one.series.patient_key, last, DESIGN, now, since=since)
 
 
 def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date) -> dict[str, object]:
@@ -114,10 +134,13 @@ def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, t
 
 
 def _failed_milestones(one: LoadedSeries, said: Replay, today: dt.date) -> list[Milestone]:
-    """The failed milestones of a patient on treatment that rest on a sample of the last weeks; history alerts nobody."""
-    since = today - dt.timedelta(days=HISTORY_AFTER_DAYS)
-    if not said.points or said.points[-1].on < since:
+    """The failed milestones of a patient on treatment that rest on a sample of the last weeks, or on the last one.
+
+    A milestone that was failed long ago and followed by other samples is over.
+    """
+    if not said.points:
         return []
+    since = min(said.points[-1].on, today - dt.timedelta(days=HISTORY_AFTER_DAYS))
     treatment = treatment_on(one.series, said.points, today)
     if treatment is None or treatment.phase is not Phase.ON:
         return []
@@ -128,28 +151,32 @@ def _failed_milestones(one: LoadedSeries, said: Replay, today: dt.date) -> list[
 def _open_milestone(one: LoadedSeries, failed: Milestone, now: dt.datetime) -> None:
     assert failed.sample_on is not None
     rule_id = failed.reasons[0].rule_id
-    _open(AlertKind.MILESTONE_FAILED, one.patient, one.series.patient_key, failed.sample_on, rule_id, now)
+    on = failed.sample_on
+    _open(AlertKind.MILESTONE_FAILED, one.patient, one.series.patient_key, on, rule_id, now, since=on)
 
 
 def _close_answered(
     plans: Mapping[int, SamplePlan],
     replays: Mapping[int, Replay],
     failed: Mapping[int, Sequence[Milestone]],
+    lost: Mapping[int, bool],
     now: dt.datetime,
 ) -> None:
     """Close what has been answered: by a sample, a result, a restart, a response, or an end of the plan."""
+    worklists: set[int] = set()
     for alert in Alert.objects.live().filter(patient__in=list(plans), kind__in=BY_THE_PLAN):
         assert alert.patient_id is not None
         plan, said = plans[alert.patient_id], replays[alert.patient_id]
         if alert.kind == AlertKind.OVERDUE_SAMPLE:
-            still = (
-                plan.state is PlanState.OVERDUE_SAMPLE and plan.slot is not None and plan.slot.due == alert.evidence_on
-            )
+            late = plan.state in (PlanState.OVERDUE_SAMPLE, PlanState.NOT_FOLLOWED)
+            still = late and plan.slot is not None and plan.slot.due == alert.evidence_on
         elif alert.kind == AlertKind.OVERDUE_RESULT:
             still = alert.evidence_on in plan.results_overdue
         elif alert.kind == AlertKind.NO_EVIDENCE:
             found = _without_evidence(said, plan)
             still = found is not None and found[0] == alert.subject_key
+        elif alert.kind == AlertKind.LOST_TO_FOLLOW_UP:
+            still = lost[alert.patient_id]
         elif alert.kind == AlertKind.MILESTONE_FAILED:
             still = bool(failed[alert.patient_id])
         elif alert.kind == AlertKind.NO_MMR_AFTER_RESTART:
@@ -161,6 +188,8 @@ def _close_answered(
             alert.state, alert.closed_at, alert.next_action_at = AlertState.CLOSED, now, None
             alert.closing_reason = ClosingReason.ANSWERED.value
             alert.save(update_fields=["state", "closed_at", "next_action_at", "closing_reason"])
+            worklists |= {alert.hand_over_id} if alert.hand_over_id else set()
+    close_worked_off(worklists, now=now)
 
 
 # --- by the clock ------------------------------------------------------------------------------------------------
@@ -173,13 +202,29 @@ def late_plans(today: dt.date) -> QuerySet[MonitoringPlan]:
 
 
 def raise_overdue(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
-    """Open alerts for samples and results that have become overdue while we watched; each plan is looked at once a day."""
+    """Open alerts for samples and results that are overdue; each plan is looked at once a day.
+
+    What was long overdue when first known is a row of the worklist: it is overdue all the same.
+    """
     today = now.date()
-    watched = Q(latest_on__gte=F("slot_known_on")) | Q(result_late_on__gte=F("slot_known_on"))
     unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=today)
     return set_aside.work_off(
-        SetAsideKind.OVERDUE, late_plans(today).filter(watched, unchecked).order_by("pk"),
+        SetAsideKind.OVERDUE, late_plans(today).filter(unchecked).order_by("pk"),
         lambda pks: _check_overdue(pks, now), key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,
+    )  # fmt: skip
+
+
+def raise_lost(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
+    """Open an alert for each patient with a plan of whom nothing was recorded for as long as the schedule says."""
+    told = Alert.objects.filter(
+        kind=AlertKind.LOST_TO_FOLLOW_UP, patient=OuterRef("patient"), opened_at__date__gt=OuterRef("followed_until")
+    )
+    unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=now.date())
+    plans = MonitoringPlan.objects.filter(unchecked, followed_until__lt=now.date(), due_on__isnull=False)
+    plans = plans.exclude(Exists(told))
+    return set_aside.work_off(
+        SetAsideKind.OVERDUE, plans.order_by("pk"), lambda pks: _check_overdue(pks, now),
+        key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,
     )  # fmt: skip
 
 
@@ -189,14 +234,27 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
     loaded = load_series([row.patient_id for row in rows])
     for row in rows:
         one = loaded[row.patient_id]
-        plan = _plan_of(one, now.date())
-        if _open_without_evidence(one.patient, replay(one.series), plan, now):
-            opened += 1
+        assessed = assess(one.series)
+        plan = _plan_of(one, now.date(), assessed)
+        if _is_lost(plan):
+            opened += _open_lost(one, assessed, now)
             continue
-        for kind, on in _overdue(plan):
-            if on >= row.slot_known_on - dt.timedelta(days=HISTORY_AFTER_DAYS):
-                opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now)
+        said = replay(one.series)
+        opened += _open_without_evidence(one.patient, said, plan, now)
+        if _without_evidence(said, plan) is None:
+            opened += _open_overdue(one, plan, now)
     MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
+    return opened
+
+
+def _open_overdue(one: LoadedSeries, plan: SamplePlan, now: dt.datetime) -> int:
+    """Open what is overdue. A patient with a row in the worklist has one already: signing it off looks at the samples."""
+    opened = 0
+    for kind, on in _overdue(plan):
+        waits = Alert.objects.live().filter(patient=one.patient, hand_over__isnull=False, acted_at__isnull=True)
+        if _is_history(on, now) and waits.exclude(kind=kind).exists():
+            continue
+        opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now, since=on)
     return opened
 
 
@@ -243,7 +301,6 @@ def raise_no_mmr_after_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE
             state="restarted",
             loss_on__isnull=False,
             mmr_regained_on__isnull=True,
-            restarted_on__gte=latest - dt.timedelta(days=HISTORY_AFTER_DAYS),
             restarted_on__lte=latest,
         )
         .exclude(subject_key__in=known)
@@ -256,8 +313,9 @@ def _open_no_mmr(episode_ids: Sequence[int], now: dt.datetime) -> int:
     opened = 0
     for episode in TfrEpisode.objects.filter(pk__in=episode_ids).select_related("patient__centre").order_by("pk"):
         assert episode.restarted_on is not None
-        kind = AlertKind.NO_MMR_AFTER_RESTART
-        opened += _open(kind, episode.patient, episode.subject_key, episode.restarted_on, FINDINGS, now)
+        kind, on = AlertKind.NO_MMR_AFTER_RESTART, episode.restarted_on
+        since = add_months(on, NO_MMR_AFTER_RESTART_MONTHS)
+        opened += _open(kind, episode.patient, episode.subject_key, on, FINDINGS, now, since=since)
     return opened
 
 
@@ -282,15 +340,27 @@ def is_pregnant(patient: Patient, on: dt.date) -> bool:
 
 
 def _open(
-    kind: AlertKind, patient: Patient, subject_key: str, on: dt.date, rule_version: str, now: dt.datetime
+    kind: AlertKind,
+    patient: Patient,
+    subject_key: str,
+    on: dt.date,
+    rule_version: str,
+    now: dt.datetime,
+    *,
+    since: dt.date | None = None,
 ) -> bool:
-    key = f"{subject_key}/{on.isoformat()}"
+    """Open an alert on the evidence of a day; what has been so ``since`` long before we knew it goes to the worklist."""
     return open_by_the_clock(
         kind,
         patient=patient,
         subject_key=subject_key,
-        evidence_key=key,
+        evidence_key=f"{subject_key}/{on.isoformat()}",
         evidence_on=on,
         rule_version=rule_version,
         now=now,
+        is_history=since is not None and _is_history(since, now),
     )
+
+
+def _is_history(since: dt.date, now: dt.datetime) -> bool:
+    return (now.date() - since).days > HISTORY_AFTER_DAYS

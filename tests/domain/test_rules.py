@@ -51,7 +51,7 @@ SHIPPED = [
     ("milestones-nccn.1", "adult", "S2", "625041432cf6416d"),
     ("milestones-nhc-2022.1", "any", "S2", "892e2c17097c88cd"),
     ("milestones-paediatric-panel-2025.1", "paediatric", "S", "c5ee013cacc55e25"),
-    ("response-eutos-2015.1", "any", "S2", "1dbcbdc12994547b"),
+    ("response-eutos-2015.1", "any", "S2", "bc882b1aae7eb0f8"),
     ("schedule-chinese-2020.1", "any", "S2", "4c8d5dcbb9573e51"),
     ("schedule-eln-2020.1", "adult", "S2", "e500de1c16bfc7a7"),
     ("schedule-eln-2025.1", "adult", "S", "87d2df5cfba96451"),
@@ -125,7 +125,7 @@ def test_d8_and_d17_are_asked_of_every_schedule_and_guideline() -> None:
 
 
 def test_what_scores_is_what_the_file_says() -> None:
-    assert ResponseRules("eutos-2015.2", Decimal(3), True, Decimal("0.05"), 48) == EUTOS_2015  # a whole record
+    assert ResponseRules("eutos-2015.3", Decimal(3), True, Decimal("0.05"), 48) == EUTOS_2015  # a whole record
 
 
 def test_the_default_loss_rule_is_the_one_that_alerts() -> None:

@@ -124,7 +124,7 @@ def test_the_copies_named_are_those_that_were_counted_under_the_laboratorys_own_
     measured = dataclasses.replace(copies("nd/15000; nd/90000"), replicate_minimum_copies=Decimal(20_000))
     found = score(measured)
     stored = StoredClass(
-        found.response_class, "eutos-2015.2", found.detected, control_copies=[Decimal(15_000), Decimal(90_000)],
+        found.response_class, "eutos-2015.3", found.detected, control_copies=[Decimal(15_000), Decimal(90_000)],
         counted_control_copies=found.counted_control_copies,
     )  # fmt: skip
     assert found.response_class == "MR4_5"

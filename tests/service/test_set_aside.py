@@ -377,9 +377,7 @@ def test_a_plan_that_raises_holds_up_no_other(
 ) -> None:
     classify_owed(now=clock.now())
     due = clock.now().date() - dt.timedelta(days=30)
-    MonitoringPlan.objects.update(
-        slot_known_on=due, earliest_on=due, due_on=due, latest_on=due, followed_until=ago(-300), checked_on=None
-    )
+    MonitoringPlan.objects.update(earliest_on=due, due_on=due, latest_on=due, followed_until=ago(-300), checked_on=None)
     planned = plans.next_sample_due
 
     def raising(series: history.Series, *more: Any, **named: Any) -> Any:

@@ -558,7 +558,6 @@ def test_no_english_is_left_of_who_is_due(furnished: Patient, member: Callable[.
             due_on=latest_on - dt.timedelta(days=7),
             latest_on=latest_on,
             followed_until=today,
-            slot_known_on=today - dt.timedelta(days=30),
         )
         text = client.get(path).content.decode()
         assert ">P1<" in text

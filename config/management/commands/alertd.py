@@ -31,7 +31,7 @@ from monitoring.services import deliveries, escalation, set_aside
 from monitoring.services.classification import ClassificationFailed, classify_owed
 from monitoring.services.jobs import owed_slots
 from monitoring.services.operations import check_settings, tell_of_set_aside
-from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
+from monitoring.services.plans import raise_lost, raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.sessions import own_session
 from monitoring.services.verification import raise_suspicious, raise_unverified
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
@@ -170,6 +170,7 @@ class Rounds:
             "watch unverified results": lambda: raise_unverified(now=clock.now()),
             "watch suspicious values": lambda: raise_suspicious(now=clock.now()),
             "watch overdue samples": lambda: raise_overdue(now=clock.now()),
+            "watch who is not seen": lambda: raise_lost(now=clock.now()),
             "watch restarts": lambda: raise_no_restart(now=clock.now()),
             "watch responses after a restart": lambda: raise_no_mmr_after_restart(now=clock.now()),
             "escalate": lambda: escalation.advance(now=clock.now()),
