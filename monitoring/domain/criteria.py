@@ -140,10 +140,13 @@ def criteria(facts: EligibilityFacts, rules: RuleSet) -> Iterator[Criterion]:
 
 VETO = "veto"
 VETO_RULE_ID = "vetoes.1"
-_VETO_CITATIONS = {
-    "chronic_phase": "ELN 2020, NCCN 2020, ESMO 2017, French 2018: first chronic phase; Hughes & Ross 2016 as in PMC7520857",
-    "no_prior_failure": "ELN 2020 as in PMC10403330; NCCN 2020 as in ASH 10062882",
-    "transcript": "Hughes & Ross 2016 as in PMC7520857; ELN 2020 as in ASH 10062881",
+# Row of the criteria table, and where what stands against a stop is read.
+_VETOES = {
+    "chronic_phase": ("V1", "ASH 10062881, ASH 10062882, PMC10403330, PMC7520857"),
+    "no_prior_failure": ("V2", "ASH 10062882, PMC10403330, PMC7520857"),
+    "transcript": ("V3", "ASH 10062881, PMC7520857"),
+    "pregnancy": ("V4", "design"),
+    "transplant": ("V5", "design"),
 }
 
 
@@ -163,13 +166,14 @@ def vetoes(facts: EligibilityFacts, asked: Collection[str]) -> Iterator[Criterio
 
 
 def _veto_reason(line: str, code: str, **facts: FactValue) -> Reason:
-    return Reason(VETO_RULE_ID, line, _VETO_CITATIONS.get(line, "design"), tuple(facts.items()), code)
+    row, citation = _VETOES[line]
+    return Reason(VETO_RULE_ID, row, citation, tuple(facts.items()), code)
 
 
 def _veto(name: str, value: FactValue, reason: Reason | None) -> Criterion | None:
     if reason is None:
         return None
-    return Criterion(name, "V", VETO, State.NOT_MET, value, "!=", value, "", None, reason)
+    return Criterion(name, _VETOES[name][0], VETO, State.NOT_MET, value, "!=", value, "", None, reason)
 
 
 def _veto_of_phase(facts: EligibilityFacts) -> Criterion | None:

@@ -96,14 +96,14 @@ def _with_value(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
 # --- alerts -------------------------------------------------------------------------------------------------------
 
 _GUIDES = "ELN 2020, Hochhaus, Leukemia 34:966"
-_LABORATORY = "ELN laboratory recommendations 2023, doi 10.1038/s41375-023-02048-y, Table 2"
+_LABORATORY = "ELN 2023, Leukemia 37:2150, doi 10.1038/s41375-023-02048-y"
 _DESIGN = "design"
 # The rung of the alert ladder and the source of each kind.
 _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.LOSS_OF_MMR: ("A4", _GUIDES),
     AlertKind.NOT_IN_MMR_OFF_TREATMENT: ("A4", _GUIDES),
     AlertKind.LOSS_OF_MMR_ON_TREATMENT: ("any time", f"{_GUIDES}; {_LABORATORY}"),
-    AlertKind.RISE_ON_TREATMENT: ("any time", f"NCCN as in PMC6094551: a rise of one log; {_LABORATORY}"),
+    AlertKind.RISE_ON_TREATMENT: ("any time", f"NCCN 2018, PMC6094551; {_LABORATORY}"),
     AlertKind.TREATMENT_UNKNOWN: ("A0", _DESIGN),
     AlertKind.STOP_REASON_MISSING: ("A0", _DESIGN),
     AlertKind.FACTOR_MISSING: ("A0", "EUTOS, Cross 2015"),

@@ -36,6 +36,9 @@ class Migration(migrations.Migration):
             name='slot_known_on',
             field=models.DateField(null=True),
         ),
+        migrations.RunSQL(
+            migrations.RunSQL.noop, "update monitoring_monitoringplan set slot_known_on = coalesce(due_on, current_date)"
+        ),
         migrations.RemoveField(
             model_name='monitoringplan',
             name='slot_known_on',

@@ -114,6 +114,8 @@ def _open_lost(one: LoadedSeries, assessed: Sequence[Assessed], now: dt.datetime
     last = last_record(one.series, assessed, now.date())
     followed = rules_of(one.patient.centre.protocol).schedule.value("followed_within_days", int)
     since = last + dt.timedelta(days=followed)
+    if _waits_in_worklist(one.patient, AlertKind.LOST_TO_FOLLOW_UP):
+        return False
     return _open(AlertKind.LOST_TO_FOLLOW_UP, one.patient, one.series.patient_key, last, DESIGN, now, since=since)
 
 
@@ -248,14 +250,18 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
 
 
 def _open_overdue(one: LoadedSeries, plan: SamplePlan, now: dt.datetime) -> int:
-    """Open what is overdue. A patient with a row in the worklist has one already: signing it off looks at the samples."""
     opened = 0
     for kind, on in _overdue(plan):
-        waits = Alert.objects.live().filter(patient=one.patient, hand_over__isnull=False, acted_at__isnull=True)
-        if _is_history(on, now) and waits.exclude(kind=kind).exists():
+        if _is_history(on, now) and _waits_in_worklist(one.patient, kind):
             continue
         opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now, since=on)
     return opened
+
+
+def _waits_in_worklist(patient: Patient, kind: AlertKind) -> bool:
+    """Whether the patient has another row in the worklist: whoever signs it off looks at the samples too."""
+    rows = Alert.objects.live().filter(patient=patient, hand_over__isnull=False, acted_at__isnull=True)
+    return rows.exclude(kind=kind).exists()
 
 
 def _overdue(plan: SamplePlan) -> Iterable[tuple[AlertKind, dt.date]]:

@@ -11,7 +11,17 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.domain.dates import add_months
-from monitoring.models import Alert, Centre, MonitoringPlan, Observation, Patient, Protocol, Role, TkiCourse
+from monitoring.models import (
+    Alert,
+    AlertDelivery,
+    Centre,
+    MonitoringPlan,
+    Observation,
+    Patient,
+    Protocol,
+    Role,
+    TkiCourse,
+)
 from monitoring.models.protocols import KIND_OF
 from monitoring.services.classification import classify_owed, reclassify
 from monitoring.services.demo import follow_the_chinese_guideline
@@ -86,7 +96,7 @@ def test_an_inevaluable_sample_answers_nothing(enter: Callable[..., None]) -> No
     assert Alert.objects.get(kind="overdue_sample").evidence_on == MonitoringPlan.objects.get().due_on
 
 
-def test_history_from_a_file_does_not_make_everybody_overdue(
+def test_who_was_overdue_before_the_service_watched_is_a_row_of_one_worklist(
     enter: Callable[..., None], centre: Centre, ada: User
 ) -> None:
     for n in range(5):
@@ -100,8 +110,12 @@ def test_history_from_a_file_does_not_make_everybody_overdue(
             now=clock.now(),
         )
     classify_owed(now=clock.now())
-    assert raise_overdue(now=later(1)) == 0
-    assert Alert.objects.filter(kind="overdue_sample").count() == 0
+    assert raise_overdue(now=later(1)) == 5
+    assert raise_overdue(now=later(2)) == 0
+    worklist = Alert.objects.get(kind="hand_over")
+    rows = Alert.objects.filter(kind="overdue_sample")
+    assert [row.hand_over for row in rows] == [worklist] * 5
+    assert {delivery.alert for delivery in AlertDelivery.objects.all()} == {worklist}
 
 
 def test_a_sample_without_a_result_is_an_overdue_result(enter: Callable[..., None], patient: Patient) -> None:
@@ -395,7 +409,7 @@ def test_history_of_poor_samples_alerts_though_the_last_one_is_recent(
             now=clock.now(),
         )
     classify_owed(now=clock.now())
-    assert [alert.kind for alert in Alert.objects.live()] == ["no_evidence"]
+    assert {alert.kind for alert in Alert.objects.live()} == {"no_evidence", "hand_over"}
 
 
 def test_one_poor_sample_and_the_next_overdue_is_no_evidence_and_not_only_overdue(
