@@ -64,11 +64,14 @@ def _ratio_of(item: Assessed) -> Ratio | None:
 
 
 def change_log10(ratio: Ratio, ratios: Sequence[Ratio]) -> Decimal | None:
-    """Log units above the lowest value detected before on the same assay (0 for the lowest itself); None where nothing compares."""
-    seen = [r.percent for r in ratios if r.assay == ratio.assay and r.on <= ratio.on and r.percent]
-    if not ratio.percent or not seen:
+    """Log units above the lowest value before on the same assay, 0 for the lowest itself.
+
+    None where nothing is detected, or nothing was detected before: there is no log of nothing.
+    """
+    if not ratio.percent or any(not r.percent for r in ratios if r.on < ratio.on):
         return None
-    return (ratio.percent / min(seen)).log10().quantize(_CHANGE)
+    lowest = min(r.percent for r in ratios if r.assay == ratio.assay and r.on <= ratio.on and r.percent)
+    return (ratio.percent / lowest).log10().quantize(_CHANGE)
 
 
 def relapse_of(ratios: Sequence[Ratio]) -> Ratio | None:

@@ -15,6 +15,7 @@ from monitoring.domain.episodes import Episode
 from monitoring.domain.kinetics import Value
 from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ONE_LOG
 from monitoring.domain.series import Course, TimePoint, tki_courses
+from monitoring.domain.treatment import is_off
 
 _LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
 
@@ -39,7 +40,7 @@ def rise_on_treatment(
     by_key = {value.key: value for value in values}
     lowest: dict[tuple[str, ...], Decimal] = {}
     found: Rise | None = None
-    for point in (p for p in points if since is not None and p.on > since):
+    for point in (p for p in points if since is not None and p.on > since and not is_off(episodes, p.on)):
         value = by_key[point.key]
         assay = (value.laboratory, value.method.value, value.control_gene.value)
         level = value.is_percent if value.is_percent is not None else _LIMIT_OF.get(point.response_class)

@@ -93,6 +93,8 @@ def _ratio_words(row: TimelineRow) -> str:
     if not row.ratio_percent:
         return _("not detected (off the scale)")
     ratio = {"ratio": significant(row.ratio_percent), "change": row.ratio_change_log10}
+    if row.ratio_change_log10 is None:
+        return _("ratio %(ratio)s %%, after not detected") % ratio
     if not row.ratio_change_log10:
         return _("ratio %(ratio)s %%, the lowest so far") % ratio
     return _("ratio %(ratio)s %%, %(change)s log above the lowest") % ratio
