@@ -72,8 +72,13 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
         if view.month_two
         else None,
         "protocol_events": [
-            {"on": loss.event_on.isoformat(), "lost": loss.lost.value, "reason": reason_json(loss.reason)}
-            for loss in view.losses
+            {
+                "stopped_on": stopped_on.isoformat(),
+                "on": loss.event_on.isoformat(),
+                "lost": loss.lost.value,
+                "reason": reason_json(loss.reason),
+            }
+            for stopped_on, loss in view.losses
         ],
         "early_halving": {
             "days": plain(view.early_halving.change.days) if view.early_halving.change else None,

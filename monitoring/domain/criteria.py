@@ -6,6 +6,7 @@ Each answers one parameter of an eligibility rule set from facts; none knows whe
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from monitoring.domain.rules import RuleSet
 from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Course, Drug, Fact, FactKind, StopReason, TimePoint, tki_courses
 
-SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB, Drug.FLUMATINIB, Drug.RADOTINIB)
+SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB)  # those that the sets read name
 
 
 class State(StrEnum):
@@ -272,10 +273,12 @@ def _line(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     courses = [c for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on]
     drugs = list(dict.fromkeys(c.drug for c in courses))
     answer: bool | None = None if not drugs else len(drugs) == 1
-    if len(drugs) == 2:
-        left = [c.stop_reason for c in courses if c.drug is drugs[0] and c.stopped_on is not None]
-        answer = _left_for_intolerance(left[-1] if left else StopReason.UNKNOWN)
     reason = rules.reason("line", "eligibility.line", drugs=len(drugs))
+    if len(drugs) == 2:
+        ends = [c.stop_reason for c in courses if c.drug is drugs[0] and c.stopped_on is not None]
+        left = ends[-1] if ends else StopReason.UNKNOWN
+        answer = _left_for_intolerance(left)
+        reason = rules.reason("line", "eligibility.line.left", drug=drugs[0].value, stop_reason=left.value)
     return _fact("line", "E8", asked.level, answer, len(drugs) or None, "<=", 2, rules, unit="drugs", reason=reason)
 
 
@@ -351,7 +354,12 @@ def _tki(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     drugs = {c.drug for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on}
     only_second = bool(drugs) and drugs <= set(SECOND_GENERATION)
     name, row = ("tki_duration_second_generation", "E12") if only_second else ("tki_duration", "E11")
-    return _tki_months(facts, name, row, rules)
+    found = _tki_months(facts, name, row, rules)
+    unnamed = sorted(drugs - {Drug.IMATINIB, *SECOND_GENERATION})
+    if found is None or not unnamed or found.reason.text_code != "eligibility.duration":
+        return found
+    said = rules.reason(name, "eligibility.duration.unnamed_drug", drug=unnamed[0].value, months=found.value)
+    return dataclasses.replace(found, reason=said)
 
 
 def _tki_months(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criterion | None:

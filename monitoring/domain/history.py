@@ -26,12 +26,14 @@ from monitoring.domain.series import (
     Assessed,
     Course,
     Fact,
+    FactKind,
     Series,
     StopReason,
     TimePoint,
     assess,
     time_points,
     tki_courses,
+    transplanted_on,
 )
 from monitoring.domain.state import Evidence, evidence_of
 from monitoring.domain.watch import early_signs
@@ -58,6 +60,7 @@ class AlertKind(StrEnum):
     NOT_IN_MMR_OFF_TREATMENT = "not_in_mmr_off_treatment"
     LOSS_OF_MMR_ON_TREATMENT = "loss_of_mmr_on_treatment"
     RISE_ON_TREATMENT = "rise_on_treatment"
+    RELAPSE_AFTER_TRANSPLANT = "relapse_after_transplant"
     TREATMENT_UNKNOWN = "treatment_unknown"
     STOP_REASON_MISSING = "stop_reason_missing"
     FACTOR_MISSING = "factor_missing"
@@ -277,6 +280,7 @@ def _intentions(
     yield from _off_scale_intentions(series, assessed, episodes)
     yield from _on_treatment_intentions(series, points, episodes)
     yield from _rise_intentions(series, points, values, episodes)
+    yield from _transplant_intentions(series, points)
     missing = [item for item in assessed if Flag.CF_MISSING in item.score.flags]
     if missing:
         latest = missing[-1].result
@@ -421,7 +425,7 @@ def _on_treatment_intentions(
 ) -> Iterator[Intention]:
     """MMR lost on treatment, or with no treatment on record, and not regained since."""
     held_on = max((p.on for p in points if p.in_mmr), default=None)
-    if held_on is None or points[-1].in_mmr:
+    if held_on is None or points[-1].in_mmr or transplanted_on(series.facts):
         return
     above = next(p for p in points if p.on > held_on)
     if any(above in (e.baseline, *e.points_off) and above.on >= e.stopped_on for e in episodes):
@@ -459,4 +463,23 @@ def _rise_intentions(
         AlertKind.RISE_ON_TREATMENT, series.patient_key,
         Certainty.CONFIRMED if found.is_confirmed else Certainty.SUSPECTED, found.first.key, found.first.on,
         found.first.is_percent, settled_by=settled_by, settled_on=settled_on,
+    )  # fmt: skip
+
+
+def _transplant_intentions(series: Series, points: Sequence[TimePoint]) -> Iterator[Intention]:
+    """MMR reached after a transplant and lost again; a TKI that was started since, or death, settles it."""
+    transplant = transplanted_on(series.facts)
+    after = [p for p in points if transplant is not None and p.on > transplant]
+    held_on = max((p.on for p in after if p.in_mmr), default=None)
+    above = next((p for p in after if held_on is not None and p.on > held_on), None)
+    if above is None:
+        return
+    started_on = next((c.started_on for c in tki_courses(series.courses) if c.started_on >= above.on), None)
+    died_on = next((f.observed_on for f in series.facts if f.kind is FactKind.DEATH), None)
+    settled_by, settled_on = ("restart", started_on) if started_on else ("death", died_on) if died_on else ("", None)
+    sure = any(p.on > above.on for p in after)
+    yield Intention(
+        AlertKind.RELAPSE_AFTER_TRANSPLANT, series.patient_key,
+        Certainty.CONFIRMED if sure else Certainty.PROVISIONAL if above.low_control else Certainty.SUSPECTED,
+        above.key, above.on, above.is_percent, settled_by=settled_by, settled_on=settled_on,
     )  # fmt: skip

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from monitoring.domain.dates import add_months
 from monitoring.domain.episodes import find_episodes
-from monitoring.domain.explain import Reason
+from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.kinetics import values_of
 from monitoring.domain.off_scale import ratios_of
 from monitoring.domain.protocol_loss import merely_unproven
@@ -27,7 +28,7 @@ from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint
 from monitoring.domain.treatment import Phase as TreatmentPhase
 from monitoring.domain.treatment import Treatment, known_on, treatment_on
 
-ENDS_PLAN = (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT, FactKind.CONSENT_WITHDRAWN)
+ENDS_PLAN = (FactKind.DEATH, FactKind.CONSENT_WITHDRAWN)
 ENDS_UNTIL_SEEN_AGAIN = (FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP)
 SEEN = (FactKind.LAST_CONTACT, FactKind.SAMPLE_TAKEN)
 
@@ -137,6 +138,14 @@ def _plan(
 ) -> SamplePlan:
     anchor = max((on for on in _evident_on(items, points) if on >= treatment.since), default=treatment.since)
     line, interval, code = _interval(points, treatment, anchor, rules)
+    facts: dict[str, FactValue] = {}
+    lost_on = _fluctuating(points, treatment, anchor)
+    if (
+        code == "schedule.off_treatment.regular"
+        and lost_on is not None
+        and MONTHLY.every.after(anchor) < interval.every.after(anchor)
+    ):
+        interval, code, facts = MONTHLY, "schedule.off_treatment.fluctuation", {"lost_on": lost_on}
     mutation_on = _mutation_on(series, points, treatment, as_of)
     repeat = _repeat(series, items, points, treatment, anchor, failed_on)
     if mutation_on is not None and not repeat:
@@ -145,9 +154,9 @@ def _plan(
         interval, code = REPEAT, repeat
     slot = _slot(anchor, interval)
     shown_on = points[-1].on if points else None
-    said = rules.reason(line, code, since=treatment.since, anchor=anchor, shown_on=shown_on, due=slot.due)
-    if mutation_on is not None and code == "schedule.on_treatment.repeat_after_mutation":
-        said = rules.reason(line, code, mutation_on=mutation_on, due=slot.due)
+    if code == "schedule.on_treatment.repeat_after_mutation":
+        facts = {"mutation_on": mutation_on}
+    said = rules.reason(line, code, since=treatment.since, anchor=anchor, shown_on=shown_on, due=slot.due, **facts)
     awaited = _awaited(series, items, rules)
     limit = rules.value("result_overdue_days", int)
     late = tuple(on for on in awaited if (as_of - on).days > limit)
@@ -176,7 +185,8 @@ def _repeat(
     failed_on: date | None,
 ) -> str:
     """Why the last sample on treatment is repeated: MMR was held and is not there, a milestone failed, or a log was lost."""
-    if treatment.phase is TreatmentPhase.OFF or not points or points[-1].on != anchor:
+    on_drug = treatment.phase in (TreatmentPhase.ON, TreatmentPhase.RESTARTED)
+    if not on_drug or not points or points[-1].on != anchor:
         return ""
     if not points[-1].in_mmr and any(p.in_mmr for p in points if p.on >= treatment.since):
         return "schedule.on_treatment.repeat_after_loss"
@@ -189,7 +199,7 @@ def _repeat(
 
 def _mutation_on(series: Series, points: Sequence[TimePoint], treatment: Treatment, as_of: date) -> date | None:
     """The day of a mutation that was recorded under the present drug and after the last sample; None where there is none."""
-    if treatment.phase is TreatmentPhase.OFF:
+    if treatment.phase not in (TreatmentPhase.ON, TreatmentPhase.RESTARTED):
         return None
     taken = [c.started_on for c in tki_courses(series.courses) if c.covers(as_of)]
     since = max([*taken, points[-1].on if points else treatment.since, treatment.since])
@@ -209,6 +219,8 @@ def _interval(
     points: Sequence[TimePoint], treatment: Treatment, anchor: date, rules: RuleSet
 ) -> tuple[str, Every, str]:
     """Line of the rule set, interval and text code that hold now."""
+    if treatment.phase is TreatmentPhase.TRANSPLANTED:
+        return "on_treatment_until_mmr", rules.value("on_treatment_until_mmr", Every), "schedule.after_transplant"
     if treatment.phase is TreatmentPhase.OFF:
         return _interval_off(points, treatment, anchor, rules)
     last = points[-1] if points else None
@@ -241,6 +253,26 @@ def _lost(points: Sequence[TimePoint], treatment: Treatment) -> str:
     since = [*baseline, *(p for p in points if p.on > treatment.since)]
     had_mr4 = any(p.response_class.is_dmr for p in since) and not merely_unproven(points[-1], ResponseClass.MR4)
     return "loss_of_mr4" if had_mr4 and not points[-1].response_class.is_dmr else ""
+
+
+# MR4 that comes and goes off treatment is looked at more closely for a while (design; A-STIM: 65.4 % stay in remission).
+MONTHLY = Every(Span(months=1), Span(months=1), 7)
+FLUCTUATION_MONTHS = 6
+
+
+def _fluctuating(points: Sequence[TimePoint], treatment: Treatment, anchor: date) -> date | None:
+    """The last day on which MR4 was seen lost off treatment, where it is back since and this is no half year ago."""
+    if treatment.phase is not TreatmentPhase.OFF or not points or not points[-1].response_class.is_dmr:
+        return None
+    held, lost_on = False, None
+    baseline = [p for p in points if p.on <= treatment.since][-1:]
+    for point in (*baseline, *(p for p in points if p.on > treatment.since)):
+        if point.response_class.is_dmr:
+            held = True
+        elif held and not merely_unproven(point, ResponseClass.MR4):
+            lost_on = point.on
+    recent = lost_on is not None and anchor < add_months(lost_on, FLUCTUATION_MONTHS)
+    return lost_on if recent else None
 
 
 def _phase_at(phases: Sequence[Phase], stopped_on: date, anchor: date) -> Phase:

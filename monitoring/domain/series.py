@@ -289,3 +289,8 @@ def _joined(before: Course, after: Course) -> Course:
 def tki_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     """The merged courses of tyrosine-kinase inhibitors."""
     return tuple(course for course in merge_courses(courses) if course.drug.is_tki)
+
+
+def transplanted_on(facts: Sequence[Fact]) -> date | None:
+    """The day of the last allogeneic transplant, None without one."""
+    return max((f.observed_on for f in facts if f.kind is FactKind.ALLOGENEIC_TRANSPLANT), default=None)

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 
 from monitoring.domain.episodes import Episode, find_episodes
-from monitoring.domain.series import Course, Series, StopReason, TimePoint, tki_courses
+from monitoring.domain.series import Course, Series, StopReason, TimePoint, tki_courses, transplanted_on
 
 
 class Phase(StrEnum):
@@ -18,6 +18,7 @@ class Phase(StrEnum):
     ON = "on"
     OFF = "off"
     RESTARTED = "restarted"
+    TRANSPLANTED = "transplanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ def _course_on(course: Course, as_of: date) -> Course:
 def treatment_on(series: Series, points: Sequence[TimePoint], as_of: date) -> Treatment | None:
     """Where the patient stands on a day; None without a TKI course. The day of the stop is the first day off."""
     courses = [c for c in tki_courses(series.courses) if c.started_on <= as_of]
+    transplant = transplanted_on([f for f in series.facts if f.observed_on <= as_of])
+    if transplant is not None and not any(c.started_on > transplant for c in courses):
+        return Treatment(Phase.TRANSPLANTED, transplant)
     if not courses:
         return None
     episodes = find_episodes(series.courses, series.facts, points)

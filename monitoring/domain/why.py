@@ -104,6 +104,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.NOT_IN_MMR_OFF_TREATMENT: ("A4", _GUIDES),
     AlertKind.LOSS_OF_MMR_ON_TREATMENT: ("any time", f"{_GUIDES}; {_LABORATORY}"),
     AlertKind.RISE_ON_TREATMENT: ("any time", f"NCCN 2018, PMC6094551; {_LABORATORY}"),
+    AlertKind.RELAPSE_AFTER_TRANSPLANT: ("A4", _DESIGN),
     AlertKind.TREATMENT_UNKNOWN: ("A0", _DESIGN),
     AlertKind.STOP_REASON_MISSING: ("A0", _DESIGN),
     AlertKind.FACTOR_MISSING: ("A0", "EUTOS, Cross 2015"),

@@ -58,6 +58,7 @@ ALERT_KIND: type_choices = [
     (AlertKind.NOT_IN_MMR_OFF_TREATMENT, _("not in MMR off treatment")),
     (AlertKind.LOSS_OF_MMR_ON_TREATMENT, _("loss of MMR on treatment")),
     (AlertKind.RISE_ON_TREATMENT, _("rise of one log on treatment")),
+    (AlertKind.RELAPSE_AFTER_TRANSPLANT, _("relapse after transplant")),
     (AlertKind.TREATMENT_UNKNOWN, _("MMR lost, treatment unknown")),
     (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
     (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),

@@ -4,6 +4,8 @@ A result row is never edited: an amendment is a new row that supersedes the old 
 (unique), so of two people who amend the same version one is told that the other was faster.
 """
 
+from decimal import Decimal
+
 import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.functions import RandomUUID
@@ -105,6 +107,15 @@ class PcrResult(models.Model):
             models.Index(fields=["recorded_at"], condition=Q(status="preliminary"), name="result_preliminary"),
         ]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    @property
+    def raw_percent(self) -> Decimal | None:
+        """BCR::ABL1 in % of the control gene before any conversion, None where a tube has no counts."""
+        tubes = [t for t in self.replicates.all() if t.run_valid and t.bcr_abl1_reported]
+        control = sum((t.control_gene_copies or Decimal(0) for t in tubes), Decimal(0))
+        if not control:
+            return None
+        return 100 * sum((t.bcr_abl1_copies or Decimal(0) for t in tubes), Decimal(0)) / control
 
     @property
     def is_bone_marrow(self) -> bool:

@@ -85,7 +85,7 @@ class ClinicalView:
     projection: Projection | None
     month_two: MonthTwo | None
     early_halving: EarlyHalving | None
-    losses: tuple[ProtocolLoss, ...]
+    losses: tuple[tuple[dt.date, ProtocolLoss], ...]  # each with the stop that it came after
     milestones: tuple[Milestone, ...]
     eligibility: tuple[Eligibility, ...]
     episodes: tuple[EpisodeFindings, ...]  # in the order of ``states``
@@ -128,7 +128,7 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     steps = milestones(series, as_of, rules.milestones, assessed)
     plan = next_sample_due(series, as_of, rules.schedule, assessed, failed_on=last_failure(steps))
     until = plan.slot.latest if plan.slot else None
-    losses = (find_protocol_loss(points, episode.stopped_on, episode.restarted_on, rules.loss) for episode in episodes)
+    losses = ((e.stopped_on, find_protocol_loss(points, e.stopped_on, e.restarted_on, rules.loss)) for e in episodes)
     return ClinicalView(
         rules=rules,
         as_of=as_of,
@@ -139,7 +139,7 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
         month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,
         early_halving=early_halving_time(values, courses[0].started_on, rules.kinetics) if courses else None,
-        losses=tuple(loss for loss in losses if loss is not None),
+        losses=tuple((stopped_on, loss) for stopped_on, loss in losses if loss is not None),
         milestones=steps,
         eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
         episodes=episode_findings(series, points, episodes, as_of),

@@ -93,7 +93,7 @@ def _said(view: ClinicalView) -> dict[str, str]:
         "milestones": ", ".join(f"{m.month or 'any'} {m.status}" for m in view.milestones),
         "eligibility": ", ".join(f"{e.rule_id} {e.overall.value}" for e in view.eligibility),
         "alerts": ", ".join(_alerts(view)),
-        "event": ", ".join(loss.event_on.isoformat() for loss in view.losses),
+        "event": ", ".join(loss.event_on.isoformat() for _, loss in view.losses),
         "month_2": view.month_two.group.value if view.month_two else "",
     }
 

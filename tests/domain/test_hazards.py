@@ -213,3 +213,50 @@ def test_a_value_that_rounding_may_have_brought_into_mmr_shows_its_doubt(measure
     said = [i for i in replay(series).intentions if i.kind == "loss_of_mmr"]
     assert [i.certainty.value for i in said] == (["provisional"] if doubtful else [])
     assert state_on(series, 35).code == ("in_doubt" if doubtful else "held")
+
+
+# --- smaller ones -------------------------------------------------------------------------------------------------
+
+TRANSPLANT = (Fact(FactKind.ALLOGENEIC_TRANSPLANT, day(40)),)
+AFTER_TRANSPLANT = [
+    # samples off treatment with a transplant on day 40, alerts on day 400
+    ([(-14, "nd/60000"), (90, "nd/60000"), (180, "nd/60000")], []),
+    ([(-14, "nd/60000"), (90, "nd/60000"), (180, "120/60000")], ["relapse_after_transplant 180"]),
+    ([(-14, "nd/60000"), (90, "120/60000")], []),  # not in MMR yet
+    ([(-14, "nd/60000"), (90, "nd/60000"), (180, "120/60000"), (210, "nd/60000")], []),
+]
+
+
+@pytest.mark.parametrize(("samples", "expected"), AFTER_TRANSPLANT)
+def test_a_relapse_after_a_transplant_is_told_and_samples_are_planned(
+    samples: list[tuple[int, str]], expected: list[str]
+) -> None:
+    series = series_of(samples, facts=TRANSPLANT)
+    assert alerts(series) == expected
+    plan = next_sample_due(series, day(250), RULES)
+    assert plan.reason.text_code == "schedule.after_transplant"
+    assert plan.slot is not None
+    treated = dataclasses.replace(series, courses=(course(-3000, 0), course(200, None)))
+    assert [i.settled_by for i in replay(treated).intentions if i.kind == "relapse_after_transplant"] == (
+        ["restart"] if expected else []
+    )
+
+
+FLUCTUATION = [
+    # samples in the second year off treatment, days to the next sample, why
+    ([(-14, "nd/60000"), (400, "nd/60000")], 91, "regular"),
+    ([(-14, "nd/60000"), (400, "12/60000")], 14, "loss_of_mr4"),
+    ([(-14, "nd/60000"), (400, "12/60000"), (420, "nd/60000")], 31, "fluctuation"),
+    ([(-14, "nd/60000"), (400, "12/60000"), (420, "nd/60000"), (600, "nd/60000")], 92, "regular"),
+]
+
+
+@pytest.mark.parametrize(("samples", "days", "why"), FLUCTUATION)
+def test_fluctuation_around_mr4_is_said_and_sampled_earlier(
+    samples: list[tuple[int, str]], days: int, why: str
+) -> None:
+    last = samples[-1][0]
+    plan = next_sample_due(series_of(samples), day(last + 5), RULES)
+    assert plan.slot is not None
+    assert plan.reason.text_code == f"schedule.off_treatment.{why}"
+    assert abs((plan.slot.due - day(last)).days - days) <= 1

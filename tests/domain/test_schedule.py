@@ -296,7 +296,7 @@ ENDS = [
     (FactKind.DEATH, None, "2020-02-29", False),
     (FactKind.DEATH, None, "2020-03-01", True),
     (FactKind.DEATH, CONTACT, "2020-03-10", True),
-    (FactKind.ALLOGENEIC_TRANSPLANT, CONTACT, "2020-03-10", True),
+    (FactKind.ALLOGENEIC_TRANSPLANT, CONTACT, "2020-03-10", False),  # sampled on: leukaemia comes back after it too
     (FactKind.CONSENT_WITHDRAWN, CONTACT, "2020-03-10", True),
     (FactKind.TRANSFER, None, "2020-03-10", True),
     (FactKind.TRANSFER, CONTACT, "2020-03-10", False),

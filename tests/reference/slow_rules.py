@@ -352,6 +352,9 @@ def phase_on(series: Series, as_of: date) -> tuple[str, date, bool] | None:
     """On, off or restarted, since when, and whether MMR had been lost; the day of the stop is the first day off."""
     known = known_up_to(series, as_of)
     runs, episodes = drug_runs(known.courses), episodes_of(known)
+    grafted = [f.observed_on for f in known.facts if f.kind is FactKind.ALLOGENEIC_TRANSPLANT]
+    if grafted and all(r.first <= max(grafted) for r in runs):
+        return "transplanted", max(grafted), False
     if not runs:
         return None
     if not episodes:
@@ -454,11 +457,11 @@ def plan_on(series: Series, as_of: date, rule_id: str) -> Plan:
 
 
 def _plan_ended(known: Series) -> bool:
-    """Death, transplant and withdrawn consent end it; a transfer or a loss to follow-up until the patient is seen again."""
+    """Death and withdrawn consent end it; a transfer or a loss to follow-up until the patient is seen again."""
     seen = [r.collected_on for r in known.results]
     seen += [f.observed_on for f in known.facts if f.kind in (FactKind.LAST_CONTACT, FactKind.SAMPLE_TAKEN)]
     for fact in known.facts:
-        if fact.kind in (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT, FactKind.CONSENT_WITHDRAWN):
+        if fact.kind in (FactKind.DEATH, FactKind.CONSENT_WITHDRAWN):
             return True
         left = fact.kind in (FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP)
         if left and not any(on > fact.observed_on for on in seen):
@@ -469,6 +472,8 @@ def _plan_ended(known: Series) -> bool:
 def _interval(days: Sequence[Day], phase: tuple[str, date, bool], start: date, rule: dict[str, Any]) -> dict[str, Any]:
     name, since, after_loss = phase
     last = days[-1] if days else None
+    if name == "transplanted":
+        return dict(rule["on_treatment_until_mmr"])
     if name != "off":
         in_mmr = last is not None and last.kind != "NO_MMR" and not (after_loss and last.on <= since)
         where = "on_treatment" if name == "on" else "after_restart"
@@ -480,7 +485,23 @@ def _interval(days: Sequence[Day], phase: tuple[str, date, bool], start: date, r
     shorter = rule.get(f"after_{lost}") if lost else None
     if shorter and span_after(start, shorter["every"]) <= span_after(start, regular["every"]):
         return dict(shorter)
+    monthly: dict[str, Any] = {"every": {"months": 1}, "tolerance_days": 7}
+    if _comes_and_goes(days, since, start) and span_after(start, regular["every"]) > months_after(start, 1):
+        return monthly
     return regular
+
+
+def _comes_and_goes(days: Sequence[Day], since: date, start: date) -> bool:
+    """MR4 was there, was seen lost off treatment within the last six months, and is there again."""
+    off = [*[d for d in days if d.on <= since][-1:], *[d for d in days if d.on > since]]
+    if not off or off[-1].kind not in DMR:
+        return False
+    lost = [
+        d.on
+        for n, d in enumerate(off)
+        if d.kind not in DMR and not only_unproven(d, "MR4") and any(e.kind in DMR for e in off[:n])
+    ]
+    return bool(lost) and start < months_after(lost[-1], 6)
 
 
 FOUR_WEEKS: dict[str, Any] = {"every": {"days": 21}, "tolerance_days": 7}
@@ -489,7 +510,7 @@ FOUR_WEEKS: dict[str, Any] = {"every": {"days": 21}, "tolerance_days": 7}
 def _repeated(days: Sequence[Day], phase: tuple[str, date, bool], start: date) -> bool:
     """On treatment the last sample shows MMR lost, or MMR a log above the lowest of its assay under the treatment."""
     name, since, _ = phase
-    if name == "off" or not days or days[-1].on != start:
+    if name not in ("on", "restarted") or not days or days[-1].on != start:
         return False
     if days[-1].kind == "NO_MMR":
         return any(d.kind != "NO_MMR" for d in days if d.on >= since)
@@ -514,7 +535,7 @@ def _assay(result: ResultFact) -> tuple[str, str, str]:
 def _mutated_since(known: Series, days: Sequence[Day], phase: tuple[str, date, bool], as_of: date) -> date | None:
     """A mutation recorded on treatment, under the present drug and not before the last sample."""
     name, since, _ = phase
-    if name == "off":
+    if name not in ("on", "restarted"):
         return None
     starts = [t.first for t in drug_runs(known.courses) if t.on(as_of)]
     after = max([since, *starts, *([days[-1].on] if days else [])])

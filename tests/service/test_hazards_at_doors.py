@@ -191,3 +191,20 @@ def test_no_mmr_long_after_a_restart_is_still_so(load: Callable[..., Patient]) -
     assert raise_no_mmr_after_restart(now=clock.now()) == 1
     row = Alert.objects.get(patient=patient, kind="no_mmr_after_restart")
     assert row.hand_over is not None
+
+
+def test_without_a_factor_the_raw_value_stands_beside_the_alert(
+    load: Callable[..., Patient], ada: User, grace: User, client: Client
+) -> None:
+    patient = load("RAW", 60, ((90, "nd/60000"),))
+    sent = report("NOCF", ago(5).isoformat(), "120/60000", conversion_factor=None)
+    record_result(sent, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
+    classify_owed(now=clock.now())
+    client.force_login(grace)
+    kinds = set()
+    for alert in Alert.objects.live().filter(patient=patient):
+        kinds.add(alert.kind)
+        page = client.get(f"/alerts/{alert.public_id}/").content.decode()
+        assert "raw ratio, not on the scale" in page
+        assert "0.2 %" in page
+    assert kinds == {"factor_missing", "loss_of_mmr"}
