@@ -12,7 +12,7 @@ from typing import Any
 
 from cohorts.domain import survival
 from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
-from cohorts.domain.members import Member, criteria_of
+from cohorts.domain.members import APART, Member, criteria_of
 from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed, Warning_
 from monitoring.domain.dates import months_of
 
@@ -21,7 +21,8 @@ SELECTION_P = 0.05
 # The version of what is computed here and below: bumped with every correction, so that it reaches standing cohorts.
 # 2: drop-outs as failures among those who have had the time; crude split by what ended it; degrees of freedom of the
 #    log-rank test; robust variance as R; figures without regard to the order of rows; the flow of exclusions.
-FIGURES_VERSION = 2
+# 3: members on interferon, of a transcript never seen, or across a gap are read apart; marrow alone is excluded by name.
+FIGURES_VERSION = 3
 ENDS = ("loss_of_mmr", "restart", "death", "transplant", "progression")
 
 
@@ -45,6 +46,7 @@ def compute_figures(
             "excluded": dict(sorted(Counter(row.exclusion_reason for row in rows if not row.included).items())),
         },
         "flow": _flow(rows, definition, passed_over),
+        "read_apart": _read_apart(members),
         "crude": _crude(members, definition),
         "drop_outs_as_failures": _drop_outs_as_failures(rows, definition, cutoff),
         "kaplan_meier": _kaplan_meier(members, definition),
@@ -55,6 +57,12 @@ def compute_figures(
         "table1": _table1(members),
         "outcomes_after_loss": _outcomes_after_loss(members),
     }
+
+
+def _read_apart(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Members whose remission may be another one, by reason: how many there are and how many of them had the event."""
+    strata = ((reason, [m for m in members if reason in m.apart]) for reason in APART)
+    return [{"reason": r, "members": len(found), "events": sum(m.event for m in found)} for r, found in strata if found]
 
 
 def _observed(member: Member) -> Observed:

@@ -7,15 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
 from monitoring.domain.dates import Duration, PartialDate, between, completed_years, months_of
 from monitoring.domain.episodes import Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.findings import LONG_GAP_DAYS
 from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
 
 NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
 NO_BASELINE_PCR = "NO_BASELINE_PCR"
 NO_PCR_AFTER_STOP = "NO_PCR_AFTER_STOP"
+ONLY_BONE_MARROW = "ONLY_BONE_MARROW_AFTER_STOP"
+# Members that are read apart: their remission may be another one.
+TRANSCRIPT_NEVER_SEEN = "TRANSCRIPT_NEVER_SEEN"
+OTHER_DRUG_AFTER_STOP = "OTHER_DRUG_AFTER_STOP"
+DMR_ACROSS_GAP = "DMR_ACROSS_GAP"
+APART = (TRANSCRIPT_NEVER_SEEN, OTHER_DRUG_AFTER_STOP, DMR_ACROSS_GAP)
 
 _EVENTS = {
     "loss_of_mmr": {"loss_of_mmr"},
@@ -27,7 +35,11 @@ _EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class PatientHistory:
-    """What the statistics read of one patient."""
+    """What the statistics read of one patient.
+
+    ``unseen`` are the days of points on which an assay found nothing that it had never found in this person, whose
+    transcript is not known; ``marrow`` the days of bone marrow samples.
+    """
 
     patient_id: str
     centre: str
@@ -40,6 +52,8 @@ class PatientHistory:
     courses: tuple[Course, ...]
     facts: tuple[Fact, ...]
     points: tuple[TimePoint, ...]
+    unseen: frozenset[date] = frozenset()
+    marrow: frozenset[date] = frozenset()
 
     def until(self, as_of: date) -> PatientHistory:
         """The same patient as it stood on a day: nothing collected, started, stopped or observed later."""
@@ -48,6 +62,8 @@ class PatientHistory:
             courses=tuple(_course_until(c, as_of) for c in self.courses if c.started_on <= as_of),
             facts=tuple(f for f in self.facts if f.observed_on <= as_of),
             points=tuple(p for p in self.points if p.on <= as_of),
+            unseen=frozenset(on for on in self.unseen if on <= as_of),
+            marrow=frozenset(on for on in self.marrow if on <= as_of),
         )
 
 
@@ -97,6 +113,7 @@ class Member:
     first_dmr_on: date | None
     dmr: Duration | None
     dmr_run_from: date | None
+    apart: tuple[str, ...]  # why this member is also read apart
     left_censored: bool
     tki: Duration | None
     time_to_dmr: Duration | None
@@ -267,13 +284,14 @@ def _member(history: PatientHistory, episode: Episode, attempt: int, definition:
         history=history,
         attempt=attempt,
         stopped_on=stopped_on,
-        exclusion_reason=_exclusion(episode, definition),
+        exclusion_reason=_exclusion(history, episode, definition),
         end_on=end_on,
         event=event,
         end_reason=end_reason,
         first_dmr_on=before.first_dmr_on,
         dmr=before.dmr and between(known.get(before.dmr.start, PartialDate(before.dmr.start)), stopped),
         dmr_run_from=before.dmr.start if before.dmr else None,
+        apart=tuple(_apart(history, episode, end_on, before.dmr.start if before.dmr else None)),
         left_censored=before.left_censored,
         tki=tki_duration(history.courses, stopped_on),
         time_to_dmr=between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None,
@@ -301,14 +319,44 @@ def _age(born: PartialDate | None, at: PartialDate | None) -> Age | None:
     )
 
 
-def _exclusion(episode: Episode, definition: Definition) -> str:
+def _exclusion(history: PatientHistory, episode: Episode, definition: Definition) -> str:
     baseline = episode.baseline
     window = definition.window_days
     if baseline is None or (window is not None and (episode.stopped_on - baseline.on).days > window):
         return NO_BASELINE_PCR
     if not baseline.response_class.at_least(definition.min_class):
         return NOT_IN_MMR_AT_STOP
-    return "" if episode.points_off else NO_PCR_AFTER_STOP
+    if episode.points_off:
+        return ""
+    until = episode.restarted_on
+    marrow = any(episode.stopped_on < on and (until is None or on <= until) for on in history.marrow)
+    return ONLY_BONE_MARROW if marrow else NO_PCR_AFTER_STOP
+
+
+def _apart(history: PatientHistory, episode: Episode, end_on: date | None, run_from: date | None) -> Iterator[str]:
+    """What makes the remission of a member another one than it seems."""
+    if episode.baseline is not None and episode.baseline.on in history.unseen:
+        yield TRANSCRIPT_NEVER_SEEN
+    if _other_drug(history.courses, episode.stopped_on, end_on):
+        yield OTHER_DRUG_AFTER_STOP
+    if run_from is not None and _has_gap(run_from, episode.stopped_on, history.points):
+        yield DMR_ACROSS_GAP
+
+
+def _other_drug(courses: Sequence[Course], stopped_on: date, end_on: date | None) -> bool:
+    """Whether a drug that is no TKI, but acts on the disease, was taken while the remission was watched."""
+    return any(
+        not c.drug.is_tki
+        and (c.stopped_on is None or c.stopped_on > stopped_on)
+        and (end_on is None or c.started_on <= end_on)
+        for c in courses
+    )
+
+
+def _has_gap(start: date, stopped_on: date, points: Sequence[TimePoint]) -> bool:
+    """Whether a run of deep response was, somewhere, longer without a sample than a missed one explains."""
+    days = [start, *(p.on for p in points if start < p.on <= stopped_on), stopped_on]
+    return any((later - earlier).days > LONG_GAP_DAYS for earlier, later in pairwise(days))
 
 
 def _end_of_observation(
@@ -383,7 +431,7 @@ def csv_row(member: Member, definition: Definition) -> Mapping[str, object]:
 # What the figures read beyond the member file: frozen with it, so that every change of a figure changes the digest.
 FROZEN_COLUMNS = (
     *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
-    "last_contact_on", "withdrawal_syndrome",
+    "last_contact_on", "withdrawal_syndrome", "apart",
 )  # fmt: skip
 
 
@@ -399,6 +447,7 @@ def frozen_row(member: Member, definition: Definition) -> Mapping[str, object]:
         "dmr_regained_on": after.dmr_regained_on or "",
         "last_contact_on": member.last_contact_on or "",
         "withdrawal_syndrome": member.withdrawal_syndrome,
+        "apart": ";".join(member.apart),
     }
 
 

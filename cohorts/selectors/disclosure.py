@@ -78,11 +78,12 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
         hidden.append("cox")
     # Who died or was transplanted, and how many a criterion took, are often one.
     shown["flow"] = None
+    shown["read_apart"] = None
     for group in (shown, *(g for factor in shown["univariate"] for g in factor["groups"])):
         group["crude"].pop("ended", None)
     shown["table1"] = None
     shown["outcomes_after_loss"] = None
-    shown["withheld"] = [_few_members([*hidden, "flow", "crude.ended", "table1", "outcomes_after_loss"])]
+    shown["withheld"] = [_few_members([*hidden, "flow", "read_apart", "crude.ended", "table1", "outcomes_after_loss"])]
     return shown
 
 

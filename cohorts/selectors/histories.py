@@ -37,7 +37,7 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
     facts: dict[int, list[Fact]] = defaultdict(list)
     for row in as_known(Observation, known_at).filter(patient_id__in=ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
-    points = _load_points(ids, known_at)
+    points, unseen, marrow = _load_points(ids, known_at)
     found = {}
     for row in sorted(known_rows(Patient, ids, known_at), key=row_key):
         pk = row_key(row)
@@ -53,6 +53,8 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
             courses=tuple(courses[pk]),
             facts=tuple(facts[pk]),
             points=worst_of_each_date(points[pk]),
+            unseen=frozenset(unseen[pk]),
+            marrow=frozenset(marrow[pk]),
         )
     return found
 
@@ -61,29 +63,50 @@ def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
     return PartialDate(on, Precision(precision)) if on else None
 
 
-def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> dict[int, list[TimePoint]]:
-    """Evaluable classes of final blood results; what is preliminary, marrow or entered in error never counts."""
+Days = dict[int, set[dt.date]]
+
+
+def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict[int, list[TimePoint]], Days, Days]:
+    """Evaluable classes of final blood results, the days on which the assay had never seen anything, and those of marrow.
+
+    What is preliminary or entered in error never counts.
+    """
     standing = Q(superseded_at__isnull=True)
     if known_at is not None:
         standing = Q(assessed_at__lte=known_at) & (standing | Q(superseded_at__gt=known_at))
     rows = ResponseAssessment.objects.filter(
         standing,
+        Q(response_class__in=[c.value for c in DEPTH]) | Q(result__specimen="BM"),
         result__patient_id__in=ids,
-        response_class__in=[c.value for c in DEPTH],
-        result__specimen="PB",
         result__status__in=[ResultStatus.FINAL, ResultStatus.CORRECTED],
     ).values_list(
-        "result__patient_id", "result__collected_on", "response_class", "is_percent", "flags",
+        "result__patient_id", "result__collected_on", "response_class", "is_percent", "flags", "result__specimen",
         "result__laboratory__code", "result__accession_number", "result__version", "result__collected_precision",
     )  # fmt: skip
     points: dict[int, list[TimePoint]] = defaultdict(list)
-    for patient_id, on, response_class, percent, flags, laboratory, accession, version, precision in rows.iterator(
-        5000
-    ):
+    unseen: Days = defaultdict(set)
+    marrow: Days = defaultdict(set)
+    for (
+        patient_id,
+        on,
+        response_class,
+        percent,
+        flags,
+        specimen,
+        laboratory,
+        accession,
+        version,
+        precision,
+    ) in rows.iterator(5000):
+        if specimen == "BM":
+            marrow[patient_id].add(on)
+            continue
+        if Flag.TRANSCRIPT_UNKNOWN in flags.split(";"):
+            unseen[patient_id].add(on)
         points[patient_id].append(
             TimePoint(
                 on, ResponseClass(response_class), percent, Flag.LOW_CONTROL in flags.split(";"),
                 result_key(laboratory, accession, version), Precision(precision),
             )
         )  # fmt: skip
-    return points
+    return points, unseen, marrow

@@ -37,6 +37,10 @@ def exclusion_word(code: str) -> str:
         "NOT_IN_MMR_AT_STOP": _("not in MMR at the stop"),
         "NO_BASELINE_PCR": _("no evaluable PCR at the stop"),
         "NO_PCR_AFTER_STOP": _("no evaluable PCR after the stop"),
+        "ONLY_BONE_MARROW_AFTER_STOP": _("only bone marrow after the stop"),
+        "TRANSCRIPT_NEVER_SEEN": _("transcript never seen by the assay"),
+        "OTHER_DRUG_AFTER_STOP": _("on interferon after the stop"),
+        "DMR_ACROSS_GAP": _("deep response across more than 213 days without a sample"),
         "MISSING_INCLUSION_CRITERION": _("a criterion is not known"),
     }
     return words.get(code, code)
@@ -106,6 +110,7 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
     }
     figures = {
         "flow": _("the flow of exclusions"),
+        "read_apart": _("who is read apart"),
         "crude.ended": _("what ended the remissions"),
         "table1": _("the description of the members"),
         "outcomes_after_loss": _("what followed a loss"),

@@ -117,6 +117,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "kinetics.early.no_value": "There is no value around 3 months after %(since)s.",
         # --- where a patient off treatment stands
         "state.held": "MMR held: last evaluable result %(response_class)s on %(on)s.",
+        "state.held_on_drug": "MMR held on %(drug)s, not without treatment: last evaluable result %(response_class)s on %(on)s.",
         "state.not_known": "Response not known: no evaluable result since %(response_class)s on %(on)s.",
         "state.not_known_samples": "Response not known: %(count)s samples since %(response_class)s on %(on)s were not evaluable.",
         "state.never_known": "Response not known: no evaluable result at the stop on %(since)s or since.",

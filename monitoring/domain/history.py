@@ -182,7 +182,7 @@ def _summary(
         tki_days=duration.days if duration else None,
         dmr_days=before.dmr.days if before.dmr else None,
         first_dmr_on=before.first_dmr_on,
-        evidence=evidence_of(episode, assessed),
+        evidence=evidence_of(episode, assessed, series.courses),
     )
 
 

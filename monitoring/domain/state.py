@@ -17,7 +17,7 @@ from monitoring.domain.episodes import Episode
 from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.off_scale import Ratio, ratios_of
 from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Assessed, FactKind
+from monitoring.domain.series import Assessed, Course, FactKind
 
 RULE_ID = "state.1"
 UNEVALUABLE_IN_A_ROW = 2
@@ -46,6 +46,7 @@ class Evidence:
     ``proof`` is the last evaluable result in MMR from the stop's baseline on, ``unevaluable`` how many later samples
     prove nothing. ``doubt`` is a result that may be above 0.1 % and is no event yet, ``above`` the one that lost MMR,
     ``again`` the first in MMR after a single one above. ``raw`` and ``lowest`` are of a transcript off the scale.
+    ``other_drug`` is taken without being a TKI: the remission is then not one without treatment.
     """
 
     proof_on: date | None = None
@@ -64,6 +65,7 @@ class Evidence:
     lowest_on: date | None = None
     lowest_percent: Decimal | None = None
     ended_on: date | None = None
+    other_drug: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ class State:
     reason: Reason
 
 
-def evidence_of(episode: Episode, assessed: Sequence[Assessed]) -> Evidence:
+def evidence_of(episode: Episode, assessed: Sequence[Assessed], courses: Sequence[Course]) -> Evidence:
     """What an episode rests on."""
+    other = next((c.drug.value for c in courses if not c.drug.is_tki and c.stopped_on is None), "")
     until = episode.restarted_on
     off = [
         item
@@ -123,6 +126,7 @@ def evidence_of(episode: Episode, assessed: Sequence[Assessed]) -> Evidence:
         lowest_on=lowest.on if lowest else None,
         lowest_percent=lowest.percent if lowest else None,
         ended_on=episode.ended_by.observed_on if episode.ended_by else None,
+        other_drug=other,
     )
 
 
@@ -133,11 +137,11 @@ def _lowest(ratios: Sequence[Ratio]) -> Ratio | None:
     return undetected[-1] if undetected else min(same_assay, key=lambda r: (r.percent, r.on), default=None)
 
 
-def standing_of(episode: Episode, assessed: Sequence[Assessed]) -> Standing:
+def standing_of(episode: Episode, assessed: Sequence[Assessed], courses: Sequence[Course]) -> Standing:
     """An episode of a replay as far as its state depends on it."""
     return Standing(
         episode.stopped_on,
-        evidence_of(episode, assessed),
+        evidence_of(episode, assessed, courses),
         loss_confirmed_on=episode.loss.confirmed_on if episode.loss else None,
         restarted_on=episode.restarted_on,
         restart_drug=episode.restart.drug.value if episode.restart else "",
@@ -190,6 +194,8 @@ def state_of(standing: Standing, *, known_until: date | None, as_of: date) -> St
         return _said(StateCode.NOT_KNOWN, "not_known_samples", count=e.unevaluable, **proof)
     if known_until is None or as_of > known_until:
         return _said(StateCode.NOT_KNOWN, "not_known", **proof)
+    if e.other_drug:
+        return _said(StateCode.HELD, "held_on_drug", drug=e.other_drug, **proof)
     return _said(StateCode.HELD, "held", **proof)
 
 

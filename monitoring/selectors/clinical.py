@@ -134,7 +134,9 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         as_of=as_of,
         is_off_treatment=is_off,
         plan=plan,
-        states=tuple(state_of(standing_of(e, assessed), known_until=until, as_of=as_of) for e in episodes),
+        states=tuple(
+            state_of(standing_of(e, assessed, series.courses), known_until=until, as_of=as_of) for e in episodes
+        ),
         change=change,
         projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
         month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,

@@ -43,7 +43,7 @@ def state_on(series: Series, asked: int) -> State:
     episode = find_episodes(series.courses, series.facts, time_points(assessed))[-1]
     plan = next_sample_due(series, day(asked), RULES, assessed)
     until = plan.slot.latest if plan.slot else None
-    return state_of(standing_of(episode, assessed), known_until=until, as_of=day(asked))
+    return state_of(standing_of(episode, assessed, series.courses), known_until=until, as_of=day(asked))
 
 
 # --- atypical transcripts -----------------------------------------------------------------------------------------
@@ -260,3 +260,12 @@ def test_fluctuation_around_mr4_is_said_and_sampled_earlier(
     assert plan.slot is not None
     assert plan.reason.text_code == f"schedule.off_treatment.{why}"
     assert abs((plan.slot.due - day(last)).days - days) <= 1
+
+
+def test_a_remission_on_interferon_is_called_that() -> None:
+    with_interferon = (course(-3000, 0), course(-100, None, drug=Drug.INTERFERON))
+    found = state_on(series_of([(-14, "nd/60000"), (30, "nd/60000")], with_interferon), 40)
+    assert found.code == "held"
+    assert "MMR held on interferon, not without treatment" in found.reason.in_english()
+    ended = (course(-3000, 0), course(-100, 20, drug=Drug.INTERFERON, reason=StopReason.OTHER))
+    assert "interferon" not in state_on(series_of([(-14, "nd/60000"), (30, "nd/60000")], ended), 40).reason.in_english()

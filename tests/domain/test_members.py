@@ -378,3 +378,42 @@ def test_the_member_file_names_the_groups_and_the_start_of_the_deep_run() -> Non
     said = csv_row(member, definition)
     assert said["dmr_run_from"] == day(-300).isoformat()
     assert said["groups"] == "dmr_months_12=< 12"
+
+
+# --- who is in the figures ---------------------------------------------------------------------------------------
+
+
+def interferon(start: int, stop: int | None = None) -> Course:
+    return course(start, stop, drug=Drug.INTERFERON, reason=StopReason.OTHER)
+
+
+WHO = [
+    # what is different of somebody in deep response who stopped, the reason of the exclusion, why read apart
+    ({}, "", ()),
+    ({"courses": [course(-900, 0), interferon(-100)]}, "", ("OTHER_DRUG_AFTER_STOP",)),
+    ({"courses": [course(-900, 0), interferon(30, 60)]}, "", ("OTHER_DRUG_AFTER_STOP",)),
+    ({"courses": [course(-900, 0), interferon(-800, 0)]}, "", ()),  # ended with the TKI
+    ({"courses": [course(-900, 0), interferon(201)]}, "", ()),  # began after the last sample
+    ({"unseen": frozenset({day(-100)})}, "", ("TRANSCRIPT_NEVER_SEEN",)),
+    ({"unseen": frozenset({day(50)})}, "", ()),
+    ({"points": KEPT[:2]}, "NO_PCR_AFTER_STOP", ()),
+    ({"points": KEPT[:2], "marrow": frozenset({day(60)})}, "ONLY_BONE_MARROW_AFTER_STOP", ()),
+    ({"points": KEPT[:2], "marrow": frozenset({day(-60)})}, "NO_PCR_AFTER_STOP", ()),
+    ({"points": [point(-890, "5"), deep(-400), deep(-200), deep(-10), deep(50)]}, "", ()),
+    ({"points": [point(-890, "5"), deep(-400), deep(-10), deep(50)]}, "", ("DMR_ACROSS_GAP",)),
+    ({"points": [point(-890, "5"), deep(-400), deep(-214), deep(50)]}, "", ("DMR_ACROSS_GAP",)),
+    ({"points": [point(-890, "5"), deep(-400), deep(-213), deep(50)]}, "", ()),
+]
+
+
+@pytest.mark.parametrize(("changed", "reason", "apart"), WHO)
+def test_who_is_no_member_or_read_apart_is_told_why(
+    changed: dict[str, Any], reason: str, apart: tuple[str, ...]
+) -> None:
+    given = {"points": KEPT, **changed}
+    found = rows(history(given.pop("points"), given.pop("courses", None), **given))
+    assert [(member.exclusion_reason, member.apart) for member in found] == [(reason, apart)]
+    figures = compute_figures(found, parse_definition({"slug": "c"}), AS_OF)
+    assert [(one["reason"], one["members"], one["events"]) for one in figures["read_apart"]] == [
+        (a, 1, 0) for a in apart
+    ]

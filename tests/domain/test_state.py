@@ -79,7 +79,7 @@ def state(
     (episode,) = find_episodes(series.courses, series.facts, time_points(assessed))
     plan = next_sample_due(series, day(asked), RULES, assessed)
     until = plan.slot.latest if plan.slot else None
-    return state_of(standing_of(episode, assessed), known_until=until, as_of=day(asked))
+    return state_of(standing_of(episode, assessed, series.courses), known_until=until, as_of=day(asked))
 
 
 @pytest.mark.parametrize(("samples", "restart", "end", "asked", "code", "words"), STATES)
