@@ -26,6 +26,7 @@ SETTLED_ELSEWHERE = {
     "D16": "drop-outs: censored, and counted as failures in a figure of its own (ENEST)",
     "D21": "rounding: computed values are classed unrounded, reported ones as reported",
     "D22": "time zero: the day of the stop; the start of a de-escalation is kept beside it (DESTINY counts from there)",
+    "D26": "no MMR after a restart: told at three months (KIDS: median 3.9 months to MMR); NCCN as quoted by Medscape 2005453 tests for mutations after six",
 }
 # Page, title, and the test module whose tables it prints.
 TABLES = {
@@ -38,6 +39,7 @@ TABLES = {
     "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
     "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
     "why": ("Why a class or an alert stands", "tests.domain.test_why"),
+    "hazards": ("Hazards: silence and false reassurance", "tests.domain.test_hazards"),
     "entry": ("Questions at entry", "tests.domain.test_plausibility"),
 }
 

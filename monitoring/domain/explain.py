@@ -96,6 +96,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "kinetics.refused.not_final": "A preliminary result is not used.",
         "kinetics.refused.date_not_exact": "A collection date is not known to the day.",
         "kinetics.refused.low_control": "A sample with too few control gene copies has no value that a time can rest on.",
+        "kinetics.refused.discordant": "Discordant: %(first)s %% and %(second)s %%, one of them from a sample with too few control gene copies. A repeat decides, not a time.",
         "kinetics.refused.treatment_changed": "The drug or its dose changed between the two samples.",
         "kinetics.refused.value_missing": "The result of %(on)s has no value on the International Scale.",
         "kinetics.refused.second_undetected": "Nothing was detected on %(on)s: there is no second value.",

@@ -19,7 +19,7 @@ from monitoring.domain.explain import FactValue, Reason
 from monitoring.domain.measurement import Flag, Method
 from monitoring.domain.rule_values import SdRange
 from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import ControlGene
+from monitoring.domain.scale import ONE_LOG, ControlGene
 from monitoring.domain.series import Assessed, Course, time_points
 
 _LOGS = Context(prec=50)
@@ -228,10 +228,20 @@ def _refusal(first: Value, second: Value, rules: RuleSet) -> Reason | None:
             line = "control_gene" if name == "control_gene" else "method_change"
             return rules.reason(line, f"kinetics.refused.{name}_changed", first=before, second=after)
     if first.low_control or second.low_control:
-        return rules.reason("formula", "kinetics.refused.low_control")
+        return _poor(first, second, rules)
     if _treatment_changed(first, second):
         return rules.reason("formula", "kinetics.refused.treatment_changed")
     return _missing(first, second, rules)
+
+
+def _poor(first: Value, second: Value, rules: RuleSet) -> Reason:
+    """A poor sample has no value for a time; a log away from a good one it contradicts it, and is no change at all."""
+    facts: dict[str, FactValue] = {"first": first.is_percent, "second": second.is_percent}
+    if first.is_percent and second.is_percent:
+        low, high = sorted((first.is_percent, second.is_percent))
+        if high >= ONE_LOG * low:
+            return rules.reason("formula", "kinetics.refused.discordant", **facts)
+    return rules.reason("formula", "kinetics.refused.low_control")
 
 
 def _missing(first: Value, second: Value, rules: RuleSet) -> Reason | None:

@@ -116,7 +116,7 @@ _RUNGS: dict[AlertKind, tuple[str, str]] = {
     AlertKind.UNVERIFIED: ("verification", _DESIGN),
     AlertKind.SUSPICIOUS_VALUE: ("verification", _DESIGN),
     AlertKind.MILESTONE_FAILED: ("milestones", f"{_GUIDES}; {_LABORATORY}"),
-    AlertKind.NO_MMR_AFTER_RESTART: ("after a restart", "NCCN, unconfirmed; KIDS, ASH 2013"),
+    AlertKind.NO_MMR_AFTER_RESTART: ("after a restart", "KIDS, ASH 2013; NCCN 2019, Medscape 2005453"),
     AlertKind.OVERDUE_SAMPLE: ("A0", _DESIGN),
     AlertKind.OVERDUE_RESULT: ("A0", _DESIGN),
     AlertKind.NO_RESTART: ("A6", "ELN 2020: restart within 4 weeks"),

@@ -23,7 +23,7 @@ from monitoring.models import Alert, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.deeds import deeds_of
-from monitoring.selectors.episodes import with_mutations, with_states
+from monitoring.selectors.episodes import with_doses, with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
 from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
@@ -182,7 +182,7 @@ def _detail(
         request,
         "alerts/detail.html",
         {
-            "alert": with_mutations(with_states([alert], clock.now().date()))[0],
+            "alert": with_doses(with_mutations(with_states([alert], clock.now().date())))[0],
             "reason": alert_reason(alert),
             "deeds": deeds_of([alert])[alert.pk],
             "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],

@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from monitoring.domain.series import FactKind
+from monitoring.domain.series import Course, FactKind, tki_courses
 from monitoring.domain.state import Evidence, Standing, State, StateCode, state_of
-from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode
+from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode, TkiCourse
+from monitoring.selectors.series import course_of
 
 VOID = "void"  # a stop that turned out not to open an episode
 
@@ -80,6 +81,19 @@ def with_states(alerts: Iterable[Alert], as_of: dt.date) -> list[Alert]:
     states = latest_states({alert.patient_id for alert in found if alert.patient_id is not None}, as_of)
     for alert in found:
         alert.patient_state = states.get(alert.patient_id or 0)  # type: ignore[attr-defined]  # for what shows it
+    return found
+
+
+def with_doses(alerts: Iterable[Alert]) -> list[Alert]:
+    """Alerts with ``reduced_on``: since when the dose was lower than before on the day of their evidence, else None."""
+    found = list(alerts)
+    courses: dict[int, list[Course]] = defaultdict(list)
+    for row in TkiCourse.objects.filter(patient__in={alert.patient_id for alert in found} - {None}):
+        courses[row.patient_id].append(course_of(row))
+    for alert in found:
+        taken = (c for c in tki_courses(courses[alert.patient_id or 0]) if c.covers(alert.evidence_on))
+        since = (c.dose_reduced_on for c in taken if c.dose_reduced_on and c.dose_reduced_on <= alert.evidence_on)
+        alert.reduced_on = max(since, default=None)  # type: ignore[attr-defined]  # for what shows it
     return found
 
 

@@ -1,6 +1,7 @@
 """What must never reassure wrongly and never stay silent: one table for each hazard, and the hazards themselves."""
 
 import dataclasses
+import importlib
 from decimal import Decimal
 
 import pytest
@@ -44,6 +45,65 @@ def state_on(series: Series, asked: int) -> State:
     plan = next_sample_due(series, day(asked), RULES, assessed)
     until = plan.slot.latest if plan.slot else None
     return state_of(standing_of(episode, assessed, series.courses), known_until=until, as_of=day(asked))
+
+
+D, S, M, P = (
+    "tests.domain.test_hazards",
+    "tests.service.test_hazards_at_doors",
+    "tests.domain.test_members",
+    "tests.service.test_plans",
+)
+E = "tests.domain.test_eligibility"
+HAZARDS = [
+    # hazard, cause, control, test that fails without it
+    ("an atypical transcript relapses unheard", "no class and no limit in % IS holds for it",
+     "own ratio and log change in state, table and chart; alert when detectable again or up a log on one assay",
+     f"{D}.test_an_atypical_transcript_relapses_aloud"),
+    ("the same, at a door that was forgotten", "page, list, inbox, mail and API are written apart",
+     "one state and one alert read by all", f"{S}.test_an_atypical_relapse_is_told_at_every_door"),
+    ("MMR is called held although nobody knows", "the last proof is old, or only an unverified value came since",
+     "not known as soon as the next sample is overdue; a doubtful value is a provisional loss",
+     "tests.domain.test_state.test_held_ends_on_the_day_after_the_window_of_the_next_sample"),
+    ("a current loss is buried in loaded history", "old evidence was told once for a whole centre and then closed",
+     "a worklist by level, speed and days without drug, signed off row by row, escalating until it is",
+     f"{S}.test_a_worklist_ends_with_its_last_row_and_not_before"),
+    ("an overdue patient is never called", "the slot fell due before the service watched",
+     "overdue is overdue: a row of the worklist",
+     f"{P}.test_who_was_overdue_before_the_service_watched_is_a_row_of_one_worklist"),
+    ("a patient vanishes", "nothing recorded for a year stopped all reminders", "lost to follow-up is an alert",
+     f"{S}.test_who_is_not_seen_any_more_is_an_alert_until_seen"),
+    ("a child in blast phase, or a pregnant woman, meets criteria", "a rule set did not ask",
+     "what is on record against a stop stands against every set; a set read in part never says met",
+     f"{E}.test_what_is_on_record_stands_against_every_set"),
+    ("years of deep response rest on two samples", "a run was counted to today, across any gap",
+     "counted to the last sample, not known after 6 months without one or across 213 days",
+     f"{E}.test_deep_response_needs_samples"),
+    ("remission on interferon is counted as treatment-free", "only TKIs were looked at",
+     "read apart by name in the figures, and in the headline of the patient", f"{M}.test_who_is_no_member_or_read_apart_is_told_why"),
+    ("resistance on the drug is treated as routine", "a loss on treatment got the usual interval and no reminder",
+     "confirmed by the second value, next sample in four weeks, mutation analysis and adherence named; a log is told in MMR",
+     f"{D}.test_resistance_on_the_drug_is_not_routine"),
+    ("a doubling time across a change of drug", "values were compared whatever was taken", "refused, and said why",
+     f"{D}.test_no_time_across_a_change_of_drug_or_dose_or_from_a_poor_sample"),
+    ("0.104 % printed as 0.10 % is held MMR", "a printed value hides its rounding",
+     "flag, provisional alert, repeat", f"{D}.test_a_value_that_rounding_may_have_brought_into_mmr_shows_its_doubt"),
+    ("marrow is read as blood", "the specimen was not shown", "labelled in every row, list and chart",
+     f"{S}.test_marrow_is_labelled_wherever_it_is_shown"),
+    ("a relapse after transplant is not seen", "the plan ended with the transplant",
+     "samples go on, MMR lost again alerts", f"{D}.test_a_relapse_after_a_transplant_is_told_and_samples_are_planned"),
+    ("MR4 comes and goes unnoticed", "back in MR4, the long interval held again", "said in words and sampled monthly",
+     f"{D}.test_fluctuation_around_mr4_is_said_and_sampled_earlier"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hazard", "cause", "control", "test"), HAZARDS)
+def test_each_hazard_has_a_control_and_a_test_that_fails_without_it(
+    hazard: str, cause: str, control: str, test: str
+) -> None:
+    module, _, name = test.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name)), hazard
+    assert cause
+    assert control
 
 
 # --- atypical transcripts -----------------------------------------------------------------------------------------
@@ -173,7 +233,7 @@ KINETICS = [
      "kinetics.refused.treatment_changed"),
     ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, dose_mg_per_day=Decimal(400)), course(-149, None)), "kinetics.doubling"),
     ([(-200, "12/60000"), (30, "48/60000")], (course(-3000, 0),), "kinetics.doubling"),  # on the drug, then off it
-    ([(-200, "60/3000"), (-100, "58/60000")], ON, "kinetics.refused.low_control"),  # 2 % in a poor tube, then 0.097 %
+    ([(-200, "60/3000"), (-100, "58/60000")], ON, "kinetics.refused.discordant"),  # 2 % in a poor tube, then 0.097 %
 ]  # fmt: skip
 
 

@@ -58,6 +58,7 @@ SHIPPED = [
     ("schedule-enestfreedom.1", "adult", "S2", "ec8cb757a729cac3"),
     ("schedule-esmo-2017.1", "adult", "S2", "eef901fe1ccc5a07"),
     ("schedule-nccn-2021.1", "adult", "S2", "3d903fad4a63e9b6"),
+    ("schedule-nccn-2021.2", "adult", "S2", "96dd40c3a275e6e6"),
     ("schedule-nhc-2022.1", "any", "S2", "9111c6dd9d541833"),
     ("schedule-paediatric-panel-2025.1", "paediatric", "S", "50663426c28764ea"),
     ("schedule-quarterly.1", "paediatric", "S", "b724836b488150ca"),
@@ -119,7 +120,7 @@ def test_d5_more_than_in_eln_and_at_least_in_nccn() -> None:
 
 
 def test_d8_and_d17_are_asked_of_every_schedule_and_guideline() -> None:
-    assert {r.parameter("off_treatment").register for r in rule_sets_of("schedule")} == {"D8"}
+    assert {r.parameter("off_treatment").register for r in rule_sets_of("schedule")} == {"D8", "D24"}
     given = [r for r in rule_sets_of("eligibility") if not r.is_silent("dmr_duration")]
     assert {r.parameter("dmr_duration").register for r in given} == {"D17"}
 
@@ -223,7 +224,7 @@ WRONG_FRAMES = [
     ('"PMC7214240"', '"7214240"', "citation.pmc", "PMC7214240"),
     ('"doi": null', '"doi": "https://doi.org/10.1038/x"', "citation.doi", "10.1038/x"),
     ('"S2"', '"S3"', "evidence", "write one of S, S2"),
-    ('"D8"', '"D24"', "parameters.off_treatment.register", "D23"),
+    ('"D8"', '"D27"', "parameters.off_treatment.register", "D26"),
     ('"title"', '"name"', "the file", "'title' is missing"),
     ('"result_overdue_days"', '"overdue"', "parameters", "'result_overdue_days' is missing"),
     ('"result_overdue_days"', '"sample_match_days"', "sample_match_days", "stands twice"),

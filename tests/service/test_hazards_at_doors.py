@@ -208,3 +208,20 @@ def test_without_a_factor_the_raw_value_stands_beside_the_alert(
         assert "raw ratio, not on the scale" in page
         assert "0.2 %" in page
     assert kinds == {"factor_missing", "loss_of_mmr"}
+
+
+def test_a_loss_at_a_reduced_dose_says_so(load: Callable[..., Patient], grace: User, client: Client) -> None:
+    patient = load("DOSE", None, ())
+    TkiCourse.objects.filter(patient=patient).update(
+        dose_mg_per_day=400, stopped_on=ago(200), stop_reason="dose_change"
+    )
+    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=ago(199), dose_mg_per_day=200)
+    for days, tubes in ((300, "nd/60000"), (10, "120/60000")):
+        sent = report(f"D{days}", ago(days).isoformat(), tubes)
+        record_result(sent, patient=patient, by=grace, reach=EVERYWHERE, now=clock.now())
+    classify_owed(now=clock.now())
+    client.force_login(grace)
+    alert = Alert.objects.get(patient=patient, kind="loss_of_mmr_on_treatment")
+    page = client.get(f"/alerts/{alert.public_id}/").content.decode()
+    assert f"At a reduced dose since {ago(199)}" in page
+    assert "A mutation analysis and a look at adherence belong to it." in page

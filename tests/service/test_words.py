@@ -529,7 +529,7 @@ def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
 
 @pytest.mark.slow
 @pytest.mark.django_db
-@pytest.mark.parametrize(("kind", "tells"), [("death", "死亡"), ("allogeneic_transplant", "异基因移植")])
+@pytest.mark.parametrize(("kind", "tells"), [("death", "死亡"), ("consent_withdrawn", "撤回同意")])
 def test_no_english_is_left_of_a_plan_that_has_ended(
     kind: str, tells: str, furnished: Patient, member: Callable[..., User]
 ) -> None:
