@@ -31,18 +31,6 @@ class Migration(migrations.Migration):
             model_name='alert',
             name='update_update',
         ),
-        migrations.AlterField(  # so that the way back may put it there again
-            model_name='monitoringplan',
-            name='slot_known_on',
-            field=models.DateField(null=True),
-        ),
-        migrations.RunSQL(
-            migrations.RunSQL.noop, "update monitoring_monitoringplan set slot_known_on = coalesce(due_on, current_date)"
-        ),
-        migrations.RemoveField(
-            model_name='monitoringplan',
-            name='slot_known_on',
-        ),
         migrations.AddField(
             model_name='alert',
             name='doubling_days',

@@ -7,7 +7,8 @@ from monitoring.models.patients import Patient
 
 
 class MonitoringPlan(models.Model):
-    """One row a patient; ``checked_on`` is the last day on which the clock looked at it."""
+    """One row a patient. ``slot_known_on`` is the day on which this slot was first planned: one that was over by then is
+    told from the next day on, since the rest of a load may answer it. ``checked_on`` is the day of the last look."""
 
     patient = models.OneToOneField(Patient, models.PROTECT, related_name="plan")
     state = models.CharField(max_length=20)
@@ -16,6 +17,7 @@ class MonitoringPlan(models.Model):
     latest_on = models.DateField(_("late after"), null=True)
     result_late_on = models.DateField(null=True)
     followed_until = models.DateField(null=True)
+    slot_known_on = models.DateField()
     checked_on = models.DateField(null=True)
     rule_id = models.CharField(max_length=60)
     text_code = models.CharField(max_length=80)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from monitoring.domain.dates import add_months
 from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
@@ -50,15 +50,15 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
         wanted = _values(one, replays[pk], plans[pk], rules, today)
         row = standing.get(pk)
         if row is None:
-            fresh.append(MonitoringPlan(patient_id=pk, **wanted))
+            fresh.append(MonitoringPlan(patient_id=pk, slot_known_on=today, **wanted))
         elif any(getattr(row, name) != value for name, value in wanted.items()):
             if row.due_on != wanted["due_on"]:
-                row.checked_on = None
+                row.slot_known_on, row.checked_on = today, None
             for name, value in wanted.items():
                 setattr(row, name, value)
             changed.append(row)
     MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
-    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "checked_on"], batch_size=500)
+    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
     failed = {pk: _failed_milestones(one, replays[pk], today) for pk, one in loaded.items()}
     lost = {pk: _is_lost(plans[pk]) for pk in loaded}
     _close_answered(plans, replays, failed, lost, now)
@@ -66,7 +66,7 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
         if found:
             _open_milestone(loaded[pk], found[0], now)
         _open_without_evidence(loaded[pk].patient, replays[pk], plans[pk], now)
-        if lost[pk]:
+        if plans[pk].ended_by is FactKind.LOST_TO_FOLLOW_UP:
             _open_lost(loaded[pk], replays[pk].assessed, now)
 
 
@@ -206,14 +206,19 @@ def late_plans(today: dt.date) -> QuerySet[MonitoringPlan]:
 def raise_overdue(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
     """Open alerts for samples and results that are overdue; each plan is looked at once a day.
 
-    What was long overdue when first known is a row of the worklist: it is overdue all the same.
+    What was overdue when first known is told from the next day on, the long overdue as a row of the worklist.
     """
     today = now.date()
-    unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=today)
+    watched = Q(latest_on__gte=F("slot_known_on")) | Q(result_late_on__gte=F("slot_known_on"))
+    plans = late_plans(today).filter(watched | Q(slot_known_on__lt=today), _unchecked(today))
     return set_aside.work_off(
-        SetAsideKind.OVERDUE, late_plans(today).filter(unchecked).order_by("pk"),
-        lambda pks: _check_overdue(pks, now), key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,
+        SetAsideKind.OVERDUE, plans.order_by("pk"), lambda pks: _check_overdue(pks, now),
+        key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,
     )  # fmt: skip
+
+
+def _unchecked(today: dt.date) -> Q:
+    return Q(checked_on__isnull=True) | Q(checked_on__lt=today)
 
 
 def raise_lost(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
@@ -221,9 +226,10 @@ def raise_lost(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
     told = Alert.objects.filter(
         kind=AlertKind.LOST_TO_FOLLOW_UP, patient=OuterRef("patient"), opened_at__date__gt=OuterRef("followed_until")
     )
-    unchecked = Q(checked_on__isnull=True) | Q(checked_on__lt=now.date())
-    plans = MonitoringPlan.objects.filter(unchecked, followed_until__lt=now.date(), due_on__isnull=False)
-    plans = plans.exclude(Exists(told))
+    today = now.date()
+    plans = MonitoringPlan.objects.filter(
+        _unchecked(today), slot_known_on__lt=today, followed_until__lt=today, due_on__isnull=False
+    ).exclude(Exists(told))
     return set_aside.work_off(
         SetAsideKind.OVERDUE, plans.order_by("pk"), lambda pks: _check_overdue(pks, now),
         key="patient__public_id", centre="patient__centre_id", limit=limit, now=now,

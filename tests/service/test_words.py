@@ -554,6 +554,7 @@ def test_no_english_is_left_of_who_is_due(furnished: Patient, member: Callable[.
         assert english_of(text) == set(), "the empty or partly filled list"
         plan.update(
             state="planned",
+            slot_known_on=today - dt.timedelta(days=30),
             earliest_on=latest_on - dt.timedelta(days=14),
             due_on=latest_on - dt.timedelta(days=7),
             latest_on=latest_on,
