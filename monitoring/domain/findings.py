@@ -48,10 +48,20 @@ def _say(line: str, code: str, **facts: FactValue) -> Reason:
 
 
 def episode_findings(
-    series: Series, points: Sequence[TimePoint], episodes: Sequence[Episode], as_of: date
+    series: Series, points: Sequence[TimePoint], episodes: Sequence[Episode], as_of: date, *, is_off_scale: bool = False
 ) -> tuple[EpisodeFindings, ...]:
-    """What happened in each episode up to a day."""
-    return tuple(EpisodeFindings(e, tuple(_of_episode(series, points, e, as_of))) for e in episodes)
+    """What happened in each episode up to a day.
+
+    A series off the International Scale has no evaluable result by nature: that is not held against it.
+    """
+    said = ((e, tuple(_of_episode(series, points, e, as_of))) for e in episodes)
+    return tuple(
+        EpisodeFindings(e, tuple(r for r in found if not (is_off_scale and r.line in _OF_THE_SCALE)))
+        for e, found in said
+    )
+
+
+_OF_THE_SCALE = ("baseline", "dmr", "samples", "gap")
 
 
 def _of_episode(series: Series, points: Sequence[TimePoint], episode: Episode, as_of: date) -> Iterator[Reason]:

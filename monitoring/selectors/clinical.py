@@ -125,7 +125,9 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     change = latest_change(values, rules.kinetics) if len(values) > 1 else None
     latest = episodes[-1] if episodes else None
     courses = tki_courses(series.courses)
-    steps = milestones(series, as_of, rules.milestones, assessed)
+    ratios = ratios_of(assessed)
+    is_off_scale = bool(ratios) and not points  # the rules in % IS have nothing to say of it
+    steps = () if is_off_scale else milestones(series, as_of, rules.milestones, assessed)
     plan = next_sample_due(series, as_of, rules.schedule, assessed, failed_on=last_failure(steps))
     until = plan.slot.latest if plan.slot else None
     losses = ((e.stopped_on, find_protocol_loss(points, e.stopped_on, e.restarted_on, rules.loss)) for e in episodes)
@@ -139,14 +141,16 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         ),
         change=change,
         projection=project_crossing(change, rules.kinetics) if change is not None and is_off else None,
-        month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on) if latest else None,
+        month_two=month_two(values, latest.stopped_on, rules.kinetics, latest.restarted_on)
+        if latest and not is_off_scale
+        else None,
         early_halving=early_halving_time(values, courses[0].started_on, rules.kinetics) if courses else None,
         losses=tuple((stopped_on, loss) for stopped_on, loss in losses if loss is not None),
         milestones=steps,
         eligibility=_eligibility(series, assessed, patient, rules, as_of) if not is_off else (),
-        episodes=episode_findings(series, points, episodes, as_of),
+        episodes=episode_findings(series, points, episodes, as_of, is_off_scale=is_off_scale),
         about_series=series_findings(assessed),
-        ratios=ratios_of(assessed),
+        ratios=ratios,
     )
 
 

@@ -31,7 +31,7 @@ class Command(DoorCommand):
             self.tell(f"demo: {outcome.rows} rows of {kind}")
             if kind == "patients":  # which made the centres
                 follow_the_chinese_guideline()
-        make_demo_users()
+                make_demo_users()  # before anything is told: a centre without a clinician is an alert of its own
         define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text(encoding="utf-8")), by=DEMO_ACTOR)
         until = time.monotonic() + WAIT_SECONDS
         while ClassificationRequest.objects.exists() and time.monotonic() < until:
