@@ -275,7 +275,7 @@ def _intentions(
     values = values_of(assessed, series.courses)
     for episode in episodes:
         subject = subject_of(series, episode.course)
-        yield from _episode_intentions(subject, episode, assessed, _doubling_days(values))
+        yield from _episode_intentions(subject, episode, assessed, values)
         yield from _early_signs(subject, episode, values)
     yield from _off_scale_intentions(series, assessed, episodes)
     yield from _on_treatment_intentions(series, points, episodes)
@@ -296,7 +296,7 @@ def _doubling_days(values: Sequence[Value]) -> Decimal | None:
 
 
 def _episode_intentions(
-    subject: str, episode: Episode, assessed: Sequence[Assessed], doubling_days: Decimal | None
+    subject: str, episode: Episode, assessed: Sequence[Assessed], values: Sequence[Value]
 ) -> Iterator[Intention]:
     settled_by, settled_on = _settled(episode)
     if episode.kind is StopReason.UNKNOWN:
@@ -313,7 +313,7 @@ def _episode_intentions(
             certainty = Certainty.PROVISIONAL  # the copies of this sample contradict its reported value
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, certainty, first.key, first.on, first.is_percent,
-            (first.on - episode.stopped_on).days, _highest_percent(episode, first.on, assessed), doubling_days, settled_by, settled_on,
+            (first.on - episode.stopped_on).days, _highest_percent(episode, first.on, assessed), _doubling_days(values), settled_by, settled_on,
         )  # fmt: skip
         return
     doubtful = _doubtful_evidence(episode, assessed)
@@ -321,7 +321,7 @@ def _episode_intentions(
         yield Intention(
             AlertKind.LOSS_OF_MMR, subject, Certainty.PROVISIONAL, doubtful.result.key, doubtful.result.collected_on,
             doubtful.score.is_percent, (doubtful.result.collected_on - episode.stopped_on).days,
-            _highest_percent(episode, doubtful.result.collected_on, assessed), doubling_days, settled_by, settled_on,
+            _highest_percent(episode, doubtful.result.collected_on, assessed), _doubling_days(values), settled_by, settled_on,
         )  # fmt: skip
 
 

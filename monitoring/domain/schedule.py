@@ -192,6 +192,8 @@ def _repeat(
         return "schedule.on_treatment.repeat_after_loss"
     if failed_on == anchor:
         return "schedule.on_treatment.repeat_after_failure"
+    if points[-1].is_percent is None:
+        return ""  # nothing was detected: no rise lasts
     episodes = find_episodes(series.courses, series.facts, points)
     rise = rise_on_treatment(series.courses, points, values_of(items, series.courses), episodes)
     return "schedule.on_treatment.repeat_after_rise" if rise and not rise.is_over else ""
