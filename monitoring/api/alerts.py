@@ -64,7 +64,9 @@ class AlertOut(serializers.Serializer[Alert]):
     evidence_on = serializers.DateField()
     is_percent = NumberOut()
     highest_percent = NumberOut(help_text="highest value off treatment since, % IS")
+    doubling_days = NumberOut(help_text="how fast it doubles, days; null where it does not rise or cannot be told")
     days_off_treatment = serializers.IntegerField(allow_null=True)
+    worklist = serializers.UUIDField(allow_null=True, help_text="the go-live worklist whose row this is")
     rule_version = serializers.CharField()
     opened_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
@@ -96,7 +98,9 @@ class AlertOut(serializers.Serializer[Alert]):
             "evidence_on": instance.evidence_on.isoformat(),
             "is_percent": number(instance.is_percent),
             "highest_percent": number(instance.highest_percent),
+            "doubling_days": number(instance.doubling_days),
             "days_off_treatment": instance.days_off_treatment,
+            "worklist": str(instance.hand_over.public_id) if instance.hand_over else None,
             "rule_version": instance.rule_version,
             "opened_at": instant(instance.opened_at),
             "closed_at": instant(instance.closed_at),
@@ -165,7 +169,9 @@ class AlertFilter(django_filters.FilterSet):
 
 def visible_alerts(user: Any) -> QuerySet[Alert]:
     """Alerts of the centres of this person, with what an answer shows."""
-    return Alert.objects.visible_to(user).select_related("centre", "patient", "evidence", "acknowledged_by")
+    return Alert.objects.visible_to(user).select_related(
+        "centre", "patient", "evidence", "hand_over", "acknowledged_by"
+    )
 
 
 class AlertList(Resource):

@@ -129,6 +129,9 @@ def test_what_is_still_so_is_one_worklist_by_level_speed_and_days_without_drug(
         ("DRUG", "loss_of_mmr_on_treatment"),
     }  # fmt: skip
     assert {delivery.alert for delivery in AlertDelivery.objects.filter(recipient=grace)} == {gone_live}
+    said = Client(headers={"Authorization": f"Token {create_token(grace)}"}).get("/api/v1/alerts/").json()["results"]
+    assert {one["worklist"] for one in said} == {None, str(gone_live.public_id)}
+    assert {one["patient_id"] for one in said if one["doubling_days"]} >= {"FAST", "HIGH"}
     client.force_login(grace)
     page = client.get(f"/alerts/{gone_live.public_id}/").content.decode()
     shown = [page.index(f">{name}</a>") for name in ("HIGH", "DRUG", "FAST", "LOW", "MR4")]
