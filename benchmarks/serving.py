@@ -24,7 +24,7 @@ from django.test import Client as TestClient
 
 from benchmarks.figures import Figure
 from monitoring import clock
-from monitoring.models import Centre, Laboratory, Membership, Patient, TkiCourse
+from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership, Patient, TkiCourse
 from monitoring.services.sessions import own_session
 from monitoring.services.tokens import create_token
 
@@ -72,7 +72,9 @@ def prepare() -> tuple[str, list[Patient], Laboratory]:
         for role in ("technician", "clinician", "analyst", "administrator"):
             Membership.objects.create(user=user, centre=one, role=role, valid_from="2020-01-01")
     patients = Patient.objects.bulk_create([Patient(centre=centre, patient_id=f"POST{n}") for n in range(200)])
-    return create_token(user), patients, Laboratory.objects.create(code="BENCHLAB")
+    laboratory = Laboratory.objects.create(code="BENCHLAB")
+    LaboratoryCentre.objects.create(laboratory=laboratory, centre=centre)
+    return create_token(user), patients, laboratory
 
 
 def free_port() -> int:
