@@ -37,6 +37,7 @@ SHIPPED = [
     ("eligibility-eln-2025.1", "adult", "S", "895d44a0e73fdd89"),
     ("eligibility-esmo-2017.1", "adult", "S2", "9409ae079eedc401"),
     ("eligibility-nccn-2020.1", "adult", "S2", "ccb0a1891bf1e4b0"),
+    ("eligibility-nccn-2020.2", "adult", "S2", "7980d458fc3c4e03"),
     ("eligibility-nhc-2022.1", "any", "S2", "c9ccffe873b21931"),
     ("eligibility-paediatric-panel-2025.1", "paediatric", "S", "dfb5b1a38f4951f7"),
     ("eligibility-stki-14.1", "paediatric", "S", "acc93100ad418ee8"),
