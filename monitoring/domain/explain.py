@@ -75,7 +75,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "schedule.after_transplant": "Transplanted on %(since)s: sampled as on treatment before MMR.",
         "schedule.on_treatment.repeat_after_rise": "Risen by one log or more on treatment by %(shown_on)s: repeated within four weeks.",
         "schedule.on_treatment.repeat_after_mutation": "A mutation was recorded on %(mutation_on)s: sampled within four weeks.",
-        "schedule.not_followed": "Nothing is on record since %(last_on)s: not called overdue.",
+        "schedule.not_followed": "Nothing is on record since %(last_on)s: lost to follow-up until seen again.",
         "schedule.ended": "No samples are planned after %(kind)s of %(on)s.",
         "schedule.no_treatment_known": "No TKI course is on record: there is nothing to count from.",
         "schedule.slot_not_filled.inevaluable": "The sample of %(on)s is not evaluable (%(response_class)s) and does not count.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitoring.domain.dates import PartialDate, Precision
 from monitoring.domain.eligibility import Eligibility, eligibility, facts_of_series
-from monitoring.domain.episodes import find_episodes
+from monitoring.domain.episodes import Episode, find_episodes
 from monitoring.domain.explain import Reason
 from monitoring.domain.findings import EpisodeFindings, episode_findings, series_findings
 from monitoring.domain.kinetics import (
@@ -28,7 +29,7 @@ from monitoring.domain.off_scale import Ratio, ratios_of
 from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
 from monitoring.domain.rules import RuleSet, rule_set, superseded_by
 from monitoring.domain.schedule import SamplePlan, next_sample_due
-from monitoring.domain.series import Assessed, Series, assess, time_points, tki_courses
+from monitoring.domain.series import Assessed, Series, TimePoint, assess, time_points, tki_courses
 from monitoring.domain.state import State, standing_of, state_of
 from monitoring.domain.treatment import treatment_on
 from monitoring.models import Centre, Patient, Protocol
@@ -130,7 +131,10 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
     steps = () if is_off_scale else milestones(series, as_of, rules.milestones, assessed)
     plan = next_sample_due(series, as_of, rules.schedule, assessed, failed_on=last_failure(steps))
     until = plan.slot.latest if plan.slot else None
-    losses = ((e.stopped_on, find_protocol_loss(points, e.stopped_on, e.restarted_on, rules.loss)) for e in episodes)
+    losses = (
+        (e.stopped_on, find_protocol_loss(_until_its_end(points, e), e.stopped_on, e.restarted_on, rules.loss))
+        for e in episodes
+    )
     return ClinicalView(
         rules=rules,
         as_of=as_of,
@@ -152,6 +156,12 @@ def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> C
         about_series=series_findings(assessed),
         ratios=ratios,
     )
+
+
+def _until_its_end(points: Sequence[TimePoint], episode: Episode) -> Sequence[TimePoint]:
+    """What counts for a time off treatment: nothing after the transplant that ended it."""
+    ended = episode.ended_by
+    return points if ended is None else [p for p in points if p.on <= ended.observed_on]
 
 
 def _eligibility(

@@ -230,3 +230,17 @@ def test_a_loss_at_a_reduced_dose_says_so(load: Callable[..., Patient], grace: U
     page = client.get(f"/alerts/{alert.public_id}/").content.decode()
     assert f"At a reduced dose since {ago(199)}" in page
     assert "A mutation analysis and a look at adherence belong to it." in page
+
+
+def test_what_comes_after_a_transplant_is_no_event_of_the_stop(
+    load: Callable[..., Patient], grace: User, client: Client
+) -> None:
+    patient = load("GRAFT", 800, ((810, "nd/60000"), (400, "nd/60000"), (20, "120/60000")))
+    client.force_login(grace)
+    assert "Event of the protocol" in client.get(f"/patients/{patient.public_id}/").content.decode()
+    Observation.objects.create(patient=patient, kind="allogeneic_transplant", observed_on=ago(600))
+    reclassify([patient.pk], now=clock.now())
+    page = client.get(f"/patients/{patient.public_id}/").content.decode()
+    assert "Event of the protocol" not in page
+    assert "relapse after transplant" in page
+    assert [a.kind for a in Alert.objects.live().filter(patient=patient)] == ["relapse_after_transplant"]
