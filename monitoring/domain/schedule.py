@@ -9,7 +9,7 @@ is not evaluable, preliminary or bone marrow does not count. Intervals and their
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -27,6 +27,7 @@ from monitoring.domain.scale import ResponseClass
 from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint, assess, time_points, tki_courses
 from monitoring.domain.treatment import Phase as TreatmentPhase
 from monitoring.domain.treatment import Treatment, known_on, treatment_on
+from monitoring.domain.watch import last_lost
 
 ENDS_PLAN = (FactKind.DEATH, FactKind.CONSENT_WITHDRAWN)
 ENDS_UNTIL_SEEN_AGAIN = (FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP)
@@ -136,7 +137,8 @@ def _plan(
     rules: RuleSet,
     failed_on: date | None,
 ) -> SamplePlan:
-    anchor = max((on for on in _evident_on(items, points) if on >= treatment.since), default=treatment.since)
+    evident = _evident_on(items, points)
+    anchor = max((on for on in evident if on >= treatment.since), default=treatment.since)
     line, interval, code = _interval(points, treatment, anchor, rules)
     facts: dict[str, FactValue] = {}
     lost_on = _fluctuating(points, treatment, anchor)
@@ -161,7 +163,7 @@ def _plan(
     limit = rules.value("result_overdue_days", int)
     late = tuple(on for on in awaited if (as_of - on).days > limit)
     state = _state(as_of, slot, interval, [on for on in awaited if on > anchor], late)
-    notes = tuple(_notes(items, awaited, late, anchor, as_of, line, rules))
+    notes = tuple(_notes(items, evident, awaited, late, anchor, as_of, line, rules))
     last_on = last_record(series, items, as_of)
     if (as_of - last_on).days > rules.value("followed_within_days", int):
         late = ()
@@ -263,18 +265,12 @@ FLUCTUATION_MONTHS = 6
 
 
 def _fluctuating(points: Sequence[TimePoint], treatment: Treatment, anchor: date) -> date | None:
-    """The last day on which MR4 was seen lost off treatment, where it is back since and this is no half year ago."""
+    """The last day on which MR4 was lost off treatment, where it is back since and this is no half year ago."""
     if treatment.phase is not TreatmentPhase.OFF or not points or not points[-1].response_class.is_dmr:
         return None
-    held, lost_on = False, None
     baseline = [p for p in points if p.on <= treatment.since][-1:]
-    for point in (*baseline, *(p for p in points if p.on > treatment.since)):
-        if point.response_class.is_dmr:
-            held = True
-        elif held and not merely_unproven(point, ResponseClass.MR4):
-            lost_on = point.on
-    recent = lost_on is not None and anchor < add_months(lost_on, FLUCTUATION_MONTHS)
-    return lost_on if recent else None
+    lost = last_lost(baseline, [p for p in points if p.on > treatment.since], ResponseClass.MR4)
+    return lost.on if lost is not None and anchor < add_months(lost.on, FLUCTUATION_MONTHS) else None
 
 
 def _phase_at(phases: Sequence[Phase], stopped_on: date, anchor: date) -> Phase:
@@ -335,6 +331,7 @@ def last_record(series: Series, items: Sequence[Assessed], as_of: date) -> date:
 
 def _notes(
     items: Sequence[Assessed],
+    evident: Collection[date],
     awaited: Sequence[date],
     late: Sequence[date],
     anchor: date,
@@ -344,10 +341,9 @@ def _notes(
 ) -> Iterator[Reason]:
     """Samples since the last that counts which do not count, and results that are awaited."""
     limit = rules.value("result_overdue_days", int)
-    filled = _evident_on(items, ())
     for item in items:
         on = item.result.collected_on
-        if on <= anchor or item.result.is_preliminary or item.counts or on in filled:
+        if on <= anchor or item.result.is_preliminary or on in evident:
             continue
         if item.result.is_bone_marrow:
             yield rules.reason(line, "schedule.slot_not_filled.bone_marrow", on=on)

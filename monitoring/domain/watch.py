@@ -46,7 +46,7 @@ def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> It
         return
     start = [episode.baseline] if episode.baseline is not None else []
     yield from _lost(Sign.LOSS_OF_MR4, start, points, ResponseClass.MR4)
-    if _last_run(start, points, ResponseClass.MR4) is None:
+    if last_lost(start, points, ResponseClass.MR4) is None:
         yield from _lost(Sign.DETECTABLE_AGAIN, start, points, ResponseClass.MR4_5)
     above = [
         p for p in points if p.response_class in (ResponseClass.MMR, ResponseClass.MR4) and p.is_percent is not None
@@ -65,12 +65,13 @@ def _lost(
     sign: Sign, start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass
 ) -> Iterator[EarlySign]:
     """A level that was held at the stop or since, and the latest run of values that do not show it."""
-    run = _last_run(start, points, level)
+    run = last_lost(start, points, level)
     if run is not None:
         yield EarlySign(sign, run, is_over=points[-1].response_class.at_least(level))
 
 
-def _last_run(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
+def last_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
+    """The first point of the latest run that shows a level lost which was held before; None where none does."""
     held = False
     found: TimePoint | None = None
     for point in (*start, *points):

@@ -7,7 +7,8 @@ day for each patient; what a replay answers is closed in the classifying transac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -67,7 +68,7 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
             _open_milestone(loaded[pk], found[0], now)
         _open_without_evidence(loaded[pk].patient, replays[pk], plans[pk], now)
         if plans[pk].ended_by is FactKind.LOST_TO_FOLLOW_UP:
-            _open_lost(loaded[pk], replays[pk].assessed, now)
+            _open_lost(loaded[pk], replays[pk], now)
 
 
 def _plan_of(one: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
@@ -110,12 +111,12 @@ def _is_lost(plan: SamplePlan) -> bool:
     return plan.state is PlanState.NOT_FOLLOWED
 
 
-def _open_lost(one: LoadedSeries, assessed: Sequence[Assessed], now: dt.datetime) -> bool:
-    last = last_record(one.series, assessed, now.date())
+def _open_lost(one: LoadedSeries, said: Replay, now: dt.datetime, waits: Collection[str] = ()) -> bool:
+    if set(waits) - {AlertKind.LOST_TO_FOLLOW_UP}:
+        return False
+    last = last_record(one.series, said.assessed, now.date())
     followed = rules_of(one.patient.centre.protocol).schedule.value("followed_within_days", int)
     since = last + dt.timedelta(days=followed)
-    if _waits_in_worklist(one.patient, AlertKind.LOST_TO_FOLLOW_UP):
-        return False
     return _open(AlertKind.LOST_TO_FOLLOW_UP, one.patient, one.series.patient_key, last, DESIGN, now, since=since)
 
 
@@ -240,34 +241,38 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
     rows = list(MonitoringPlan.objects.filter(pk__in=plan_ids).order_by("pk"))
     opened = 0
     loaded = load_series([row.patient_id for row in rows])
+    waiting = _waiting_in_worklists(list(loaded))
     for row in rows:
         one = loaded[row.patient_id]
-        assessed = assess(one.series)
-        plan = _plan_of(one, now.date(), assessed)
-        if _is_lost(plan):
-            opened += _open_lost(one, assessed, now)
-            continue
         said = replay(one.series)
+        plan = _plan_of(one, now.date(), said.assessed)
+        waits = waiting[row.patient_id]
+        if _is_lost(plan):
+            opened += _open_lost(one, said, now, waits)
+            continue
         opened += _open_without_evidence(one.patient, said, plan, now)
         if _without_evidence(said, plan) is None:
-            opened += _open_overdue(one, plan, now)
+            opened += _open_overdue(one, plan, now, waits)
     MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
     return opened
 
 
-def _open_overdue(one: LoadedSeries, plan: SamplePlan, now: dt.datetime) -> int:
+def _open_overdue(one: LoadedSeries, plan: SamplePlan, now: dt.datetime, waits: Collection[str]) -> int:
     opened = 0
     for kind, on in _overdue(plan):
-        if _is_history(on, now) and _waits_in_worklist(one.patient, kind):
+        if _is_history(on, now) and set(waits) - {kind}:
             continue
         opened += _open(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now, since=on)
     return opened
 
 
-def _waits_in_worklist(patient: Patient, kind: AlertKind) -> bool:
-    """Whether the patient has another row in the worklist: whoever signs it off looks at the samples too."""
-    rows = Alert.objects.live().filter(patient=patient, hand_over__isnull=False, acted_at__isnull=True)
-    return rows.exclude(kind=kind).exists()
+def _waiting_in_worklists(patient_ids: Collection[int]) -> dict[int, set[str]]:
+    """The kinds of the rows of these patients that nobody has signed off: whoever does looks at the samples too."""
+    rows = Alert.objects.live().filter(patient__in=patient_ids, hand_over__isnull=False, acted_at__isnull=True)
+    found: dict[int, set[str]] = defaultdict(set)
+    for patient_id, kind in rows.values_list("patient", "kind"):
+        found[patient_id].add(kind)
+    return found
 
 
 def _overdue(plan: SamplePlan) -> Iterable[tuple[AlertKind, dt.date]]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -496,11 +497,8 @@ def _comes_and_goes(days: Sequence[Day], since: date, start: date) -> bool:
     off = [*[d for d in days if d.on <= since][-1:], *[d for d in days if d.on > since]]
     if not off or off[-1].kind not in DMR:
         return False
-    lost = [
-        d.on
-        for n, d in enumerate(off)
-        if d.kind not in DMR and not only_unproven(d, "MR4") and any(e.kind in DMR for e in off[:n])
-    ]
+    telling = [d for d in off if d.kind in DMR or not only_unproven(d, "MR4")]
+    lost = [day.on for before, day in pairwise(telling) if before.kind in DMR and day.kind not in DMR]
     return bool(lost) and start < months_after(lost[-1], 6)
 
 
