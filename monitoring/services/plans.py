@@ -270,8 +270,8 @@ def _waiting_in_worklists(patient_ids: Collection[int]) -> dict[int, set[str]]:
     """The kinds of the rows of these patients that nobody has signed off: whoever does looks at the samples too."""
     rows = Alert.objects.live().filter(patient__in=patient_ids, hand_over__isnull=False, acted_at__isnull=True)
     found: dict[int, set[str]] = defaultdict(set)
-    for patient_id, kind in rows.values_list("patient", "kind"):
-        found[patient_id].add(kind)
+    for alert in rows.only("patient_id", "kind"):
+        found[alert.patient_id or 0].add(alert.kind)
     return found
 
 
