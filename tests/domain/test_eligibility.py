@@ -628,3 +628,19 @@ def test_a_set_whose_age_is_not_in_our_sources_says_so() -> None:
     assert found.reason is not None
     assert found.reason.in_english() == "Of which age this rule set speaks is not in our sources."
     assert said(ELN).not_in_our_sources == ()
+
+
+@pytest.mark.parametrize(("courses", "words"), [(RESISTANT, "imatinib was left before (resistance)"), (SWITCHED, "imatinib was left before (switch)")])  # fmt: skip
+def test_a_second_line_says_why_the_first_was_left(courses: tuple[Course, ...], words: str) -> None:
+    assert words in criterion(ELN, "line", courses=courses).reason.in_english()
+
+
+@pytest.mark.parametrize("drug", ["flumatinib", "radotinib"])
+def test_a_drug_that_no_set_names_is_asked_the_limit_of_imatinib_and_told_so(drug: str) -> None:
+    courses = (
+        taken("2015-06-01", drug=drug),
+    )  # 57 months: enough for a second-generation drug of ELN, not for imatinib
+    assert [c.id for c in said(ELN, courses=courses).criteria if c.id.startswith("tki_duration_second")] == []
+    found = criterion(ELN, "tki_duration", courses=courses)
+    assert (found.state, found.threshold) == ("not_met", 60)
+    assert f"no limit of its own for {drug}" in found.reason.in_english()
