@@ -39,7 +39,7 @@ from django.db import connection
 from benchmarks.figures import Figure
 from benchmarks.serving import serving
 from cohorts.models import CohortPublication
-from monitoring.domain.response import score
+from monitoring.domain.scoring.response import score
 from monitoring.services.sessions import own_session
 from tests.builders import copies
 

@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from monitoring.domain.explain import TEXTS
+from monitoring.domain.vocabulary.reasons import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("config", "monitoring", "cohorts", "tasks")

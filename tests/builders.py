@@ -4,11 +4,11 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from monitoring.domain.dates import PartialDate
-from monitoring.domain.measurement import FactorState, Measurement, Reading, Reported
-from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.domain.scale import ControlGene, ResponseClass, class_of_percent
-from monitoring.domain.series import Course, Drug, ResultFact, StopReason, TimePoint
+from monitoring.domain.course.series import Course, Drug, ResultFact, StopReason, TimePoint
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport, ReplicateReport
+from monitoring.domain.vocabulary.dates import PartialDate
+from monitoring.domain.vocabulary.measurement import FactorState, Measurement, Reading, Reported
+from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass, class_of_percent
 
 STOP = dt.date(2020, 1, 31)
 

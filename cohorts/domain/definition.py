@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.domain.episodes import DmrRule
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.relapse import LossRule
-from monitoring.domain.scale import DEPTH, ResponseClass
-from monitoring.domain.series import Drug, StopReason
+from monitoring.domain.course.episodes import DmrRule
+from monitoring.domain.course.relapse import LossRule
+from monitoring.domain.course.series import Drug, StopReason
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
 DURATIONS = ("dmr_months", "tki_months", "time_to_dmr_months")
 AGES = ("age_at_diagnosis", "age_at_stop")

@@ -14,7 +14,7 @@ from cohorts.domain import survival
 from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
 from cohorts.domain.members import APART, Member, criteria_of
 from cohorts.domain.survival import CoxModel, CurvePoint, Landmark, NotEstimable, Observed, Warning_
-from monitoring.domain.dates import months_of
+from monitoring.domain.vocabulary.dates import months_of
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
 SELECTION_P = 0.05

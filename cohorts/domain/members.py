@@ -10,10 +10,10 @@ from datetime import date
 from itertools import pairwise
 
 from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
-from monitoring.domain.dates import Duration, PartialDate, between, completed_years, months_of
-from monitoring.domain.episodes import Episode, find_episodes, response_before_stop, tki_duration
-from monitoring.domain.findings import LONG_GAP_DAYS
-from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.course.episodes import Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.following.findings import LONG_GAP_DAYS
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, between, completed_years, months_of
 
 NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
 NO_BASELINE_PCR = "NO_BASELINE_PCR"

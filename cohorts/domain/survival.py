@@ -21,7 +21,7 @@ from lifelines.statistics import multivariate_logrank_test
 from lifelines.utils import concordance_index
 from scipy import stats
 
-from monitoring.domain.dates import DAYS_PER_MONTH
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 # Newton steps end when the log-likelihood moves less than this: R's figures to all printed digits need it.
 COX_PRECISION = 1e-9

@@ -18,7 +18,7 @@ from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows
 from cohorts.selectors.snapshots import published
-from monitoring.domain.spreadsheet import as_cells
+from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Role
 from monitoring.permissions import ANY_ROLE, requires_role
 from monitoring.services.access import record_access

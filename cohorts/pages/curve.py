@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import DAYS_PER_MONTH
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 TICK_MONTHS = (6, 12, 24)
 MOST_TICKS = 10

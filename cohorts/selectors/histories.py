@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.db.models import Q
 
 from cohorts.domain.members import PatientHistory
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.measurement import Flag
-from monitoring.domain.scale import DEPTH, ResponseClass
-from monitoring.domain.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
+from monitoring.domain.course.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.known import as_known, known_rows, row_key
 from monitoring.selectors.series import course_of, result_key

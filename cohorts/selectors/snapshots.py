@@ -9,7 +9,7 @@ from typing import Any
 
 from cohorts.domain.members import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication, CohortSnapshot
-from monitoring.domain.spreadsheet import as_cells
+from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Centre
 
 SYNTHETIC_MARK = "SYNTHETIC: made-up data, no person's results"

@@ -11,7 +11,7 @@ from cohorts.domain.definition import Definition, parse_definition
 from cohorts.domain.members import PatientHistory, build_members
 from cohorts.models import Cohort
 from cohorts.selectors.histories import load_histories_of
-from monitoring.domain.series import TimePoint
+from monitoring.domain.course.series import TimePoint
 
 
 @dataclass(frozen=True, slots=True)

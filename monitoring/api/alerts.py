@@ -23,8 +23,8 @@ from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import public_id_of, refused_field
 from monitoring.api.resources import Resource, etag, idempotently, require_match
-from monitoring.domain.series import Drug
-from monitoring.domain.state import State
+from monitoring.domain.course.off_treatment import State
+from monitoring.domain.course.series import Drug
 from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
 from monitoring.models.alerts import AlertState

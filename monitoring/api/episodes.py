@@ -18,7 +18,7 @@ from monitoring import clock
 from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.refusals import public_id_of
 from monitoring.api.resources import Resource
-from monitoring.domain.state import State
+from monitoring.domain.course.off_treatment import State
 from monitoring.models import Patient, TfrEpisode
 from monitoring.models.choices import EPISODE_STATE, STOP_REASON
 from monitoring.selectors.episodes import standing_episodes, states_of

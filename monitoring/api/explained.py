@@ -8,12 +8,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from monitoring.domain.eligibility import Eligibility
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.kinetics import Change
-from monitoring.domain.milestones import Milestone
-from monitoring.domain.rules import RuleSet, superseded_by
-from monitoring.domain.schedule import SamplePlan
+from monitoring.domain.following.kinetics import Change
+from monitoring.domain.following.milestones import Milestone
+from monitoring.domain.following.schedule import SamplePlan
+from monitoring.domain.rules.rule_sets import RuleSet, superseded_by
+from monitoring.domain.stopping.eligibility import Eligibility
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.selectors.clinical import ClinicalView
 from monitoring.templatetags.reasons import reason_words
 

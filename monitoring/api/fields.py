@@ -8,7 +8,7 @@ from decimal import Decimal
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
 
 
 def number(value: Decimal | None) -> float | None:

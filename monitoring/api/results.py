@@ -36,8 +36,8 @@ from monitoring.api.result_shapes import (
     rows_of,
     visible_results,
 )
-from monitoring.domain.report import LaboratoryReport
-from monitoring.domain.scale import ResponseClass
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport
+from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.named import find_patient
 from monitoring.intake.reports import parse_report

@@ -17,7 +17,7 @@ from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
-from monitoring.domain.series import Drug, StopReason
+from monitoring.domain.course.series import Drug, StopReason
 from monitoring.intake.columns import TREATMENT_COLUMNS
 from monitoring.intake.facts import course_facts
 from monitoring.intake.named import find_patient

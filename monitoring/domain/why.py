@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.history import AlertKind
-from monitoring.domain.measurement import Flag
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS, ControlGene, ResponseClass
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.replay import AlertKind
+from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS, ControlGene, ResponseClass
 
 CLASS_CITATION = "EUTOS, Cross 2015, doi 10.1038/leu.2015.29; White 2022, doi 10.1038/s41375-022-01607-z"
 _LIMIT_OF = dict(CLASS_LIMITS_PERCENT)

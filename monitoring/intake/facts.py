@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.series import Drug, FactKind, StopReason
+from monitoring.domain.course.series import Drug, FactKind, StopReason
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Patient
 from monitoring.models.choices import TRANSCRIPT

@@ -20,7 +20,7 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from monitoring import clock
-from monitoring.domain.spreadsheet import as_cell
+from monitoring.domain.text.spreadsheet import as_cell
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.facts import course_facts, observation_facts, patient_facts
 from monitoring.intake.named import NamedPatients

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 from monitoring.intake.values import CellProblem
 from monitoring.models import Patient
 from monitoring.models.centres import said_zone_of

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitoring.domain.bounds import Bounds
+from monitoring.domain.vocabulary.bounds import Bounds
 
 _PLAIN = re.compile(r"\d+(\.\d+)?|\.\d+", re.ASCII)
 _COMMA = re.compile(r"\d+,\d+|,\d+", re.ASCII)

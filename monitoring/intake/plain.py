@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from monitoring.domain.measurement import Method
-from monitoring.domain.scale import ControlGene, ResponseClass
+from monitoring.domain.vocabulary.measurement import Method
+from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass
 
 SEPARATOR = "\t"  # stands in no cell of a plain row, no more than a line end or a backslash
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import PartialDate
-from monitoring.domain.measurement import Method, Transcript
-from monitoring.domain.report import LaboratoryReport, ReplicateReport
-from monitoring.domain.scale import CLASS_WORDS, CONTROL_LIMITS, DEPTH, ControlGene, class_of_percent
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport, ReplicateReport
+from monitoring.domain.vocabulary.dates import PartialDate
+from monitoring.domain.vocabulary.measurement import Method, Transcript
+from monitoring.domain.vocabulary.scale import CLASS_WORDS, CONTROL_LIMITS, DEPTH, ControlGene, class_of_percent
 from monitoring.intake.columns import REPLICATE_COLUMNS
 from monitoring.intake.not_detected import means_not_detected
 from monitoring.intake.tables import TableRow

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.bounds import BOUNDS, Bounds
-from monitoring.domain.dates import DateProblem, PartialDate, parse_date
-from monitoring.domain.plain_text import odd_characters
+from monitoring.domain.text.plain_text import odd_characters
+from monitoring.domain.vocabulary.bounds import BOUNDS, Bounds
+from monitoring.domain.vocabulary.dates import DateProblem, PartialDate, parse_date
 from monitoring.intake.not_detected import is_doubtful, means_detected, means_not_detected
 from monitoring.intake.numbers import NotANumber, in_one_width, read_number, unmistakable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from monitoring.domain.report import LaboratoryReport, ReplicateReport
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport, ReplicateReport
 from monitoring.intake.numbers import unmistakable
 
 

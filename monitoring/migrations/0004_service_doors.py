@@ -3,7 +3,7 @@
 import django.contrib.postgres.functions
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import monitoring.domain.history
+import monitoring.domain.replay
 import monitoring.models.escalation
 import monitoring.models.fields
 import pghistory.utils
@@ -209,12 +209,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='alert',
             name='kind',
-            field=models.CharField(choices=[(monitoring.domain.history.AlertKind['LOSS_OF_MMR'], 'loss of MMR off treatment'), (monitoring.domain.history.AlertKind['NOT_IN_MMR_OFF_TREATMENT'], 'not in MMR off treatment'), (monitoring.domain.history.AlertKind['LOSS_OF_MMR_ON_TREATMENT'], 'loss of MMR on treatment'), (monitoring.domain.history.AlertKind['TREATMENT_UNKNOWN'], 'MMR lost, treatment unknown'), (monitoring.domain.history.AlertKind['STOP_REASON_MISSING'], 'reason of the stop is missing'), (monitoring.domain.history.AlertKind['FACTOR_MISSING'], 'conversion factor is missing'), (monitoring.domain.history.AlertKind['UNVERIFIED'], 'result waits for verification'), (monitoring.domain.history.AlertKind['HAND_OVER'], 'hand-over of older losses'), (monitoring.domain.history.AlertKind['NO_CLINICIAN'], 'centre without a clinician')], max_length=40, verbose_name='kind'),
+            field=models.CharField(choices=[(monitoring.domain.replay.AlertKind['LOSS_OF_MMR'], 'loss of MMR off treatment'), (monitoring.domain.replay.AlertKind['NOT_IN_MMR_OFF_TREATMENT'], 'not in MMR off treatment'), (monitoring.domain.replay.AlertKind['LOSS_OF_MMR_ON_TREATMENT'], 'loss of MMR on treatment'), (monitoring.domain.replay.AlertKind['TREATMENT_UNKNOWN'], 'MMR lost, treatment unknown'), (monitoring.domain.replay.AlertKind['STOP_REASON_MISSING'], 'reason of the stop is missing'), (monitoring.domain.replay.AlertKind['FACTOR_MISSING'], 'conversion factor is missing'), (monitoring.domain.replay.AlertKind['UNVERIFIED'], 'result waits for verification'), (monitoring.domain.replay.AlertKind['HAND_OVER'], 'hand-over of older losses'), (monitoring.domain.replay.AlertKind['NO_CLINICIAN'], 'centre without a clinician')], max_length=40, verbose_name='kind'),
         ),
         migrations.AlterField(
             model_name='alertevent',
             name='kind',
-            field=models.CharField(choices=[(monitoring.domain.history.AlertKind['LOSS_OF_MMR'], 'loss of MMR off treatment'), (monitoring.domain.history.AlertKind['NOT_IN_MMR_OFF_TREATMENT'], 'not in MMR off treatment'), (monitoring.domain.history.AlertKind['LOSS_OF_MMR_ON_TREATMENT'], 'loss of MMR on treatment'), (monitoring.domain.history.AlertKind['TREATMENT_UNKNOWN'], 'MMR lost, treatment unknown'), (monitoring.domain.history.AlertKind['STOP_REASON_MISSING'], 'reason of the stop is missing'), (monitoring.domain.history.AlertKind['FACTOR_MISSING'], 'conversion factor is missing'), (monitoring.domain.history.AlertKind['UNVERIFIED'], 'result waits for verification'), (monitoring.domain.history.AlertKind['HAND_OVER'], 'hand-over of older losses'), (monitoring.domain.history.AlertKind['NO_CLINICIAN'], 'centre without a clinician')], max_length=40, verbose_name='kind'),
+            field=models.CharField(choices=[(monitoring.domain.replay.AlertKind['LOSS_OF_MMR'], 'loss of MMR off treatment'), (monitoring.domain.replay.AlertKind['NOT_IN_MMR_OFF_TREATMENT'], 'not in MMR off treatment'), (monitoring.domain.replay.AlertKind['LOSS_OF_MMR_ON_TREATMENT'], 'loss of MMR on treatment'), (monitoring.domain.replay.AlertKind['TREATMENT_UNKNOWN'], 'MMR lost, treatment unknown'), (monitoring.domain.replay.AlertKind['STOP_REASON_MISSING'], 'reason of the stop is missing'), (monitoring.domain.replay.AlertKind['FACTOR_MISSING'], 'conversion factor is missing'), (monitoring.domain.replay.AlertKind['UNVERIFIED'], 'result waits for verification'), (monitoring.domain.replay.AlertKind['HAND_OVER'], 'hand-over of older losses'), (monitoring.domain.replay.AlertKind['NO_CLINICIAN'], 'centre without a clinician')], max_length=40, verbose_name='kind'),
         ),
         migrations.AddIndex(
             model_name='importrun',

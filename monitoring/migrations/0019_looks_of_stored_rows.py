@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 
 
 def fill(apps, schema_editor):

@@ -8,7 +8,7 @@ import zoneinfo
 
 from django.db import migrations
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 
 LONGEST = 60
 LIVE = ["open", "acknowledged"]

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now, TruncDate
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.domain.plain_text import odd_characters, plain_pattern
+from monitoring.domain.text.plain_text import odd_characters, plain_pattern
 from monitoring.models.fields import LookField
 
 logger = logging.getLogger(__name__)

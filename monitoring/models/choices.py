@@ -6,13 +6,13 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.domain.dates import Precision
-from monitoring.domain.history import AlertKind, EventKind
-from monitoring.domain.measurement import FactorState, Flag, Method, Transcript
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.scale import ControlGene, ResponseClass, Sensitivity
-from monitoring.domain.series import Drug, FactKind, StopReason
-from monitoring.domain.state import StateCode
+from monitoring.domain.course.off_treatment import StateCode
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.course.series import Drug, FactKind, StopReason
+from monitoring.domain.replay import AlertKind, EventKind
+from monitoring.domain.vocabulary.dates import Precision
+from monitoring.domain.vocabulary.measurement import FactorState, Flag, Method, Transcript
+from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass, Sensitivity
 
 type_choices = list[tuple[str, str | Promise]]
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 
 
 class NumberField(models.DecimalField):  # type: ignore[type-arg]  # cannot be subscripted at run time

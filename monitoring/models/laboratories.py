@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.domain.plain_text import plain_pattern
+from monitoring.domain.text.plain_text import plain_pattern
 from monitoring.models import choices
 from monitoring.models.centres import Centre, validate_plain
 from monitoring.models.fields import LookField, NumberField

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.domain.rules import load_rule_sets
+from monitoring.domain.rules.rule_sets import load_rule_sets
 
 # The field of a protocol, and the kind of rule set it names.
 KIND_OF = {

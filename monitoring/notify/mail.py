@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.message import sanitize_address
 from django.utils.translation import gettext as _
 
-from monitoring.domain.plain_text import without_odd
+from monitoring.domain.text.plain_text import without_odd
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from monitoring import clock
-from monitoring.domain.measurement import Method
-from monitoring.domain.report import LaboratoryReport
-from monitoring.domain.scale import ControlGene
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport
+from monitoring.domain.vocabulary.measurement import Method
+from monitoring.domain.vocabulary.scale import ControlGene
 from monitoring.intake.named import NamedPatients
 from monitoring.intake.not_detected import ND
 from monitoring.intake.reports import LineProblem, parse_report

@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
-from monitoring.domain.episodes import Episode
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT
+from monitoring.domain.course.episodes import Episode
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT
 from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
-from monitoring.domain.rules import RuleSet, load_rule_sets, settled, superseded_by, unconfirmed_parameters
+from monitoring.domain.rules.rule_sets import RuleSet, load_rule_sets, settled, superseded_by, unconfirmed_parameters
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role

@@ -7,12 +7,14 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.eligibility import Eligibility, eligibility, facts_of_series
-from monitoring.domain.episodes import Episode, find_episodes
-from monitoring.domain.explain import Reason
-from monitoring.domain.findings import EpisodeFindings, episode_findings, series_findings
-from monitoring.domain.kinetics import (
+from monitoring.domain.course.episodes import Episode, find_episodes
+from monitoring.domain.course.off_scale import Ratio, ratios_of
+from monitoring.domain.course.off_treatment import State, standing_of, state_of
+from monitoring.domain.course.protocol_loss import ProtocolLoss, find_protocol_loss
+from monitoring.domain.course.series import Assessed, Series, TimePoint, assess, time_points, tki_courses
+from monitoring.domain.course.treatment import treatment_on
+from monitoring.domain.following.findings import EpisodeFindings, episode_findings, series_findings
+from monitoring.domain.following.kinetics import (
     Change,
     EarlyHalving,
     MonthTwo,
@@ -23,15 +25,13 @@ from monitoring.domain.kinetics import (
     project_crossing,
     values_of,
 )
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.milestones import Milestone, last_failure, milestones
-from monitoring.domain.off_scale import Ratio, ratios_of
-from monitoring.domain.protocol_loss import ProtocolLoss, find_protocol_loss
-from monitoring.domain.rules import RuleSet, rule_set, superseded_by
-from monitoring.domain.schedule import SamplePlan, next_sample_due
-from monitoring.domain.series import Assessed, Series, TimePoint, assess, time_points, tki_courses
-from monitoring.domain.state import State, standing_of, state_of
-from monitoring.domain.treatment import treatment_on
+from monitoring.domain.following.milestones import Milestone, last_failure, milestones
+from monitoring.domain.following.schedule import SamplePlan, next_sample_due
+from monitoring.domain.rules.rule_sets import RuleSet, rule_set, superseded_by
+from monitoring.domain.stopping.eligibility import Eligibility, eligibility, facts_of_series
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import DEFAULTS, KIND_OF
 from monitoring.selectors.known import known_rows

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from monitoring.domain.series import Course, FactKind, tki_courses
-from monitoring.domain.state import Evidence, Standing, State, StateCode, state_of
+from monitoring.domain.course.off_treatment import Evidence, Standing, State, StateCode, state_of
+from monitoring.domain.course.series import Course, FactKind, tki_courses
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, TfrEpisode, TkiCourse
 from monitoring.selectors.series import course_of
 

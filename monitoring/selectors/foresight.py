@@ -11,14 +11,14 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitoring.domain.history import Intention, Replay, replay
-from monitoring.domain.kinetics import change_between, value_of, values_of
-from monitoring.domain.plausibility import Question, questions
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.report import FactorUsed, LaboratoryProfile, LaboratoryReport
-from monitoring.domain.response import Score
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.series import Assessed, FactKind, Series, TimePoint
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.course.series import Assessed, FactKind, Series, TimePoint
+from monitoring.domain.following.kinetics import change_between, value_of, values_of
+from monitoring.domain.following.plausibility import Question, questions
+from monitoring.domain.replay import Intention, Replay, replay
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.scoring.laboratory_report import FactorUsed, LaboratoryProfile, LaboratoryReport
+from monitoring.domain.scoring.response import Score
 from monitoring.models import Laboratory, Patient, PcrResult
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.report import (
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.rules.values import SdRange
+from monitoring.domain.scoring.laboratory_report import (
     FactorUsed,
     LaboratoryProfile,
     LaboratoryReport,
@@ -21,8 +21,8 @@ from monitoring.domain.report import (
     hours_to_laboratory,
     measurement,
 )
-from monitoring.domain.rule_values import SdRange
-from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.measurement import Transcript
 from monitoring.models import (
     Assay,
     ConversionFactor,

@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from django.db.models import Q, QuerySet
 
-from monitoring.domain.episodes import Episode
-from monitoring.domain.measurement import Method
-from monitoring.domain.off_scale import Ratio, change_log10
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
+from monitoring.domain.course.episodes import Episode
+from monitoring.domain.course.off_scale import Ratio, change_log10
+from monitoring.domain.vocabulary.measurement import Method
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.known import as_known, standing_results
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from monitoring.domain.explain import Reason
-from monitoring.domain.history import AlertKind
-from monitoring.domain.measurement import Flag
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.scale import ControlGene, ResponseClass
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.replay import AlertKind
+from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.reasons import Reason
+from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass
 from monitoring.domain.why import StoredClass, why_alert, why_class
 from monitoring.models import Alert, PcrResult, ResponseAssessment
 

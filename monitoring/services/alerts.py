@@ -11,9 +11,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from monitoring.domain.history import EARLY_SIGNS, AlertKind, Intention, Replay
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.scale import STORED_DIGITS
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.replay import EARLY_SIGNS, AlertKind, Intention, Replay
+from monitoring.domain.vocabulary.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient, PcrResult
 from monitoring.models.alerts import BY_A_PERSON, LIVE_STATES, AlertState, ClosingReason
 from monitoring.services import deliveries, escalation

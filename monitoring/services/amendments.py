@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.report import LaboratoryReport
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Patient, PcrResult, ResultStatus
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of

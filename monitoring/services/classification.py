@@ -16,11 +16,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
-from monitoring.domain.history import Event, EventKind, Replay, replay
-from monitoring.domain.measurement import flags_text
-from monitoring.domain.report import FactorUsed
-from monitoring.domain.scale import STORED_DIGITS
-from monitoring.domain.series import Assessed
+from monitoring.domain.course.series import Assessed
+from monitoring.domain.replay import Event, EventKind, Replay, replay
+from monitoring.domain.scoring.laboratory_report import FactorUsed
+from monitoring.domain.vocabulary.measurement import flags_text
+from monitoring.domain.vocabulary.scale import STORED_DIGITS
 from monitoring.models import (
     ClassificationRequest,
     Patient,

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q
 
-from monitoring.domain.history import AlertKind
+from monitoring.domain.replay import AlertKind
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
 from monitoring.models.alerts import DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message, local_address

@@ -18,8 +18,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.history import EARLY_SIGNS, AlertKind
-from monitoring.domain.relapse import Certainty
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.replay import EARLY_SIGNS, AlertKind
 from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.escalation import validate_steps

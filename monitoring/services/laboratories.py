@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from django.db import transaction
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 from monitoring.models import Assay, Centre, ConversionFactor, Laboratory, LaboratoryCentre, PcrResult
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.services.actors import recorded_as

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from monitoring.domain.history import EARLY_SIGNS, AlertKind, Replay, replay
+from monitoring.domain.replay import EARLY_SIGNS, AlertKind, Replay, replay
 from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID

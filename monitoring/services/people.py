@@ -14,7 +14,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.lookalike import look_of
+from monitoring.domain.text.lookalike import look_of
 from monitoring.models import ApiToken, Centre, Membership, Role
 from monitoring.models.centres import MembershipQuerySet
 from monitoring.services.actors import CLASSIFIER_ACTOR, IMPORT_ACTOR, recorded_as

@@ -18,7 +18,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from psycopg import sql
 
-from monitoring.domain.bounds import BOUNDS
+from monitoring.domain.vocabulary.bounds import BOUNDS
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.services.laboratories import laboratory_twins, make_laboratories, report_for
 from monitoring.services.owed import owe_classification

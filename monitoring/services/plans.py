@@ -12,17 +12,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from monitoring.domain.dates import add_months
-from monitoring.domain.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
-from monitoring.domain.findings import RULE_ID as FINDINGS
-from monitoring.domain.history import AlertKind, Replay, replay
-from monitoring.domain.milestones import Milestone, last_failure, milestones
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.schedule import PlanState, SamplePlan, last_record, next_sample_due
-from monitoring.domain.series import Assessed, FactKind, assess
-from monitoring.domain.state import RULE_ID as STATE
-from monitoring.domain.state import UNEVALUABLE_IN_A_ROW
-from monitoring.domain.treatment import Phase, treatment_on
+from monitoring.domain.course.off_treatment import RULE_ID as STATE
+from monitoring.domain.course.off_treatment import UNEVALUABLE_IN_A_ROW
+from monitoring.domain.course.series import Assessed, FactKind, assess
+from monitoring.domain.course.treatment import Phase, treatment_on
+from monitoring.domain.following.findings import NO_MMR_AFTER_RESTART_MONTHS, is_without_mmr_after_restart
+from monitoring.domain.following.findings import RULE_ID as FINDINGS
+from monitoring.domain.following.milestones import Milestone, last_failure, milestones
+from monitoring.domain.following.schedule import PlanState, SamplePlan, last_record, next_sample_due
+from monitoring.domain.replay import AlertKind, Replay, replay
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.vocabulary.dates import add_months
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAsideKind, TfrEpisode
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.selectors.clinical import rules_of

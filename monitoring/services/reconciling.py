@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import models
 
-from monitoring.domain.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Observation, Patient, TkiCourse
 from monitoring.services.reach import not_treating
 from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference

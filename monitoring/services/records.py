@@ -17,9 +17,9 @@ from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import PartialDate
-from monitoring.domain.lookalike import look_of
-from monitoring.domain.series import FactKind
+from monitoring.domain.course.series import FactKind
+from monitoring.domain.text.lookalike import look_of
+from monitoring.domain.vocabulary.dates import PartialDate
 from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.selectors.patients import Birth, birth_of, born_alike
 from monitoring.services.actors import recorded_as

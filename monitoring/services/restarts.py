@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import PartialDate
+from monitoring.domain.vocabulary.dates import PartialDate
 from monitoring.models import Alert
 from monitoring.services.classification import reclassify
 from monitoring.services.escalation import Action, AlertConflictError, act

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import QuerySet
 
-from monitoring.domain.report import LaboratoryReport, ReplicateReport
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport, ReplicateReport
 from monitoring.models import LateReport, PcrResult, Replicate
 from monitoring.selectors.laboratories import ReportingLaboratory
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of

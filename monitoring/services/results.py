@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from monitoring.domain.report import LaboratoryReport
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Laboratory, Patient, ResultStatus
 from monitoring.selectors.known import standing_results
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories

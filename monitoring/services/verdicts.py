@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.dates import PartialDate
+from monitoring.domain.vocabulary.dates import PartialDate
 
 
 class Action(StrEnum):

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from monitoring.domain.history import AlertKind
-from monitoring.domain.scale import ResponseClass
+from monitoring.domain.replay import AlertKind
+from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus, SetAsideKind
 from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key

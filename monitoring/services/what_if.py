@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 
-from monitoring.domain.history import Replay, replay
-from monitoring.domain.series import TimePoint
+from monitoring.domain.course.series import TimePoint
+from monitoring.domain.replay import Replay, replay
 from monitoring.models import ConversionFactor, Laboratory, Patient, PcrResult
 from monitoring.selectors.series import load_profile_with, load_series
 from monitoring.services.laboratories import Setting

@@ -9,8 +9,8 @@ from decimal import Decimal
 from django import template
 from django.utils.translation import gettext as _
 
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.rules import rule_set
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.intake.reports import plain_number
 from monitoring.models import PcrResult, ResponseAssessment
 from monitoring.models.choices import ANSWER, DRUG_WORD, FACT_KIND, PHASE, RESPONSE_CLASS, RISK_GROUP, TRANSCRIPT

@@ -9,7 +9,7 @@ from functools import partial
 from django import template
 from django.utils.translation import gettext as _
 
-from monitoring.domain.measurement import Flag
+from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.models import Alert, AlertDelivery
 from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
 from monitoring.models.choices import (

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.criteria import Criterion, EligibilityFacts, passed_on, whole_months
-from monitoring.domain.dates import Duration, PartialDate, Precision, add_months, parse_date
-from monitoring.domain.eligibility import Eligibility, ages_on, birthday, eligibility, facts_of_series
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.rules import rule_set, rule_sets_of
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Course, Drug, Fact, FactKind, Series, StopReason, TimePoint
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, Series, StopReason, TimePoint
+from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
+from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, passed_on, whole_months
+from monitoring.domain.stopping.eligibility import Eligibility, ages_on, birthday, eligibility, facts_of_series
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, Precision, add_months, parse_date
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import STOP, course, result
 
 ELN, NCCN, ESMO, STKI = "eln-2020.1", "nccn-2020.1", "esmo-2017.1", "stki-14.1"

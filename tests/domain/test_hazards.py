@@ -6,16 +6,26 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.episodes import find_episodes
-from monitoring.domain.history import replay
-from monitoring.domain.kinetics import latest_change, values_of
-from monitoring.domain.measurement import Flag, Measurement, Reported, Transcript
-from monitoring.domain.off_scale import change_log10, ratios_of
-from monitoring.domain.response import score
-from monitoring.domain.rules import rule_set
-from monitoring.domain.schedule import next_sample_due
-from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess, time_points
-from monitoring.domain.state import State, standing_of, state_of
+from monitoring.domain.course.episodes import find_episodes
+from monitoring.domain.course.off_scale import change_log10, ratios_of
+from monitoring.domain.course.off_treatment import State, standing_of, state_of
+from monitoring.domain.course.series import (
+    Course,
+    Drug,
+    Fact,
+    FactKind,
+    ResultFact,
+    Series,
+    StopReason,
+    assess,
+    time_points,
+)
+from monitoring.domain.following.kinetics import latest_change, values_of
+from monitoring.domain.following.schedule import next_sample_due
+from monitoring.domain.replay import replay
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.scoring.response import score
+from monitoring.domain.vocabulary.measurement import Flag, Measurement, Reported, Transcript
 from tests.builders import copies, course, day
 from tests.domain.test_state import sample
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.history import AlertKind, EventKind, Intention, replay
-from monitoring.domain.measurement import Flag, Method, Reported, Transcript
-from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess
+from monitoring.domain.replay import AlertKind, EventKind, Intention, replay
+from monitoring.domain.vocabulary.measurement import Flag, Method, Reported, Transcript
 from tests.builders import copies, course, day, result
 
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.dates import Precision
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.kinetics import (
+from monitoring.domain.course.series import ResultFact, Series, assess
+from monitoring.domain.following.kinetics import (
     Change,
     Direction,
     Value,
@@ -23,10 +22,11 @@ from monitoring.domain.kinetics import (
     sd_log10,
     values_of,
 )
-from monitoring.domain.measurement import Method
-from monitoring.domain.rules import rule_set
-from monitoring.domain.scale import ControlGene
-from monitoring.domain.series import ResultFact, Series, assess
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.vocabulary.dates import Precision
+from monitoring.domain.vocabulary.measurement import Method
+from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.domain.vocabulary.scale import ControlGene
 from tests.builders import STOP, copies, day, reported, result
 
 RULES = rule_set("kinetics-ln-ratio.1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.domain.lookalike import LONGEST_LOOK, look_of
+from monitoring.domain.text.lookalike import LONGEST_LOOK, look_of
 
 
 @pytest.mark.parametrize(

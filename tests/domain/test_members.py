@@ -10,9 +10,9 @@ import pytest
 from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
 from cohorts.domain.figures import compute_figures, quartiles
 from cohorts.domain.members import Member, PatientHistory, build_members, csv_row
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import course, day, deep, point
 
 AS_OF = dt.date(2030, 1, 1)

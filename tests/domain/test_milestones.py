@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.dates import Precision
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.known_value import KnownValue
-from monitoring.domain.milestones import Milestone, milestones
-from monitoring.domain.rules import rule_set, rule_sets_of
-from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.course.bounded_value import KnownValue
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.following.milestones import Milestone, milestones
+from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
+from monitoring.domain.vocabulary.dates import Precision
+from monitoring.domain.vocabulary.reasons import TEXTS
 from tests.builders import copies, reported
 
 START = dt.date(2020, 1, 31)  # months 3, 6, 12, 18: 30 April, 31 July, 31 January 2021, 31 July 2021

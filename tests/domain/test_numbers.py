@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from monitoring.domain.bounds import BOUNDS
+from monitoring.domain.vocabulary.bounds import BOUNDS
 from monitoring.intake.not_detected import is_doubtful, means_detected, means_not_detected
 from monitoring.intake.numbers import NotANumber, decimal_mark_of, read_number, unmistakable
 

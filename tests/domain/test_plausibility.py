@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.measurement import Measurement, Reported
-from monitoring.domain.plausibility import questions
-from monitoring.domain.response import score
-from monitoring.domain.series import Assessed, ResultFact
+from monitoring.domain.course.series import Assessed, ResultFact
+from monitoring.domain.following.plausibility import questions
+from monitoring.domain.scoring.response import score
+from monitoring.domain.vocabulary.measurement import Measurement, Reported
 from tests.builders import copies, day, reported
 
 # copies, control, factor, reported % IS -> the question asked ("" for none)

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from monitoring.domain.protocol_loss import find_protocol_loss
-from monitoring.domain.rules import rule_set
-from monitoring.domain.scale import ResponseClass
+from monitoring.domain.course.protocol_loss import find_protocol_loss
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import STOP, day, deep, point
 
 SINGLE, TWO, ENESTOP = "loss-mmr-single.1", "loss-mmr-two-consecutive.1", "loss-enestop.1"

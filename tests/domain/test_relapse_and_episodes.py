@@ -6,11 +6,9 @@ import random
 
 import pytest
 
-from monitoring.domain.dates import Duration, Precision, add_months, between, completed_years, parse_date
-from monitoring.domain.episodes import DmrRule, find_episodes, response_before_stop, tki_duration
-from monitoring.domain.relapse import LossRule, find_loss
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import (
+from monitoring.domain.course.episodes import DmrRule, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.course.relapse import LossRule, find_loss
+from monitoring.domain.course.series import (
     Course,
     Drug,
     Fact,
@@ -20,6 +18,8 @@ from monitoring.domain.series import (
     merge_courses,
     worst_of_each_date,
 )
+from monitoring.domain.vocabulary.dates import Duration, Precision, add_months, between, completed_years, parse_date
+from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import STOP, course, day, deep, point
 
 TWO = LossRule(n_consecutive=2)

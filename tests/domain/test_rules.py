@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.protocol_loss import loss_rule
-from monitoring.domain.relapse import LossRule
-from monitoring.domain.response import EUTOS_2015, ResponseRules
-from monitoring.domain.rule_values import Span
-from monitoring.domain.rules import (
+from monitoring.domain.course.protocol_loss import loss_rule
+from monitoring.domain.course.relapse import LossRule
+from monitoring.domain.rules.rule_sets import (
     FOLDER,
     REGISTER,
     Evidence,
@@ -26,6 +23,9 @@ from monitoring.domain.rules import (
     settled,
     superseded_by,
 )
+from monitoring.domain.rules.values import Span
+from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules
+from monitoring.domain.vocabulary.reasons import TEXTS
 from scripts.clinical_pages import SETTLED_ELSEWHERE
 
 SHIPPED = [

@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 
-from monitoring.domain import rule_values
-from monitoring.domain.eligibility import eligibility
-from monitoring.domain.kinetics import change_between, early_halving_time, month_two, project_crossing, values_of
-from monitoring.domain.milestones import milestones
-from monitoring.domain.protocol_loss import find_protocol_loss
-from monitoring.domain.response import response_rules
-from monitoring.domain.rule_shapes import SHAPES, STATED
-from monitoring.domain.rules import (
+from monitoring.domain.course.protocol_loss import find_protocol_loss
+from monitoring.domain.course.series import Fact, FactKind, Series, assess, time_points
+from monitoring.domain.following.kinetics import (
+    change_between,
+    early_halving_time,
+    month_two,
+    project_crossing,
+    values_of,
+)
+from monitoring.domain.following.milestones import milestones
+from monitoring.domain.following.schedule import next_sample_due
+from monitoring.domain.rules import values
+from monitoring.domain.rules.rule_sets import (
     FOLDER,
     KINDS,
     Parameter,
@@ -26,9 +31,10 @@ from monitoring.domain.rules import (
     load_rule_sets,
     parse_rule_set,
 )
-from monitoring.domain.scale import ControlGene
-from monitoring.domain.schedule import next_sample_due
-from monitoring.domain.series import Fact, FactKind, Series, assess, time_points
+from monitoring.domain.rules.schema import SHAPES, STATED
+from monitoring.domain.scoring.response import response_rules
+from monitoring.domain.stopping.eligibility import eligibility
+from monitoring.domain.vocabulary.scale import ControlGene
 from tests.builders import STOP, course, day, result
 from tests.domain.test_eligibility import LONG, taken
 
@@ -111,9 +117,7 @@ def test_every_field_of_a_typed_value_is_read_by_what_decides() -> None:
     read_somewhere = {
         n.attr for n in product(but=LOADER) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
     }
-    typed = [
-        c for c in vars(rule_values).values() if dataclasses.is_dataclass(c) and c.__module__ == rule_values.__name__
-    ]
+    typed = [c for c in vars(values).values() if dataclasses.is_dataclass(c) and c.__module__ == values.__name__]
     assert len(typed) > 10
     assert {(c.__name__, f.name) for c in typed for f in dataclasses.fields(c) if f.name not in read_somewhere} == set()
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.scale import (
+from monitoring.domain.vocabulary.scale import (
     CONTROL_LIMITS,
     ControlGene,
     IsValue,

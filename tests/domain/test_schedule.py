@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.rules import rule_set, rule_sets_of
-from monitoring.domain.schedule import PlanState, SamplePlan, next_sample_due, planned_slots
-from monitoring.domain.series import Course, Fact, FactKind, ResultFact, Series, assess
+from monitoring.domain.course.series import Course, Fact, FactKind, ResultFact, Series, assess
+from monitoring.domain.following.schedule import PlanState, SamplePlan, next_sample_due, planned_slots
+from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
+from monitoring.domain.vocabulary.reasons import TEXTS
 from tests.builders import STOP, copies, course, day, result
 
 ELN = rule_set("schedule-eln-2020.1")

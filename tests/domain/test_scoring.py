@@ -5,9 +5,17 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript, flags_text
-from monitoring.domain.response import EUTOS_2015, score
-from monitoring.domain.scale import ResponseClass
+from monitoring.domain.scoring.response import EUTOS_2015, score
+from monitoring.domain.vocabulary.measurement import (
+    FactorState,
+    Measurement,
+    Method,
+    Reading,
+    Reported,
+    Transcript,
+    flags_text,
+)
+from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import copies, reported
 
 WORKED_EXAMPLES = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.domain.spreadsheet import as_cell
+from monitoring.domain.text.spreadsheet import as_cell
 
 
 @pytest.mark.parametrize(

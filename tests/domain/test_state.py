@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.episodes import find_episodes
-from monitoring.domain.measurement import Measurement, Reading, Transcript
-from monitoring.domain.rules import rule_set
-from monitoring.domain.schedule import next_sample_due
-from monitoring.domain.series import Assessed, Course, Fact, FactKind, ResultFact, Series, assess, time_points
-from monitoring.domain.state import State, StateCode, standing_of, state_of
+from monitoring.domain.course.episodes import find_episodes
+from monitoring.domain.course.off_treatment import State, StateCode, standing_of, state_of
+from monitoring.domain.course.series import Assessed, Course, Fact, FactKind, ResultFact, Series, assess, time_points
+from monitoring.domain.following.schedule import next_sample_due
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.vocabulary.measurement import Measurement, Reading, Transcript
 from tests.builders import copies, course, day
 
 RULES = rule_set("schedule-eln-2020.1")

@@ -10,7 +10,7 @@ import pytest
 
 from cohorts.domain import survival
 from cohorts.domain.survival import NotEstimable, Observed
-from monitoring.domain.dates import DAYS_PER_MONTH
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 AML_MAINTAINED = "9 13 13+ 18 23 28+ 31 34 45+ 48 161+"
 AML_NOT = "5 5 8 8 12 16+ 23 27 30 33 43 45"

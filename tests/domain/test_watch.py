@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitoring.domain.history import AlertKind, replay
-from monitoring.domain.series import Course, ResultFact, Series
+from monitoring.domain.course.series import Course, ResultFact, Series
+from monitoring.domain.replay import AlertKind, replay
 from tests.builders import course, result
 
 # days after the stop and % IS (None: not detected) -> signs that stand, signs that are over

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.explain import TEXTS
-from monitoring.domain.history import AlertKind
-from monitoring.domain.measurement import Flag, Measurement, Transcript
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.response import score
-from monitoring.domain.scale import ControlGene
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.replay import AlertKind
+from monitoring.domain.scoring.response import score
+from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
+from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.domain.vocabulary.scale import ControlGene
 from monitoring.domain.why import StoredClass, why_alert, why_class
 from tests.builders import copies, reported
 

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from monitoring.domain.dates import add_months
-from monitoring.domain.measurement import Method
-from monitoring.domain.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason
+from monitoring.domain.vocabulary.dates import add_months
+from monitoring.domain.vocabulary.measurement import Method
 from tests.builders import copies, course, day, reported
 
 DAY = dt.timedelta(days=1)

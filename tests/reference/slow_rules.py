@@ -23,9 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from monitoring.domain.series import Course, FactKind, ResultFact, Series
+from monitoring.domain.course.series import Course, FactKind, ResultFact, Series
 
-RULE_FILES = Path(__file__).parents[2] / "monitoring" / "domain" / "rulesets"
+RULE_FILES = Path(__file__).parents[2] / "monitoring" / "domain" / "rules" / "rulesets"
 ONE_DAY = dt.timedelta(days=1)
 CLASSES = ["NO_MMR", "MMR", "MR4", "MR4_5", "MR5"]  # from the shallowest to the deepest
 LIMITS = {"MMR": Fraction("0.1"), "MR4": Fraction("0.01"), "MR4_5": Fraction("0.0032"), "MR5": Fraction("0.001")}

@@ -7,21 +7,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from monitoring.domain.episodes import find_episodes
-from monitoring.domain.history import replay
-from monitoring.domain.kinetics import Direction, latest_change, month_two, values_of
-from monitoring.domain.milestones import milestones
-from monitoring.domain.protocol_loss import find_protocol_loss
-from monitoring.domain.rules import rule_set, rule_sets_of
-from monitoring.domain.schedule import next_sample_due
-from monitoring.domain.series import (
+from monitoring.domain.course.episodes import find_episodes
+from monitoring.domain.course.protocol_loss import find_protocol_loss
+from monitoring.domain.course.series import (
     Course,
     Series,
     assess,
     time_points,
     tki_courses,
 )
-from monitoring.domain.treatment import known_on, treatment_on
+from monitoring.domain.course.treatment import known_on, treatment_on
+from monitoring.domain.following.kinetics import Direction, latest_change, month_two, values_of
+from monitoring.domain.following.milestones import milestones
+from monitoring.domain.following.schedule import next_sample_due
+from monitoring.domain.replay import replay
+from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
 from tests.builders import course
 from tests.reference import slow_rules as slow
 from tests.reference.patients import crowded_courses, patients, patients_on_a_day

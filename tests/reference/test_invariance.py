@@ -6,8 +6,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.domain.history import replay
-from monitoring.domain.series import Series
+from monitoring.domain.course.series import Series
+from monitoring.domain.replay import replay
 from monitoring.models import Centre, Patient
 from monitoring.selectors.clinical import rules_of, view_of
 from tests.reference.patients import patients, patients_on_a_day

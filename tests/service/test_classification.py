@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from monitoring import clock
-from monitoring.domain import history
+from monitoring.domain import replay
 from monitoring.models import (
     Alert,
     Centre,
@@ -236,9 +236,9 @@ def test_a_poisoned_patient_does_not_hold_up_the_others(
 ) -> None:
     other = Patient.objects.create(centre=centre, patient_id="P9")
     enter(other, "X1", ago(10), "10/50000")
-    real = history.replay
+    real = replay.replay
 
-    def poisoned(series: history.Series, *rules: Any) -> history.Replay:
+    def poisoned(series: replay.Series, *rules: Any) -> replay.Replay:
         if series.patient_key == str(stopped.public_id):
             raise ArithmeticError("no rule foresaw this")
         return real(series, *rules)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from monitoring import clock
-from monitoring.domain.dates import add_months
+from monitoring.domain.vocabulary.dates import add_months
 from monitoring.models import (
     Alert,
     AlertDelivery,

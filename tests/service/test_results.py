@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 
 from monitoring import clock
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.report import ReplicateReport
+from monitoring.domain.scoring.laboratory_report import ReplicateReport
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Centre, ClassificationRequest, LateReport, Patient, PcrResult, Replicate
 from monitoring.services.reach import EVERYWHERE
 from monitoring.services.results import record_result

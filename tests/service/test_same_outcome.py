@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring import clock
-from monitoring.domain.report import ReplicateReport
-from monitoring.domain.series import FactKind, ResultFact, Series, StopReason
+from monitoring.domain.course.series import FactKind, ResultFact, Series, StopReason
+from monitoring.domain.scoring.laboratory_report import ReplicateReport
 from monitoring.intake.loading import load_file
 from monitoring.models import Alert, Patient, PcrResult, ResponseAssessment, Role, TfrEpisode
 from monitoring.services.amendments import amend_result, retract_result, standing_result

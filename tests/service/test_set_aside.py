@@ -21,7 +21,7 @@ from django.test import Client
 from config.management.commands import alertd
 from config.management.commands.alertd import Rounds
 from monitoring import clock
-from monitoring.domain import history
+from monitoring.domain import replay
 from monitoring.intake.uploads import take_upload
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import (
@@ -299,10 +299,10 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
     client: Client, lost: tuple[Patient, Patient], people: dict[str, User], error: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    def poisoned(series: history.Series, *rules: Any) -> history.Replay:
+    def poisoned(series: replay.Series, *rules: Any) -> replay.Replay:
         if series.patient_key == str(lost[0].public_id):
             raise error("HN-77")
-        return history.replay(series, *rules)
+        return replay.replay(series, *rules)
 
     monkeypatch.setattr(classification, "replay", poisoned)
     rounds_of()
@@ -312,7 +312,7 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
     page = shown_to(client, people["adam"])
     assert f"/patients/{lost[0].public_id}/" in page
     assert "HN-77" not in page
-    monkeypatch.setattr(classification, "replay", history.replay)
+    monkeypatch.setattr(classification, "replay", replay.replay)
     later(monkeypatch, minutes=2)
     rounds_of()
     assert not ClassificationRequest.objects.exists()
@@ -323,10 +323,10 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
 def test_the_tasks_go_on_past_a_patient_whose_replay_raises(
     lost: tuple[Patient, Patient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(series: history.Series, *rules: Any) -> history.Replay:
+    def poisoned(series: replay.Series, *rules: Any) -> replay.Replay:
         if series.patient_key == str(lost[0].public_id):
             raise RuntimeError
-        return history.replay(series, *rules)
+        return replay.replay(series, *rules)
 
     monkeypatch.setattr(classification, "replay", poisoned)
     assert classify_bulk() == 0, "the other was classified in the round in which one failed"
@@ -340,7 +340,7 @@ def test_new_facts_of_a_patient_who_is_set_aside_do_not_wait(
     monkeypatch.setattr(classification, "replay", lambda series: 1 // 0)
     rounds_of(1)
     assert SetAside.objects.filter(kind="classification").count() == 2
-    monkeypatch.setattr(classification, "replay", history.replay)
+    monkeypatch.setattr(classification, "replay", replay.replay)
     record_result(report("L9", ago(1), "nd/60000"), patient=lost[0], by=ada, reach=EVERYWHERE, now=clock.now())
     rounds_of(1)
     assert not ClassificationRequest.objects.filter(patient=lost[0]).exists()
@@ -383,7 +383,7 @@ def test_a_plan_that_raises_holds_up_no_other(
     )
     planned = plans.next_sample_due
 
-    def raising(series: history.Series, *more: Any, **named: Any) -> Any:
+    def raising(series: replay.Series, *more: Any, **named: Any) -> Any:
         if series.patient_key == str(lost[0].public_id):
             raise LookupError
         return planned(series, *more, **named)

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from monitoring import clock
-from monitoring.domain.bounds import BOUNDS
+from monitoring.domain.vocabulary.bounds import BOUNDS
 from monitoring.intake.uploads import load_upload, take_upload, verdict_rows
 from monitoring.models import Patient, PcrResult, Role, TkiCourse
 from tests.conftest import reporting

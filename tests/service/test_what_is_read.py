@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from monitoring import clock
-from monitoring.domain.series import assess
+from monitoring.domain.course.series import assess
 from monitoring.intake.loading import Outcome, load_file
 from monitoring.intake.tables import FileProblem
 from monitoring.models import Centre, LateReport, Patient, PcrResult, Role

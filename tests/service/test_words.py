@@ -21,11 +21,11 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
 from monitoring import clock
-from monitoring.domain.bounds import BOUNDS, Bounds
-from monitoring.domain.dates import DateProblem, parse_date
-from monitoring.domain.explain import TEXTS, Reason
-from monitoring.domain.plausibility import CITATION as QUESTIONS_CITATION
-from monitoring.domain.rules import load_rule_sets, unconfirmed_parameters
+from monitoring.domain.following.plausibility import CITATION as QUESTIONS_CITATION
+from monitoring.domain.rules.rule_sets import load_rule_sets, unconfirmed_parameters
+from monitoring.domain.vocabulary.bounds import BOUNDS, Bounds
+from monitoring.domain.vocabulary.dates import DateProblem, parse_date
+from monitoring.domain.vocabulary.reasons import TEXTS, Reason
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.tables import FileProblem, open_table
 from monitoring.intake.uploads import load_upload

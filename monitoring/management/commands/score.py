@@ -11,13 +11,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from monitoring.domain.bounds import BOUNDS
-from monitoring.domain.measurement import flags_text
-from monitoring.domain.report import LaboratoryProfile, find_factor, hours_to_laboratory, measurement
-from monitoring.domain.response import score
-from monitoring.domain.scale import ControlGene
-from monitoring.domain.series import sample_flags
-from monitoring.domain.spreadsheet import as_cell
+from monitoring.domain.course.series import sample_flags
+from monitoring.domain.scoring.laboratory_report import LaboratoryProfile, find_factor, hours_to_laboratory, measurement
+from monitoring.domain.scoring.response import score
+from monitoring.domain.text.spreadsheet import as_cell
+from monitoring.domain.vocabulary.bounds import BOUNDS
+from monitoring.domain.vocabulary.measurement import flags_text
+from monitoring.domain.vocabulary.scale import ControlGene
 from monitoring.intake.columns import COLUMNS, NUMBER_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.numbers import decimal_mark_of
 from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT, MMR_LIMIT_PERCENT, ResponseClass
-from monitoring.domain.series import Assessed
+from monitoring.domain.course.series import Assessed
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, MMR_LIMIT_PERCENT, ResponseClass
 
 
 @dataclass(frozen=True, slots=True)

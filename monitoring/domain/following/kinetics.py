@@ -14,13 +14,13 @@ from datetime import date
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
-from monitoring.domain.dates import Precision, add_months
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.measurement import Flag, Method
-from monitoring.domain.rule_values import SdRange
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import ONE_LOG, ControlGene
-from monitoring.domain.series import Assessed, Course, time_points
+from monitoring.domain.course.series import Assessed, Course, time_points
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.rules.values import SdRange
+from monitoring.domain.vocabulary.dates import Precision, add_months
+from monitoring.domain.vocabulary.measurement import Flag, Method
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import ONE_LOG, ControlGene
 
 _LOGS = Context(prec=50)
 _LOG_2 = Decimal(2).log10(_LOGS)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.dates import PartialDate
-from monitoring.domain.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript
-from monitoring.domain.rule_values import SdRange
-from monitoring.domain.scale import ControlGene, class_named
+from monitoring.domain.rules.values import SdRange
+from monitoring.domain.vocabulary.dates import PartialDate
+from monitoring.domain.vocabulary.measurement import FactorState, Measurement, Method, Reading, Reported, Transcript
+from monitoring.domain.vocabulary.scale import ControlGene, class_named
 
 
 @dataclass(frozen=True, slots=True)

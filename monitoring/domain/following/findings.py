@@ -13,12 +13,12 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
-from monitoring.domain.dates import add_months, whole_months
-from monitoring.domain.episodes import DmrRule, Episode, response_before_stop
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.off_scale import ratios_of
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Assessed, FactKind, Series, StopReason, TimePoint, tki_courses
+from monitoring.domain.course.episodes import DmrRule, Episode, response_before_stop
+from monitoring.domain.course.off_scale import ratios_of
+from monitoring.domain.course.series import Assessed, FactKind, Series, StopReason, TimePoint, tki_courses
+from monitoring.domain.vocabulary.dates import add_months, whole_months
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 RULE_ID = "findings.1"
 NO_MMR_AFTER_RESTART_MONTHS = 3

@@ -10,9 +10,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from monitoring.domain.dates import add_months
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.scale import ResponseClass
+from monitoring.domain.vocabulary.dates import add_months
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 OPERATORS = (">", ">=", "<", "<=")
 LEVELS = ("mandatory", "minimal", "optimal")

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.dates import Duration, PartialDate, add_months, whole_months
-from monitoring.domain.episodes import DmrRule, ResponseBeforeStop, response_before_stop, tki_duration
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.rule_values import (
+from monitoring.domain.course.episodes import DmrRule, ResponseBeforeStop, response_before_stop, tki_duration
+from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.rules.values import (
     Asked,
     DaysLimit,
     DepthFor,
@@ -27,9 +26,10 @@ from monitoring.domain.rule_values import (
     TestsLimit,
     TranscriptLimit,
 )
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Course, Drug, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, add_months, whole_months
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB)  # those that the sets read name
 

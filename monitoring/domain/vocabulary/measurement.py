@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.scale import ControlGene, ResponseClass
+from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass
 
 
 class Flag(StrEnum):

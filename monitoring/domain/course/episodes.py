@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from monitoring.domain.dates import Duration, PartialDate, add_months
-from monitoring.domain.relapse import Loss, LossRule, find_loss, off_treatment
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.course.relapse import Loss, LossRule, find_loss, off_treatment
+from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, add_months
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 SWITCH_WINDOW_DAYS = 28
 LEFT_CENSORED_AFTER_MONTHS = 6  # first own result already in DMR so long after the start

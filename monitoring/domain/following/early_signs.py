@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from monitoring.domain.episodes import Episode
-from monitoring.domain.kinetics import MonthTwoClass, Value, month_two
-from monitoring.domain.protocol_loss import merely_unproven
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import TimePoint
+from monitoring.domain.course.episodes import Episode
+from monitoring.domain.course.protocol_loss import merely_unproven
+from monitoring.domain.course.series import TimePoint
+from monitoring.domain.following.kinetics import MonthTwoClass, Value, month_two
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 
 class Sign(StrEnum):

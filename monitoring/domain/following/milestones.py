@@ -12,14 +12,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from monitoring.domain.dates import Precision, add_months
-from monitoring.domain.episodes import Episode, find_episodes
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.known_value import KnownValue, known_value
-from monitoring.domain.rule_values import Band, Confirmation
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.series import Assessed, Course, FactKind, Series, TimePoint, assess, time_points, tki_courses
-from monitoring.domain.treatment import is_off, known_on
+from monitoring.domain.course.bounded_value import KnownValue, known_value
+from monitoring.domain.course.episodes import Episode, find_episodes
+from monitoring.domain.course.series import (
+    Assessed,
+    Course,
+    FactKind,
+    Series,
+    TimePoint,
+    assess,
+    time_points,
+    tki_courses,
+)
+from monitoring.domain.course.treatment import is_off, known_on
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.rules.values import Band, Confirmation
+from monitoring.domain.vocabulary.dates import Precision, add_months
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
 
 MONTHS = (3, 6, 12, 18)
 CONFIRMED_MONTH = 3

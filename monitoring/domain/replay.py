@@ -13,16 +13,11 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
-from monitoring.domain.kinetics import Direction, Value, latest_change, values_of
-from monitoring.domain.measurement import Flag
-from monitoring.domain.off_scale import ratios_of, relapse_of
-from monitoring.domain.relapse import Certainty
-from monitoring.domain.resistance import rise_on_treatment
-from monitoring.domain.response import EUTOS_2015, ResponseRules
-from monitoring.domain.rules import rule_set
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import (
+from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.course.off_scale import ratios_of, relapse_of
+from monitoring.domain.course.off_treatment import Evidence, evidence_of
+from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.course.series import (
     Assessed,
     Course,
     Fact,
@@ -35,8 +30,13 @@ from monitoring.domain.series import (
     tki_courses,
     transplanted_on,
 )
-from monitoring.domain.state import Evidence, evidence_of
-from monitoring.domain.watch import early_signs
+from monitoring.domain.following.early_signs import early_signs
+from monitoring.domain.following.kinetics import Direction, Value, latest_change, values_of
+from monitoring.domain.following.resistance import rise_on_treatment
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules
+from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 
 class EventKind(StrEnum):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
-from monitoring.domain.explain import Reason
-from monitoring.domain.relapse import LossRule, find_loss, off_treatment
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ResponseClass
-from monitoring.domain.series import TimePoint
+from monitoring.domain.course.relapse import LossRule, find_loss, off_treatment
+from monitoring.domain.course.series import TimePoint
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.vocabulary.reasons import Reason
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
 
 
 @dataclass(frozen=True, slots=True)

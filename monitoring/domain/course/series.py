@@ -10,11 +10,11 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.dates import PartialDate, Precision
-from monitoring.domain.measurement import Flag, Measurement, Transcript
-from monitoring.domain.response import EUTOS_2015, ResponseRules, Score, score
-from monitoring.domain.rule_values import SdRange
-from monitoring.domain.scale import DEPTH, ResponseClass
+from monitoring.domain.rules.values import SdRange
+from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules, Score, score
+from monitoring.domain.vocabulary.dates import PartialDate, Precision
+from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
+from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
 
 class Drug(StrEnum):

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.criteria import Criterion, EligibilityFacts, State, criteria
-from monitoring.domain.dates import PartialDate, add_months, completed_years
-from monitoring.domain.explain import Reason
-from monitoring.domain.measurement import Flag
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.series import Assessed, Series, assess, time_points
-from monitoring.domain.vetoes import vetoes
+from monitoring.domain.course.series import Assessed, Series, assess, time_points
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, State, criteria
+from monitoring.domain.stopping.vetoes import vetoes
+from monitoring.domain.vocabulary.dates import PartialDate, add_months, completed_years
+from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.reasons import Reason
 
 OPTIONAL = "optimal"
 POPULATION_LINES = ("minimum_age_at_stop", "diagnosed_before_age")

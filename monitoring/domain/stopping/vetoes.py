@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from monitoring.domain.criteria import Criterion, EligibilityFacts, State, evidence_of_failure
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.measurement import Transcript
-from monitoring.domain.series import FactKind
+from monitoring.domain.course.series import FactKind
+from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, State, evidence_of_failure
+from monitoring.domain.vocabulary.measurement import Transcript
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
 
 VETO = "veto"
 VETO_RULE_ID = "vetoes.1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from monitoring.domain.rule_values import (
+from monitoring.domain.rules.values import (
     Reader,
     a_class,
     a_confirmation,

@@ -14,20 +14,29 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.dates import add_months
-from monitoring.domain.episodes import find_episodes
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.kinetics import values_of
-from monitoring.domain.off_scale import ratios_of
-from monitoring.domain.protocol_loss import merely_unproven
-from monitoring.domain.resistance import rise_on_treatment
-from monitoring.domain.rule_values import Every, Phase, Span
-from monitoring.domain.rules import RuleSet
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Assessed, Fact, FactKind, Series, TimePoint, assess, time_points, tki_courses
-from monitoring.domain.treatment import Phase as TreatmentPhase
-from monitoring.domain.treatment import Treatment, known_on, treatment_on
-from monitoring.domain.watch import last_lost
+from monitoring.domain.course.episodes import find_episodes
+from monitoring.domain.course.off_scale import ratios_of
+from monitoring.domain.course.protocol_loss import merely_unproven
+from monitoring.domain.course.series import (
+    Assessed,
+    Fact,
+    FactKind,
+    Series,
+    TimePoint,
+    assess,
+    time_points,
+    tki_courses,
+)
+from monitoring.domain.course.treatment import Phase as TreatmentPhase
+from monitoring.domain.course.treatment import Treatment, known_on, treatment_on
+from monitoring.domain.following.early_signs import last_lost
+from monitoring.domain.following.kinetics import values_of
+from monitoring.domain.following.resistance import rise_on_treatment
+from monitoring.domain.rules.rule_sets import RuleSet
+from monitoring.domain.rules.values import Every, Phase, Span
+from monitoring.domain.vocabulary.dates import add_months
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 ENDS_PLAN = (FactKind.DEATH, FactKind.CONSENT_WITHDRAWN)
 ENDS_UNTIL_SEEN_AGAIN = (FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.kinetics import Change
-from monitoring.domain.measurement import Measurement, Reading
-from monitoring.domain.response import EUTOS_2015
-from monitoring.domain.scale import mr_of_percent
-from monitoring.domain.series import Assessed
+from monitoring.domain.course.series import Assessed
+from monitoring.domain.following.kinetics import Change
+from monitoring.domain.scoring.response import EUTOS_2015
+from monitoring.domain.vocabulary.measurement import Measurement, Reading
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import mr_of_percent
 
 RULE_ID = "entry-checks.1"
 CITATION = "Branford 2008, Blood 112:3330; EUTOS, Cross 2015, doi 10.1038/leu.2015.29"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.episodes import Episode, find_episodes
-from monitoring.domain.series import Course, Series, StopReason, TimePoint, tki_courses, transplanted_on
+from monitoring.domain.course.episodes import Episode, find_episodes
+from monitoring.domain.course.series import Course, Series, StopReason, TimePoint, tki_courses, transplanted_on
 
 
 class Phase(StrEnum):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import TimePoint
+from monitoring.domain.course.series import TimePoint
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 CONFIRMS_AFTER_RESTART_DAYS = 28
 

@@ -10,9 +10,9 @@ import dataclasses
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitoring.domain.measurement import FactorState, Flag, Measurement, Method, Reading, Reported
-from monitoring.domain.rules import RuleSet, rule_set
-from monitoring.domain.scale import (
+from monitoring.domain.rules.rule_sets import RuleSet, rule_set
+from monitoring.domain.vocabulary.measurement import FactorState, Flag, Measurement, Method, Reading, Reported
+from monitoring.domain.vocabulary.scale import (
     CLASS_LIMITS_PERCENT,
     CONTROL_LIMITS,
     DEPTH,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.scale import CONTROL_LIMITS, HUNDRED, ONE_LOG
-from monitoring.domain.series import Assessed
+from monitoring.domain.course.series import Assessed
+from monitoring.domain.vocabulary.scale import CONTROL_LIMITS, HUNDRED, ONE_LOG
 
 RULE_ID = "off-scale.1"
 _CHANGE = Decimal("0.01")

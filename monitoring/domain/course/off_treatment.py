@@ -13,11 +13,11 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from monitoring.domain.episodes import Episode
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.off_scale import Ratio, ratios_of
-from monitoring.domain.scale import ResponseClass
-from monitoring.domain.series import Assessed, Course, FactKind
+from monitoring.domain.course.episodes import Episode
+from monitoring.domain.course.off_scale import Ratio, ratios_of
+from monitoring.domain.course.series import Assessed, Course, FactKind
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 RULE_ID = "state.1"
 UNEVALUABLE_IN_A_ROW = 2

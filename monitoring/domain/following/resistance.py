@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.episodes import Episode
-from monitoring.domain.kinetics import Value
-from monitoring.domain.scale import CLASS_LIMITS_PERCENT, ONE_LOG
-from monitoring.domain.series import Course, TimePoint, tki_courses
-from monitoring.domain.treatment import is_off
+from monitoring.domain.course.episodes import Episode
+from monitoring.domain.course.series import Course, TimePoint, tki_courses
+from monitoring.domain.course.treatment import is_off
+from monitoring.domain.following.kinetics import Value
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ONE_LOG
 
 _LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
 

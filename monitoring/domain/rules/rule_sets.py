@@ -21,9 +21,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from monitoring.domain.explain import FactValue, Reason
-from monitoring.domain.rule_shapes import SHAPES, STATED
-from monitoring.domain.rule_values import a_mapping, a_text, a_truth, names, one_of
+from monitoring.domain.rules.schema import SHAPES, STATED
+from monitoring.domain.rules.values import a_mapping, a_text, a_truth, names, one_of
+from monitoring.domain.vocabulary.reasons import FactValue, Reason
 
 FOLDER = Path(__file__).parent / "rulesets"
 REGISTER = tuple(f"D{number}" for number in range(1, 27))

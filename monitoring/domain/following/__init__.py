@@ -1,0 +1,1 @@
+"""What is asked of a course while it goes on: kinetics, early signs, milestones, next sample, findings, plausibility."""

@@ -1,0 +1,1 @@
+"""One sample: what a laboratory reported, and the class that it proves."""
