@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods
 
 from cohorts.services.what_if import cohort_changes
 from monitoring import clock
-from monitoring.models import Assay, ConversionFactor, Laboratory, Role
+from monitoring.models import Assay, ConversionFactor, Laboratory, LaboratorySetting, Role
 from monitoring.pages.laboratories import administered_laboratory
 from monitoring.permissions import requires_role
-from monitoring.services.laboratories import Setting, save_setting
+from monitoring.services.laboratories import save_setting
 from monitoring.services.what_if import preview_setting
 
 
@@ -80,7 +80,7 @@ class LaboratoryForm(SettingForm):
         fields = ("name", "bcr_minimum_copies", "verification_required", "files_are_final", "zero_means_not_detected")
 
 
-def _words_of(row: Setting) -> tuple[str, str]:
+def _words_of(row: LaboratorySetting) -> tuple[str, str]:
     """What a page calls the setting, and what has to be known of it."""
     if isinstance(row, Laboratory):
         return _("Settings"), _("Results that were verified stay so; who verifies what comes in next changes at once.")
@@ -117,7 +117,9 @@ def factor(request: HttpRequest, pk: int, factor_id: int | None = None) -> HttpR
     return _page(request, laboratory, FactorForm, stored or ConversionFactor(laboratory=laboratory))
 
 
-def _page(request: HttpRequest, laboratory: Laboratory, kind: type[SettingForm], row: Setting) -> HttpResponse:
+def _page(
+    request: HttpRequest, laboratory: Laboratory, kind: type[SettingForm], row: LaboratorySetting
+) -> HttpResponse:
     """Show what a setting would change, and with a reason change it."""
     title, about = _words_of(row)
     context: dict[str, Any] = {"laboratory": laboratory, "code": laboratory.code, "title": title, "about": about}

@@ -19,7 +19,8 @@ from monitoring.api.refusals import ApiProblem, refused_field
 from monitoring.intake.reports import LineProblem
 from monitoring.intake.values import CellProblem
 from monitoring.services.escalation import AlertConflictError
-from monitoring.services.verdicts import Problem, StaleVersionError
+from monitoring.services.foundation.stale_version import StaleVersionError
+from monitoring.services.verdicts import Problem
 from monitoring.services.verification import VerificationRefused
 
 PROBLEM_TYPE = "application/problem+json"

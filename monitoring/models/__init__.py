@@ -4,7 +4,7 @@ from monitoring.models.alerts import Alert, AlertDelivery
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
 from monitoring.models.escalation import EscalationPolicy
-from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory, LaboratoryCentre
+from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting
 from monitoring.models.operations import (
     AccessEvent,
     ApiToken,
@@ -39,6 +39,7 @@ __all__ = [
     "JobRun",
     "Laboratory",
     "LaboratoryCentre",
+    "LaboratorySetting",
     "LateReport",
     "Membership",
     "MonitoringPlan",

@@ -175,3 +175,7 @@ class ConversionFactor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.laboratory.code} {self.assay_name or self.control_gene} {self.factor}"
+
+
+# What decides classes and is changed on a page that shows the consequences first.
+LaboratorySetting = Laboratory | Assay | ConversionFactor

@@ -25,8 +25,9 @@ from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requir
 from monitoring.selectors.foresight import foresee
 from monitoring.selectors.known import siblings_of
 from monitoring.services.amendments import StandingResult, amend_result, retract_result, standing_result, verify_result
+from monitoring.services.foundation.stale_version import StaleVersionError
 from monitoring.services.reach import reach_of
-from monitoring.services.verdicts import Action, StaleVersionError, Verdict
+from monitoring.services.verdicts import Action, Verdict
 from monitoring.services.verification import VerificationRefused, check_may_verify
 
 PAGE_SIZE = 50

@@ -25,7 +25,7 @@ from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.escalation import validate_steps
 from monitoring.services import deliveries, set_aside
 from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.verdicts import StaleVersionError
+from monitoring.services.foundation.stale_version import StaleVersionError
 
 logger = logging.getLogger(__name__)
 

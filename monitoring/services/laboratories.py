@@ -7,19 +7,17 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 
 from monitoring.domain.text.lookalike import look_of
-from monitoring.models import Assay, Centre, ConversionFactor, Laboratory, LaboratoryCentre, PcrResult
+from monitoring.models import Centre, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting, PcrResult
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.services.actors import recorded_as
 from monitoring.services.owed import owe_classification
-
-Setting = Laboratory | Assay | ConversionFactor
 
 
 class StandingResultsError(Exception):
     """A centre has results of the laboratory, which goes on reporting for it."""
 
 
-def save_setting(row: Setting, *, by: str, reason: str = "laboratory setting") -> None:
+def save_setting(row: LaboratorySetting, *, by: str, reason: str = "laboratory setting") -> None:
     """Save a laboratory, an assay or a conversion factor, and replay the patients whose results rest on it.
 
     The earlier setting stays in the history; classes that change are written beside the old ones.

@@ -23,10 +23,6 @@ class Action(StrEnum):
     REFUSED = "refused"
 
 
-class StaleVersionError(Exception):
-    """What a person or program read has changed meanwhile; nothing was stored. The message is for its reader."""
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a row was refused: the column, its value, and the reason with the fix.

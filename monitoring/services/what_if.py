@@ -10,9 +10,8 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.course.series import TimePoint
 from monitoring.domain.replay import Replay, replay
-from monitoring.models import ConversionFactor, Laboratory, Patient, PcrResult
+from monitoring.models import ConversionFactor, Laboratory, LaboratorySetting, Patient, PcrResult
 from monitoring.selectors.series import load_profile_with, load_series
-from monitoring.services.laboratories import Setting
 
 BATCH_PATIENTS = 500
 SHOWN_PATIENTS = 50
@@ -61,7 +60,7 @@ class Preview:
         }
 
 
-def patients_of_setting(row: Setting) -> list[int]:
+def patients_of_setting(row: LaboratorySetting) -> list[int]:
     """The patients with a result of the laboratory; of a factor, those with a result that names none of its own."""
     results = PcrResult.objects.filter(laboratory_id=_laboratory_of(row))
     if isinstance(row, ConversionFactor):
@@ -71,7 +70,7 @@ def patients_of_setting(row: Setting) -> list[int]:
     return sorted(results.values_list("patient_id", flat=True).distinct())
 
 
-def preview_setting(row: Setting) -> Preview:
+def preview_setting(row: LaboratorySetting) -> Preview:
     """What would change if this setting stood as it is given, saved or not: classes, episodes, alerts, time points."""
     ids = patients_of_setting(row)
     found = Preview(left_out=max(len(ids) - MOST_PATIENTS, 0))
@@ -86,7 +85,7 @@ def preview_setting(row: Setting) -> Preview:
     return found
 
 
-def _laboratory_of(row: Setting) -> int:
+def _laboratory_of(row: LaboratorySetting) -> int:
     return row.pk if isinstance(row, Laboratory) else row.laboratory_id
 
 
