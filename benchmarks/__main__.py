@@ -40,7 +40,7 @@ from benchmarks.figures import Figure
 from benchmarks.serving import serving
 from cohorts.models import CohortPublication
 from monitoring.domain.scoring.response import score
-from monitoring.services.sessions import own_session
+from monitoring.services.foundation.sessions import own_session
 from tests.builders import copies
 
 PATIENTS = int(os.environ.get("BENCH_PATIENTS", "10000"))

@@ -25,8 +25,8 @@ from django.test import Client as TestClient
 from benchmarks.figures import Figure
 from monitoring import clock
 from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership, Patient, TkiCourse
-from monitoring.services.sessions import own_session
-from monitoring.services.tokens import create_token
+from monitoring.services.foundation.sessions import own_session
+from monitoring.services.settings.tokens import create_token
 
 POSTS = int(os.environ.get("BENCH_POSTS", "800"))
 CLIENTS = 4

@@ -8,7 +8,7 @@ import time
 from celery import shared_task
 
 from monitoring import clock
-from monitoring.services.classification import ClassificationFailed, classify_hinted, classify_owed
+from monitoring.services.classification.classify import ClassificationFailed, classify_hinted, classify_owed
 from tasks.hints import CLASSIFY_OWED, CLASSIFY_PATIENT, publish
 
 logger = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, owed_uploads
 from monitoring.models import SetAsideKind
-from monitoring.services.jobs import owed_slots
-from monitoring.services.repeated import forget_old_requests
-from monitoring.services.set_aside import passed_over
-from monitoring.services.sign_in import forget_old_tries
+from monitoring.services.foundation.idempotency import forget_old_requests
+from monitoring.services.foundation.jobs import owed_slots
+from monitoring.services.foundation.set_aside import passed_over
+from monitoring.services.foundation.sign_in import forget_old_tries
 from tasks.hints import LOAD_UPLOAD, RECOMPUTE_COHORT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 

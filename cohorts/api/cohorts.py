@@ -22,7 +22,7 @@ from cohorts.selectors.snapshots import published
 from monitoring.api.fields import instant
 from monitoring.api.resources import Resource, etag
 from monitoring.models import Role
-from monitoring.services.access import record_access
+from monitoring.services.foundation.access import record_access
 
 SLUG = OpenApiParameter("slug", OpenApiTypes.STR, OpenApiParameter.PATH)
 

@@ -21,7 +21,7 @@ from cohorts.selectors.snapshots import published
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Role
 from monitoring.permissions import ANY_ROLE, requires_role
-from monitoring.services.access import record_access
+from monitoring.services.foundation.access import record_access
 
 PAGE_SIZE = 50
 READING_ROWS = (Role.ANALYST, Role.ADMINISTRATOR)

@@ -18,8 +18,8 @@ from monitoring import clock
 from monitoring.models import Assay, ConversionFactor, Laboratory, LaboratorySetting, Role
 from monitoring.pages.laboratories import administered_laboratory
 from monitoring.permissions import requires_role
-from monitoring.services.laboratories import save_setting
-from monitoring.services.what_if import preview_setting
+from monitoring.selectors.what_if import preview_setting
+from monitoring.services.settings.laboratories import save_setting
 
 
 class SettingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the type checker only

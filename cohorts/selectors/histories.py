@@ -14,7 +14,7 @@ from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
-from monitoring.selectors.known import as_known, known_rows, row_key
+from monitoring.selectors.as_of import as_known, known_rows, row_key
 from monitoring.selectors.series import course_of, result_key
 
 BATCH_PATIENTS = 2000

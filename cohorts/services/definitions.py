@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
 from cohorts.models import Cohort
 from monitoring.models import Centre
-from monitoring.services.actors import recorded_as
+from monitoring.services.foundation.actors import recorded_as
 
 CODES_SHOWN = 20
 

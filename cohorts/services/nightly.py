@@ -8,7 +8,7 @@ import importlib
 from cohorts.models import Cohort
 from monitoring import clock
 from monitoring.models import JobRun
-from monitoring.services.jobs import claim_slot, finish
+from monitoring.services.foundation.jobs import claim_slot, finish
 
 NIGHTLY_PREFIX = "recompute_cohort:"
 

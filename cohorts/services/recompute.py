@@ -28,7 +28,7 @@ from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
 from monitoring.domain.scoring.response import EUTOS_2015
-from monitoring.services.classification import ClassificationFailed, classify_owed
+from monitoring.services.classification.classify import ClassificationFailed, classify_owed
 
 logger = logging.getLogger(__name__)
 

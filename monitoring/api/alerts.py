@@ -32,8 +32,8 @@ from monitoring.models.choices import ALERT_KIND, CERTAINTY
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
-from monitoring.services.escalation import Action, acknowledge, act, withdraw
-from monitoring.services.restarts import record_restart
+from monitoring.services.alerts.escalation import Action, acknowledge, act, withdraw
+from monitoring.services.entry.restarts import record_restart
 from monitoring.templatetags.words import closing_words
 
 ACTING = (Role.CLINICIAN, Role.ADMINISTRATOR)

@@ -12,7 +12,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from monitoring.models import ApiToken
-from monitoring.services.tokens import token_hash
+from monitoring.services.settings.tokens import token_hash
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from monitoring import clock
 from monitoring.api.resources import Resource
 from monitoring.models import Alert, ClassificationRequest, Heartbeat, Role
-from monitoring.selectors.currency import owed_work
+from monitoring.selectors.freshness import owed_work
 from monitoring.selectors.set_aside import set_aside_by_kind
-from monitoring.services.classification import NEEDS_A_PERSON_AFTER_ATTEMPTS
+from monitoring.services.classification.classify import NEEDS_A_PERSON_AFTER_ATTEMPTS
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 

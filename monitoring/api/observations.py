@@ -23,7 +23,7 @@ from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Observation, Patient
 from monitoring.models.choices import FACT_KIND
-from monitoring.services.records import record_observations
+from monitoring.services.entry.records import record_observations
 
 CHANGEABLE = ("observed_on", "detail", "grade")
 

@@ -28,9 +28,9 @@ from monitoring.intake.facts import patient_facts
 from monitoring.intake.values import Cells
 from monitoring.models import Patient
 from monitoring.models.choices import SEX, TRANSCRIPT
+from monitoring.selectors.as_of import day_of, end_of_day
 from monitoring.selectors.clinical import clinical_view
-from monitoring.selectors.known import day_of, end_of_day
-from monitoring.services.records import record_patients
+from monitoring.services.entry.records import record_patients
 
 IDENTITY = ("hospital_number", "family_name", "given_name")
 CHANGEABLE = tuple(c for c in PATIENT_COLUMNS if c not in ("patient_id", "centre", *IDENTITY))

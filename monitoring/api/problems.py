@@ -18,10 +18,10 @@ from rest_framework.views import set_rollback
 from monitoring.api.refusals import ApiProblem, refused_field
 from monitoring.intake.reports import LineProblem
 from monitoring.intake.values import CellProblem
-from monitoring.services.escalation import AlertConflictError
+from monitoring.services.alerts.escalation import AlertConflictError
+from monitoring.services.entry.verdicts import Problem
+from monitoring.services.entry.verification import VerificationRefused
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.verdicts import Problem
-from monitoring.services.verification import VerificationRefused
 
 PROBLEM_TYPE = "application/problem+json"
 

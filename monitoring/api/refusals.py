@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 
-from monitoring.services.verdicts import Problem
+from monitoring.services.entry.verdicts import Problem
 
 
 class ApiProblem(exceptions.APIException):

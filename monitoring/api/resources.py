@@ -21,8 +21,8 @@ from monitoring.api.permissions import RolesAllow
 from monitoring.api.refusals import ApiProblem, refused_field
 from monitoring.models import IdempotentRequest, Role
 from monitoring.permissions import ANY_ROLE
+from monitoring.services.entry.reach import Reach, reach_of
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.reach import Reach, reach_of
 
 LONGEST_KEY = 200
 # Those who record facts; an analyst only reads.

@@ -23,7 +23,7 @@ from monitoring.models import (
     ResultStatus,
 )
 from monitoring.models.choices import RESPONSE_CLASS
-from monitoring.selectors.known import standing_results
+from monitoring.selectors.as_of import standing_results
 from monitoring.selectors.why import class_reason
 
 REPLICATE_FIELDS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")

@@ -56,16 +56,16 @@ from monitoring.models.centres import said_zone_of
 from monitoring.models.choices import RESPONSE_CLASS
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
-from monitoring.services.amendments import (
+from monitoring.services.entry.amendments import (
     StandingResult,
     amend_result,
     retract_result,
     standing_result,
     verify_result,
 )
-from monitoring.services.result_versions import is_reported
-from monitoring.services.results import record_result
-from monitoring.services.verdicts import Action, Verdict
+from monitoring.services.entry.result_versions import is_reported
+from monitoring.services.entry.results import record_result
+from monitoring.services.entry.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 

@@ -20,8 +20,8 @@ from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import ApiProblem, public_id_of, refused
 from monitoring.api.resources import Resource, digest_of, etag, idempotently, require_match
 from monitoring.models import Observation, Patient, TkiCourse
-from monitoring.services.records import change
-from monitoring.services.verdicts import Action, Verdict
+from monitoring.services.entry.records import change
+from monitoring.services.entry.verdicts import Action, Verdict
 
 Row = TypeVar("Row", Patient, TkiCourse, Observation)
 

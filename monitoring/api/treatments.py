@@ -24,7 +24,7 @@ from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Patient, TkiCourse
 from monitoring.models.choices import DRUG, STOP_REASON
-from monitoring.services.records import record_courses
+from monitoring.services.entry.records import record_courses
 
 CHANGEABLE = tuple(c for c in TREATMENT_COLUMNS if c not in ("patient_id", "centre"))
 

@@ -10,8 +10,8 @@ from monitoring.domain.course.series import Drug, FactKind, StopReason
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Patient
 from monitoring.models.choices import TRANSCRIPT
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.records import CourseFacts, ObservationFacts, PatientFacts
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.records import CourseFacts, ObservationFacts, PatientFacts
 
 EARLIEST_YEAR = 1900
 FindPatient = Callable[[str, str], Patient]  # by centre (may be empty) and patient_id; raises where there is none

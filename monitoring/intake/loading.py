@@ -30,15 +30,15 @@ from monitoring.intake.staging import Staging
 from monitoring.intake.tables import Table, TableRow, ends_with_a_line_end, open_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
-from monitoring.services.plain_results import record_plain_results
-from monitoring.services.reach import EVERYWHERE, Reach
-from monitoring.services.records import (
+from monitoring.services.entry.bulk_results import record_plain_results
+from monitoring.services.entry.reach import EVERYWHERE, Reach
+from monitoring.services.entry.records import (
     record_courses,
     record_observations,
     record_patients,
 )
-from monitoring.services.results import record_results
-from monitoring.services.verdicts import Action, Problem, Verdict
+from monitoring.services.entry.results import record_results
+from monitoring.services.entry.verdicts import Action, Problem, Verdict
 
 CHUNK_RECORDS = 1000
 PLAIN_CHUNK_RECORDS = 10_000

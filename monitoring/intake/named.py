@@ -15,7 +15,7 @@ from monitoring.domain.text.lookalike import look_of
 from monitoring.intake.values import CellProblem
 from monitoring.models import Patient
 from monitoring.models.centres import said_zone_of
-from monitoring.services.reach import Reach, alike, patient_out_of_reach
+from monitoring.services.entry.reach import Reach, alike, patient_out_of_reach
 
 
 class NamedPatients:

@@ -17,7 +17,7 @@ from monitoring.intake.columns import NUMBER_COLUMNS
 from monitoring.intake.numbers import AMBIGUOUS, PROOFS
 from monitoring.intake.plain import SEPARATOR
 from monitoring.intake.tables import Table, TableRow, Wrong
-from monitoring.services.sessions import own_session
+from monitoring.services.foundation.sessions import own_session
 
 FETCH_ROWS = 5000
 COPY_ROWS = 1000

@@ -30,10 +30,10 @@ from monitoring.intake.sheets import check_archive
 from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
 from monitoring.permissions import memberships_of
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.jobs import claim_slot, finish
-from monitoring.services.reach import reach_of
-from monitoring.services.sealing import seal, unseal
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.reach import reach_of
+from monitoring.services.foundation.jobs import claim_slot, finish
+from monitoring.services.foundation.sealing import seal, unseal
 from tasks import hints
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from django.core.management.base import CommandError, CommandParser
 from monitoring.intake.loading import Outcome, load_file
 from monitoring.intake.tables import FileProblem
 from monitoring.management.door import DoorCommand
-from monitoring.services.actors import IMPORT_ACTOR, system_actor
-from monitoring.services.verdicts import Action
+from monitoring.services.entry.verdicts import Action
+from monitoring.services.foundation.actors import IMPORT_ACTOR, system_actor
 
 
 class ImportCommand(DoorCommand):

@@ -26,10 +26,10 @@ from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_doses, with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
-from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act
+from monitoring.services.alerts.escalation import Action, AlertConflictError, acknowledge, act
+from monitoring.services.entry.reach import reach_of
+from monitoring.services.entry.restarts import record_restart
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.reach import reach_of
-from monitoring.services.restarts import record_restart
 
 PAGE_SIZE = 25
 MAY_ACT = (Role.CLINICIAN, Role.ADMINISTRATOR)

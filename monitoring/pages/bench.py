@@ -31,9 +31,9 @@ from monitoring.intake.values import CellProblem
 from monitoring.models import Centre, Laboratory, Patient, ResultStatus, Role
 from monitoring.permissions import centres_with_role, memberships_of, requires_role
 from monitoring.selectors.foresight import Foresight, foresee
-from monitoring.services.reach import Reach, reach_of
-from monitoring.services.results import barred_report, record_result
-from monitoring.services.verdicts import Action, Verdict
+from monitoring.services.entry.reach import Reach, reach_of
+from monitoring.services.entry.results import barred_report, record_result
+from monitoring.services.entry.verdicts import Action, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 LEAST_TUBES = 3

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from monitoring import clock
 from monitoring.models import Centre
 from monitoring.permissions import roles_of
-from monitoring.selectors.currency import stale_since
+from monitoring.selectors.freshness import stale_since
 
 
 def every_page(request: HttpRequest) -> dict[str, object]:

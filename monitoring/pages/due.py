@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from monitoring import clock
 from monitoring.models import MonitoringPlan, Patient
 from monitoring.permissions import ANY_ROLE, requires_role
-from monitoring.services.plans import late_plans
+from monitoring.services.alerts.plans import late_plans
 
 PAGE_SIZE = 50
 WEEK = dt.timedelta(days=7)

@@ -17,7 +17,7 @@ from monitoring import clock
 from monitoring.models import Centre, Laboratory, Role
 from monitoring.permissions import ANY_ROLE, administered_centres, check_administers_all, is_operator, requires_role
 from monitoring.selectors.laboratories import WARNED_DAYS_BEFORE, factors_to_look_after, standing_factors
-from monitoring.services.laboratories import StandingResultsError, start_reporting, stop_reporting
+from monitoring.services.settings.laboratories import StandingResultsError, start_reporting, stop_reporting
 
 PAGE_SIZE = 50
 MOST_OF_ONE = 200  # assays or factors of one laboratory

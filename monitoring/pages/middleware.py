@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from monitoring import clock
-from monitoring.selectors.currency import stale_since
+from monitoring.selectors.freshness import stale_since
 from monitoring.tracing import working_for
 
 logger = logging.getLogger("monitoring.requests")

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from monitoring import clock
 from monitoring.models import Heartbeat, JobRun, Role, SetAside, SetAsideKind
 from monitoring.permissions import centres_with_role, requires_role
-from monitoring.selectors.currency import owed_work
+from monitoring.selectors.freshness import owed_work
 from monitoring.selectors.set_aside import shown_to
 
 SHOWN = 20

@@ -23,13 +23,13 @@ from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT
 from monitoring.models import Alert, Patient, Role, TkiCourse
 from monitoring.models.choices import ALERT_KIND, EPISODE_STATE, FACT_KIND, RESPONSE_CLASS
 from monitoring.permissions import ANY_ROLE, has_role_in, requires_role, roles_of
+from monitoring.selectors.as_of import as_known, day_of, end_of_day, known_rows
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.episodes import latest_states, with_states
-from monitoring.selectors.known import as_known, day_of, end_of_day, known_rows
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
-from monitoring.services.access import record_access
-from monitoring.services.identities import blind_index, read_identity
+from monitoring.services.entry.identities import blind_index, read_identity
+from monitoring.services.foundation.access import record_access
 from monitoring.templatetags.words import value_words
 
 PAGE_SIZE = 50

@@ -23,8 +23,8 @@ from monitoring import clock
 from monitoring.models import Centre, Membership, Role
 from monitoring.notify.links import send_password_link
 from monitoring.permissions import administered_centres, requires_role
-from monitoring.services.people import PeopleProblem, close_account, confirm_role, end_role, give_role, invite
-from monitoring.services.sign_in import forget_tries
+from monitoring.services.foundation.sign_in import forget_tries
+from monitoring.services.settings.people import PeopleProblem, close_account, confirm_role, end_role, give_role, invite
 
 PAGE_SIZE = 50
 MOST_ROLES = 200  # of one person in one's centres, ended ones included

@@ -17,8 +17,8 @@ from monitoring.domain.rules.rule_sets import RuleSet, load_rule_sets, settled, 
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role
-from monitoring.services.protocols import change_protocol, follow, preview, preview_following
-from monitoring.services.what_if import Preview
+from monitoring.selectors.what_if import Preview
+from monitoring.services.settings.protocols import change_protocol, follow, preview, preview_following
 from monitoring.templatetags.reasons import population_word
 
 

@@ -22,13 +22,19 @@ from monitoring.models import LateReport, Patient, PcrResult, ResponseAssessment
 from monitoring.models.choices import FLAG, RESPONSE_CLASS
 from monitoring.pages.bench import ENTERING, EntryForm, centres_within, entering_reach, read_entry
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
+from monitoring.selectors.as_of import siblings_of
 from monitoring.selectors.foresight import foresee
-from monitoring.selectors.known import siblings_of
-from monitoring.services.amendments import StandingResult, amend_result, retract_result, standing_result, verify_result
+from monitoring.services.entry.amendments import (
+    StandingResult,
+    amend_result,
+    retract_result,
+    standing_result,
+    verify_result,
+)
+from monitoring.services.entry.reach import reach_of
+from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verification import VerificationRefused, check_may_verify
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.reach import reach_of
-from monitoring.services.verdicts import Action, Verdict
-from monitoring.services.verification import VerificationRefused, check_may_verify
 
 PAGE_SIZE = 50
 

@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.utils.translation import ngettext
 
 from monitoring import clock
-from monitoring.services.sign_in import count_try, forgive
+from monitoring.services.foundation.sign_in import count_try, forgive
 
 
 class SignInForm(AuthenticationForm):

@@ -34,7 +34,7 @@ from monitoring.domain.vocabulary.measurement import Transcript
 from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import DEFAULTS, KIND_OF
-from monitoring.selectors.known import known_rows
+from monitoring.selectors.as_of import known_rows
 from monitoring.selectors.series import load_series
 
 

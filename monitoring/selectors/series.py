@@ -33,7 +33,7 @@ from monitoring.models import (
     ResultStatus,
     TkiCourse,
 )
-from monitoring.selectors.known import as_known, known_rows, row_key, standing_results
+from monitoring.selectors.as_of import as_known, known_rows, row_key, standing_results
 
 # The columns of a result that make a report, in the order in which they are read.
 REPORT_COLUMNS = (

@@ -15,7 +15,7 @@ from monitoring.domain.course.off_scale import Ratio, change_log10
 from monitoring.domain.vocabulary.measurement import Method
 from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TkiCourse
-from monitoring.selectors.known import as_known, standing_results
+from monitoring.selectors.as_of import as_known, standing_results
 
 MOST_POINTS = 2000  # of one person: more than anybody's lifetime of samples
 LIMIT_OF = dict(CLASS_LIMITS_PERCENT)

@@ -38,7 +38,7 @@ from config.wsgi import application
 from monitoring import clock
 from monitoring.api.result_shapes import REPLICATE_FIELDS
 from monitoring.models import Role
-from monitoring.services.classification import classify_owed
+from monitoring.services.classification.classify import classify_owed
 from tests.api.world import ROLES, World, build_world, openapi_file
 
 LONG = os.environ.get("LONG_FORMS") == "1"

@@ -22,10 +22,10 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services.classification import classify_owed
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import create_token
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.tokens import create_token
 from tests.builders import report
 
 ROLES = (Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ANALYST)

@@ -25,7 +25,7 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Centre, ClassificationRequest, Membership, Role
-from monitoring.services.demo import DEMO_FOLDER
+from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tasks import hints
 from tests.processes import WORKER, running, wait_until
 

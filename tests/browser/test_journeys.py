@@ -14,11 +14,11 @@ from playwright.sync_api import Download, Page
 
 from monitoring import clock
 from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.jobs import claim_slot
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.records import PatientFacts, record_patients
-from monitoring.services.results import record_result
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.records import PatientFacts, record_patients
+from monitoring.services.entry.results import record_result
+from monitoring.services.foundation.jobs import claim_slot
 from tasks import hints
 from tests.browser.conftest import CHROMIUM, WITH_CHINESE, Look, Visitor, until, until_classified
 from tests.builders import report

@@ -19,7 +19,7 @@ from django.core.management import call_command
 
 from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, Heartbeat, Patient, ResponseAssessment, Role, TkiCourse
-from monitoring.services.tokens import create_token
+from monitoring.services.settings.tokens import create_token
 from tests.conftest import reporting
 from tests.processes import WORKER, kill_group, running, wait_until
 

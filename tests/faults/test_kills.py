@@ -16,9 +16,9 @@ from django.db import transaction
 
 from monitoring import clock
 from monitoring.models import Centre, ClassificationRequest, Patient, PcrResult, ResponseAssessment
-from monitoring.services.demo import DEMO_FOLDER
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tests.builders import report
 from tests.processes import ROOT, WORKER, command, environment, kill_group, running, wait_until
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monitoring.models import ClassificationRequest
-from monitoring.services.demo import DEMO_FOLDER
+from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tests.processes import WORKER, command, running, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("broker")]

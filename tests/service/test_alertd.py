@@ -31,13 +31,13 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.notify.mail import Message
-from monitoring.services import deliveries, escalation
-from monitoring.services.classification import classify_owed
-from monitoring.services.escalation import Action, AlertConflictError, acknowledge, act, advance
-from monitoring.services.ledger import check_ledger
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.restarts import record_restart
-from monitoring.services.results import record_result
+from monitoring.services.alerts import deliveries, escalation
+from monitoring.services.alerts.escalation import Action, AlertConflictError, acknowledge, act, advance
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.restarts import record_restart
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db

@@ -17,9 +17,9 @@ from monitoring.api.problems import answer
 from monitoring.api.result_shapes import AmendIn, ResultIn
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
-from monitoring.services.classification import classify_owed, reclassify
-from monitoring.services.escalation import acknowledge
-from monitoring.services.tokens import create_token
+from monitoring.services.alerts.escalation import acknowledge
+from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.settings.tokens import create_token
 from tests.conftest import reporting
 
 pytestmark = pytest.mark.django_db

@@ -24,12 +24,12 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services import classification
-from monitoring.services.classification import ClassificationFailed, classify_owed, reclassify
-from monitoring.services.laboratories import save_setting
-from monitoring.services.ledger import check_ledger
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.classification import classify
+from monitoring.services.classification.classify import ClassificationFailed, classify_owed, reclassify
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.laboratories import save_setting
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,7 @@ def ago(days: int) -> dt.date:
     return clock.now().date() - dt.timedelta(days=days)
 
 
-def classify() -> None:
+def classify_all() -> None:
     while classify_owed(now=clock.now()):
         pass
     assert list(check_ledger()) == []
@@ -78,7 +78,7 @@ def the_alert() -> Alert:
 
 def test_a_loss_opens_one_alert_with_its_facts(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     alert = the_alert()
     assert (alert.kind, alert.certainty, alert.state, alert.days_off_treatment) == (
         "loss_of_mmr",
@@ -94,7 +94,7 @@ def test_a_loss_opens_one_alert_with_its_facts(stopped: Patient, enter: Callable
 
 def test_twice_is_once(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     before = (ResponseAssessment.objects.count(), ResponseEvent.objects.count(), the_alert().opened_at)
     reclassify([stopped.pk], now=clock.now())
     assert (ResponseAssessment.objects.count(), ResponseEvent.objects.count(), the_alert().opened_at) == before
@@ -102,18 +102,18 @@ def test_twice_is_once(stopped: Patient, enter: Callable[..., None]) -> None:
 
 def test_the_second_value_makes_the_same_alert_more_certain(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(20), "100/50000")
-    classify()
+    classify_all()
     first = the_alert().public_id
     enter(stopped, "L2", ago(5), "400/50000")
-    classify()
+    classify_all()
     assert (the_alert().public_id, the_alert().certainty) == (first, "confirmed")
 
 
 def test_a_late_older_value_moves_the_loss(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(5), "100/50000")
-    classify()
+    classify_all()
     enter(stopped, "L0", ago(30), "100/50000")
-    classify()
+    classify_all()
     assert TfrEpisode.objects.get().loss_on == ago(30)
     assert the_alert().evidence_key == "LAB/L0/v1"
 
@@ -122,28 +122,28 @@ def test_a_correction_that_undoes_the_loss_withdraws_the_alert_and_retracts_the_
     stopped: Patient, enter: Callable[..., None]
 ) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     enter(stopped, "L1", ago(10), "nd/60000", status="corrected", reason="wrong tube")
-    classify()
+    classify_all()
     assert (the_alert().state, the_alert().closing_reason) == ("withdrawn", "evidence_gone")
     assert ResponseEvent.objects.filter(retracts__kind="loss_of_mmr").count() == 1
     enter(stopped, "L1", ago(10), "100/50000", status="corrected", reason="it was right")
-    classify()
+    classify_all()
     assert Alert.objects.live().get().evidence_key == "LAB/L1/v3"
 
 
 def test_entered_in_error_takes_the_class_away(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     enter(stopped, "L1", ago(10), "100/50000", status="entered_in_error", reason="other patient")
-    classify()
+    classify_all()
     assert the_alert().state == "withdrawn"
     assert ResponseAssessment.objects.filter(superseded_at__isnull=True).count() == 1
 
 
 def test_a_recorded_restart_closes_the_alert(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     TkiCourse.objects.create(patient=stopped, drug="dasatinib", started_on=ago(3))
     reclassify([stopped.pk], now=clock.now())
     assert (the_alert().state, the_alert().closing_reason) == ("closed", "restart")
@@ -153,7 +153,7 @@ def test_a_recorded_restart_closes_the_alert(stopped: Patient, enter: Callable[.
 def test_a_restart_that_is_taken_back_opens_it_again(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
     course = TkiCourse.objects.create(patient=stopped, drug="dasatinib", started_on=ago(3))
-    classify()
+    classify_all()
     assert not Alert.objects.exists(), "a loss whose restart is on record is history, not news"
     course.delete()
     reclassify([stopped.pk], now=clock.now())
@@ -164,7 +164,7 @@ def test_what_a_person_has_closed_stays_closed_for_the_same_evidence(
     stopped: Patient, enter: Callable[..., None]
 ) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted")
     reclassify([stopped.pk], now=clock.now())
     assert the_alert().state == "closed"
@@ -173,11 +173,11 @@ def test_what_a_person_has_closed_stays_closed_for_the_same_evidence(
 
 def test_evidence_that_becomes_more_certain_comes_back(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(20), "10/5000")
-    classify()
+    classify_all()
     assert the_alert().certainty == "provisional"
     Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted")
     enter(stopped, "L2", ago(5), "2500/50000")
-    classify()
+    classify_all()
     assert (the_alert().state, the_alert().certainty, the_alert().evidence_key) == ("open", "confirmed", "LAB/L1/v1")
 
 
@@ -189,7 +189,7 @@ def test_older_losses_are_handed_over_together(centre: Centre, enter: Callable[.
         )
         enter(patient, f"B{number}", ago(410), "nd/60000")
         enter(patient, f"L{number}", ago(300), "100/50000")
-    classify()
+    classify_all()
     (top,) = Alert.objects.live().filter(hand_over__isnull=True)
     assert (top.kind, top.handed_over.count()) == ("hand_over", 3)  # type: ignore[attr-defined]
     for patient in Patient.objects.filter(patient_id__startswith="OLD"):
@@ -199,7 +199,7 @@ def test_older_losses_are_handed_over_together(centre: Centre, enter: Callable[.
 
 
 def test_a_stop_that_became_a_switch_leaves_no_episode(stopped: Patient) -> None:
-    classify()
+    classify_all()
     assert TfrEpisode.objects.get().state == "off_treatment"
     TkiCourse.objects.create(patient=stopped, drug="nilotinib", started_on=ago(50))
     reclassify([stopped.pk], now=clock.now())
@@ -209,19 +209,19 @@ def test_a_stop_that_became_a_switch_leaves_no_episode(stopped: Patient) -> None
 
 def test_a_factor_registered_later_scores_what_had_none(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000", conversion_factor=None)
-    classify()
+    classify_all()
     assert set(Alert.objects.values_list("kind", "certainty")) == {
         ("factor_missing", "confirmed"), ("loss_of_mmr", "provisional"),
     }  # fmt: skip
     laboratory = Laboratory.objects.get()
     save_setting(ConversionFactor(laboratory=laboratory, factor=2, valid_from=ago(900)), by="adam")
-    classify()
+    classify_all()
     assert Alert.objects.get(kind="factor_missing").state == "withdrawn"
     assert Alert.objects.get(kind="loss_of_mmr").certainty == "suspected"
 
 
 def test_a_result_that_arrives_while_a_classification_runs_is_owed_its_own(stopped: Patient) -> None:
-    classify()
+    classify_all()
     request = ClassificationRequest.objects.create(patient=stopped, bulk=False)
     reclassify([stopped.pk + 1000], now=clock.now())
     assert ClassificationRequest.objects.filter(pk=request.pk).exists()
@@ -243,7 +243,7 @@ def test_a_poisoned_patient_does_not_hold_up_the_others(
             raise ArithmeticError("no rule foresaw this")
         return real(series, *rules)
 
-    monkeypatch.setattr(classification, "replay", poisoned)
+    monkeypatch.setattr(classify, "replay", poisoned)
     now = clock.now()
     for _ in range(5):
         with pytest.raises(ClassificationFailed, match="1 patients"):
@@ -293,7 +293,7 @@ def test_many_at_once_make_one_of_everything(stopped: Patient, enter: Callable[.
 
 def test_the_self_audit_notices_each_kind_of_difference(stopped: Patient, enter: Callable[..., None]) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
-    classify()
+    classify_all()
     ResponseAssessment.objects.filter(result__accession_number="L1").update(response_class="MR4")
     ResponseEvent.objects.create(
         patient=stopped, kind="dmr_lost", subject_key="s", occurred_on=ago(1), rule_version="r"

@@ -18,9 +18,9 @@ from cohorts.services.nightly import owe_night, run_night
 from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Centre, JobRun, Observation, Patient, TkiCourse
-from monitoring.services.classification import ClassificationFailed
-from monitoring.services.demo import DEMO_FOLDER
-from monitoring.services.jobs import claim_slot, finish, owed_slots
+from monitoring.services.classification.classify import ClassificationFailed
+from monitoring.services.foundation.jobs import claim_slot, finish, owed_slots
+from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tasks.schedule import ENTRIES, beat_schedule, latest_nightly_slot
 
 pytestmark = pytest.mark.django_db

@@ -26,8 +26,8 @@ from monitoring.models import (
     Protocol,
     Role,
 )
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
 

@@ -23,8 +23,8 @@ from monitoring.models import (
     ResponseEvent,
     TkiCourse,
 )
-from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.bulk import copy_rows
+from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.foundation.copy_rows import copy_rows
 
 pytestmark = pytest.mark.django_db
 NAN = Decimal("NaN")

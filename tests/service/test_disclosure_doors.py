@@ -13,11 +13,11 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Centre, Patient, Role, TkiCourse
-from monitoring.services.classification import classify_owed
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.records import PatientFacts, record_patients
-from monitoring.services.results import record_result
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.records import PatientFacts, record_patients
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 
 Member = Callable[..., User]

@@ -27,11 +27,11 @@ from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role, TkiCourse
-from monitoring.services.classification import classify_owed
-from monitoring.services.demo import make_demo_users
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import token_hash
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.demo_logins import make_demo_users
+from monitoring.services.settings.tokens import token_hash
 from monitoring.templatetags.figures import percent, significant
 from tasks import hints
 from tests.builders import report

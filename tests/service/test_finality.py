@@ -14,11 +14,11 @@ from django.test import Client
 from monitoring import clock
 from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
-from monitoring.services.classification import classify_owed
-from monitoring.services.ledger import check_ledger
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import create_token
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.tokens import create_token
 from tests.builders import report
 from tests.conftest import reporting
 

@@ -23,9 +23,9 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
-from monitoring.services.classification import classify_owed
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
 

@@ -10,13 +10,13 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, Observation, Patient, TkiCourse
-from monitoring.services.classification import classify_owed, reclassify
-from monitoring.services.escalation import Action, AlertConflictError, act, advance, withdraw
-from monitoring.services.ledger import check_ledger
-from monitoring.services.plans import raise_lost, raise_no_mmr_after_restart, raise_overdue
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import create_token
+from monitoring.services.alerts.escalation import Action, AlertConflictError, act, advance, withdraw
+from monitoring.services.alerts.plans import raise_lost, raise_no_mmr_after_restart, raise_overdue
+from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.settings.tokens import create_token
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db

@@ -27,7 +27,7 @@ from monitoring.models import (
     Replicate,
     TkiCourse,
 )
-from monitoring.services.identities import read_identity
+from monitoring.services.entry.identities import read_identity
 
 pytestmark = pytest.mark.django_db
 PATIENTS = "patient_id,centre,sex,birth_date\nP1,H1,F,2001-02-03\nP2,H1,M,2002-03-04\n"

@@ -26,10 +26,10 @@ from monitoring.models import (
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.laboratories import FactorStanding, factors_to_look_after, standing_factors
 from monitoring.selectors.series import load_series
-from monitoring.services.classification import classify_owed
-from monitoring.services.ledger import check_ledger
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
 

@@ -34,11 +34,11 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services.classification import classify_owed
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.records import PatientFacts, record_patients
-from monitoring.services.results import record_result
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.records import PatientFacts, record_patients
+from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
 

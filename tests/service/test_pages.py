@@ -30,15 +30,15 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
-from monitoring.selectors.known import day_of, end_of_day
-from monitoring.services import escalation
-from monitoring.services.classification import classify_owed
-from monitoring.services.demo import DEMO_FOLDER
-from monitoring.services.identities import IdentityFacts
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.records import PatientFacts, record_patients
-from monitoring.services.results import record_result
-from monitoring.services.verification import raise_unverified
+from monitoring.selectors.as_of import day_of, end_of_day
+from monitoring.services.alerts import escalation
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.identities import IdentityFacts
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.records import PatientFacts, record_patients
+from monitoring.services.entry.results import record_result
+from monitoring.services.entry.verification import raise_unverified
+from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tests.builders import report
 from tests.conftest import reporting
 

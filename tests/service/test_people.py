@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role
 from monitoring.permissions import memberships_of, roles_of
-from monitoring.services.deliveries import people_of
-from monitoring.services.people import PeopleProblem, confirm_role, end_role, give_role
-from monitoring.services.tokens import create_token
+from monitoring.services.alerts.deliveries import people_of
+from monitoring.services.settings.people import PeopleProblem, confirm_role, end_role, give_role
+from monitoring.services.settings.tokens import create_token
 
 pytestmark = pytest.mark.django_db
 GRAVE = [Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from monitoring.intake import loading
 from monitoring.intake.plain import SEPARATOR, plain_row_pattern
 from monitoring.models import Centre, ClassificationRequest, ImportRun, Laboratory, Patient, PcrResult, Replicate
-from monitoring.services import plain_results
-from monitoring.services.plain_results import PlainOutcome, record_plain_results
+from monitoring.services.entry import bulk_results
+from monitoring.services.entry.bulk_results import PlainOutcome, record_plain_results
 
 pytestmark = pytest.mark.django_db
 
@@ -280,9 +280,9 @@ def rows_that_the_database_looked_at(records: int) -> float:
         f"{n}\t1\tL1\tG{records}-{n}\tG{n % 500}\t2020-01-{n % 28 + 1:02}\tnd\t60000\n" for n in range(records)
     )
     with connection.cursor() as cursor:
-        plain_results._take_in(cursor, rows.encode(), columns)
-        decide = plain_results._DECIDE.replace("create temporary", "explain (analyze, format json) create temporary")
-        cursor.execute(decide, {"today": TODAY, "store": False, "twins": [], **plain_results._bounds()})
+        bulk_results._take_in(cursor, rows.encode(), columns)
+        decide = bulk_results._DECIDE.replace("create temporary", "explain (analyze, format json) create temporary")
+        cursor.execute(decide, {"today": TODAY, "store": False, "twins": [], **bulk_results._bounds()})
         ((plans,),) = cursor.fetchall()
         cursor.execute("select count(*) from plain_record")
         assert cursor.fetchone() == (records,), "what is measured was decided on"

@@ -23,14 +23,14 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.models.protocols import KIND_OF
-from monitoring.services.classification import classify_owed, reclassify
-from monitoring.services.demo import follow_the_chinese_guideline
-from monitoring.services.ledger import check_ledger
-from monitoring.services.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import create_token
-from monitoring.services.verification import raise_suspicious
+from monitoring.services.alerts.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
+from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.entry.verification import raise_suspicious
+from monitoring.services.settings.demo_logins import follow_the_chinese_guideline
+from monitoring.services.settings.tokens import create_token
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db

@@ -14,9 +14,9 @@ from monitoring import clock
 from monitoring.domain.scoring.laboratory_report import ReplicateReport
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Centre, ClassificationRequest, LateReport, Patient, PcrResult, Replicate
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.verdicts import Action, Verdict
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.entry.verdicts import Action, Verdict
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db

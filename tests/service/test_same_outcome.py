@@ -21,10 +21,10 @@ from monitoring.domain.course.series import FactKind, ResultFact, Series, StopRe
 from monitoring.domain.scoring.laboratory_report import ReplicateReport
 from monitoring.intake.loading import load_file
 from monitoring.models import Alert, Patient, PcrResult, ResponseAssessment, Role, TfrEpisode
-from monitoring.services.amendments import amend_result, retract_result, standing_result
-from monitoring.services.classification import EPISODE_COLUMNS, classify_owed, standing_events
-from monitoring.services.ledger import check_ledger
-from monitoring.services.reach import EVERYWHERE
+from monitoring.services.classification.classify import EPISODE_COLUMNS, classify_owed, standing_events
+from monitoring.services.classification.ledger import check_ledger
+from monitoring.services.entry.amendments import amend_result, retract_result, standing_result
+from monitoring.services.entry.reach import EVERYWHERE
 from tests.reference.patients import patients
 from tests.service.test_api import Api
 

@@ -44,10 +44,13 @@ from monitoring.models import (
 from monitoring.models.centres import zone_of
 from monitoring.notify.mail import Message, send
 from monitoring.selectors.set_aside import now_set_aside
-from monitoring.services import classification, deliveries, escalation, plans, set_aside, verification
-from monitoring.services.classification import classify_owed
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
+from monitoring.services.alerts import deliveries, escalation, plans
+from monitoring.services.classification import classify
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry import verification
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
+from monitoring.services.foundation import set_aside
 from tasks.classification import classify_bulk
 from tests.builders import report
 
@@ -304,7 +307,7 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
             raise error("HN-77")
         return replay.replay(series, *rules)
 
-    monkeypatch.setattr(classification, "replay", poisoned)
+    monkeypatch.setattr(classify, "replay", poisoned)
     rounds_of()
     assert ResponseAssessment.objects.filter(result__patient=lost[1]).count() == 2
     assert len(mails_to("gil")) == 1
@@ -312,7 +315,7 @@ def test_a_patient_whose_replay_raises_holds_up_no_other(
     page = shown_to(client, people["adam"])
     assert f"/patients/{lost[0].public_id}/" in page
     assert "HN-77" not in page
-    monkeypatch.setattr(classification, "replay", replay.replay)
+    monkeypatch.setattr(classify, "replay", replay.replay)
     later(monkeypatch, minutes=2)
     rounds_of()
     assert not ClassificationRequest.objects.exists()
@@ -328,7 +331,7 @@ def test_the_tasks_go_on_past_a_patient_whose_replay_raises(
             raise RuntimeError
         return replay.replay(series, *rules)
 
-    monkeypatch.setattr(classification, "replay", poisoned)
+    monkeypatch.setattr(classify, "replay", poisoned)
     assert classify_bulk() == 0, "the other was classified in the round in which one failed"
     assert set(ClassificationRequest.objects.values_list("patient", flat=True)) == {lost[0].pk}
     assert SetAside.objects.get().kind == "classification"
@@ -337,10 +340,10 @@ def test_the_tasks_go_on_past_a_patient_whose_replay_raises(
 def test_new_facts_of_a_patient_who_is_set_aside_do_not_wait(
     lost: tuple[Patient, Patient], ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classification, "replay", lambda series: 1 // 0)
+    monkeypatch.setattr(classify, "replay", lambda series: 1 // 0)
     rounds_of(1)
     assert SetAside.objects.filter(kind="classification").count() == 2
-    monkeypatch.setattr(classification, "replay", replay.replay)
+    monkeypatch.setattr(classify, "replay", replay.replay)
     record_result(report("L9", ago(1), "nd/60000"), patient=lost[0], by=ada, reach=EVERYWHERE, now=clock.now())
     rounds_of(1)
     assert not ClassificationRequest.objects.filter(patient=lost[0]).exists()
@@ -497,7 +500,7 @@ def test_a_lost_database_is_no_fault_of_the_work_and_goes_up(
     def gone(*_: Any, **more: Any) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(classification, "load_series", gone)
+    monkeypatch.setattr(classify, "load_series", gone)
     with pytest.raises(OperationalError):
         rounds_of(1)
     assert not SetAside.objects.exists()

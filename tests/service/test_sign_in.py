@@ -11,7 +11,13 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.models import SignInTries
-from monitoring.services.sign_in import TRIES_OF_A_NAME, TRIES_OF_AN_ADDRESS, WITHIN, count_try, forget_old_tries
+from monitoring.services.foundation.sign_in import (
+    TRIES_OF_A_NAME,
+    TRIES_OF_AN_ADDRESS,
+    WITHIN,
+    count_try,
+    forget_old_tries,
+)
 
 DOORS = ("/sign-in/", "/admin/login/")
 RIGHT = "a long enough password"

@@ -17,8 +17,8 @@ from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Alert, Centre, Patient, ResponseAssessment, TfrEpisode
 from monitoring.selectors.clinical import clinical_view
-from monitoring.services.classification import classify_owed
-from monitoring.services.ledger import check_ledger
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.ledger import check_ledger
 from monitoring.templatetags.reasons import reason_words
 from tests.trap_patients import COLUMNS, DEEP, IMATINIB, RUN_72, TRAPS
 

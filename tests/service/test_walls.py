@@ -14,10 +14,10 @@ from psycopg import sql
 from config.privileges import ONLY_THESE_CHANGE, THESE_STAY, WATCHDOG_READS, WATCHDOG_READS_OF, grant_after_migrate
 from monitoring import clock
 from monitoring.models import ApiToken, Patient, PcrResult, ResponseAssessment, ResponseEvent
-from monitoring.services.access import record_access
-from monitoring.services.actors import recorded_as, system_actor
-from monitoring.services.sessions import own_session
-from monitoring.services.tokens import create_token
+from monitoring.services.foundation.access import record_access
+from monitoring.services.foundation.actors import recorded_as, system_actor
+from monitoring.services.foundation.sessions import own_session
+from monitoring.services.settings.tokens import create_token
 from tests.processes import on_this_database
 
 pytestmark = pytest.mark.django_db

@@ -44,13 +44,13 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.models.alerts import ClosingReason, DeliveryOutcome
-from monitoring.services import escalation
-from monitoring.services.amendments import standing_result, verify_result
-from monitoring.services.classification import classify_owed
+from monitoring.services.alerts import escalation
+from monitoring.services.classification.classify import classify_owed
+from monitoring.services.entry.amendments import standing_result, verify_result
+from monitoring.services.entry.reach import EVERYWHERE
+from monitoring.services.entry.results import record_result
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.reach import EVERYWHERE
-from monitoring.services.results import record_result
-from monitoring.services.tokens import create_token
+from monitoring.services.settings.tokens import create_token
 from monitoring.templatetags.reasons import parameters_words, reason_words
 from monitoring.templatetags.words import closing_words, outcome_words
 from tests.builders import report

@@ -13,8 +13,13 @@ from cohorts.services.definitions import define_cohort
 from monitoring.intake.loading import load_file
 from monitoring.management.door import DoorCommand
 from monitoring.models import ClassificationRequest, Patient
-from monitoring.services.actors import system_actor
-from monitoring.services.demo import DEMO_ACTOR, DEMO_FOLDER, follow_the_chinese_guideline, make_demo_users
+from monitoring.services.foundation.actors import system_actor
+from monitoring.services.settings.demo_logins import (
+    DEMO_ACTOR,
+    DEMO_FOLDER,
+    follow_the_chinese_guideline,
+    make_demo_users,
+)
 
 WAIT_SECONDS = 60
 

@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from monitoring.models import Patient
-from monitoring.services.demo import demo_logins_path
+from monitoring.services.settings.demo_logins import demo_logins_path
 
 READY_SECONDS = 90
 STOP_SECONDS = 20

@@ -6,7 +6,7 @@ from typing import Any
 
 from monitoring.management.door import DoorCommand
 from monitoring.models import ClassificationRequest, Patient
-from monitoring.services.ledger import check_ledger
+from monitoring.services.classification.ledger import check_ledger
 
 
 class Command(DoorCommand):

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from monitoring import clock
 from monitoring.management.door import DoorCommand
 from monitoring.models import Laboratory
-from monitoring.services.tokens import PersonError, create_system_token, create_token
+from monitoring.services.settings.tokens import PersonError, create_system_token, create_token
 
 
 class Command(DoorCommand):

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from monitoring.management.door import DoorCommand
 from monitoring.models import Centre
-from monitoring.services.demo import demo_logins_path, make_demo_users
+from monitoring.services.settings.demo_logins import demo_logins_path, make_demo_users
 
 
 class Command(DoorCommand):

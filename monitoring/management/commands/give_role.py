@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from monitoring import clock
 from monitoring.management.door import DoorCommand
 from monitoring.models import Centre, Membership, Role
-from monitoring.services.people import PeopleProblem, end_role, give_role
+from monitoring.services.settings.people import PeopleProblem, end_role, give_role
 
 
 class Command(DoorCommand):

@@ -8,8 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from monitoring.management.door import DoorCommand
 from monitoring.models import Centre, Laboratory
-from monitoring.services.laboratories import StandingResultsError, start_reporting, stop_reporting
-from monitoring.services.tokens import OPERATOR
+from monitoring.services.settings.laboratories import StandingResultsError, start_reporting, stop_reporting
+from monitoring.services.settings.tokens import OPERATOR
 
 
 class Command(DoorCommand):

@@ -15,8 +15,8 @@ from django.db import transaction
 
 from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Protocol, Role
-from monitoring.services.actors import recorded_as
-from monitoring.services.tokens import create_token
+from monitoring.services.foundation.actors import recorded_as
+from monitoring.services.settings.tokens import create_token
 
 DEMO_FOLDER = Path(__file__).resolve().parent.parent / "demo"
 DEMO_ACTOR = "demo"

@@ -19,7 +19,7 @@ from monitoring.domain.replay import AlertKind
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
 from monitoring.models.alerts import DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message, local_address
-from monitoring.services import set_aside
+from monitoring.services.foundation import set_aside
 
 LEASE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 300

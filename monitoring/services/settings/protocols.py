@@ -19,9 +19,9 @@ from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import KIND_OF
 from monitoring.selectors.clinical import ClinicalView, Rules, rules_of, view_of
 from monitoring.selectors.series import load_series
-from monitoring.services.actors import recorded_as
-from monitoring.services.owed import owe_classification
-from monitoring.services.what_if import BATCH_PATIENTS, Preview
+from monitoring.selectors.what_if import BATCH_PATIENTS, Preview
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.foundation.actors import recorded_as
 
 
 def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> Preview:

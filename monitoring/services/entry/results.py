@@ -19,13 +19,12 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Laboratory, Patient, ResultStatus
-from monitoring.selectors.known import standing_results
+from monitoring.selectors.as_of import standing_results
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS
-from monitoring.services.laboratories import make_laboratories, report_for
-from monitoring.services.owed import owe_classification
-from monitoring.services.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
-from monitoring.services.result_versions import (
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.entry.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
+from monitoring.services.entry.result_versions import (
     Insertion,
     StoredResult,
     insert_versions,
@@ -33,7 +32,7 @@ from monitoring.services.result_versions import (
     keep_late_reports,
     stored_versions,
 )
-from monitoring.services.verdicts import (
+from monitoring.services.entry.verdicts import (
     Action,
     Difference,
     Problem,
@@ -43,6 +42,7 @@ from monitoring.services.verdicts import (
     is_empty,
     refused,
 )
+from monitoring.services.settings.laboratories import make_laboratories, report_for
 
 _CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
 # Not part of what a result says: how it is named, and where it stands in its life.

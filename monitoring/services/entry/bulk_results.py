@@ -20,8 +20,8 @@ from psycopg import sql
 
 from monitoring.domain.vocabulary.bounds import BOUNDS
 from monitoring.selectors.laboratories import reporting_laboratories
-from monitoring.services.laboratories import laboratory_twins, make_laboratories, report_for
-from monitoring.services.owed import owe_classification
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.settings.laboratories import laboratory_twins, make_laboratories, report_for
 
 
 @dataclass(frozen=True, slots=True)

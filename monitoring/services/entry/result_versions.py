@@ -18,7 +18,7 @@ from monitoring.domain.scoring.laboratory_report import LaboratoryReport, Replic
 from monitoring.models import LateReport, PcrResult, Replicate
 from monitoring.selectors.laboratories import ReportingLaboratory
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
-from monitoring.services.bulk import copy_rows, next_ids
+from monitoring.services.foundation.copy_rows import copy_rows, next_ids
 
 _INSERTED = ("accession_number", "version", *REPORT_COLUMNS, "recorded_at")
 

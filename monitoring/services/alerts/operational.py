@@ -15,8 +15,9 @@ from monitoring.models import Alert, Centre, EscalationPolicy, SetAside, SetAsid
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.centres import ZONE_PROBLEMS
 from monitoring.selectors.set_aside import now_set_aside
-from monitoring.services import escalation, set_aside
-from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import escalation
+from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.foundation import set_aside
 
 QUIET = dt.timedelta(minutes=10)  # what fails and succeeds by turns is one alert, not one a minute
 RULE_VERSION = "operation.1"

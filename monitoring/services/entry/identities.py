@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from monitoring.models import Patient, PatientIdentity
-from monitoring.services.verdicts import Problem
+from monitoring.services.entry.verdicts import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from monitoring.domain.replay import EARLY_SIGNS, AlertKind, Intention, Replay
 from monitoring.domain.vocabulary.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient, PcrResult
 from monitoring.models.alerts import BY_A_PERSON, LIVE_STATES, AlertState, ClosingReason
-from monitoring.services import deliveries, escalation
-from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import deliveries, escalation
+from monitoring.services.alerts.identity import alert_public_id
 
 HISTORY_AFTER_DAYS = 90
 # Raised by the clock and closed by the plan (services.plans), not by the replay.

@@ -32,9 +32,10 @@ from monitoring.models import (
 from monitoring.selectors.episodes import VOID, evidence_json
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.selectors.set_aside import now_set_aside
-from monitoring.services import alerts, plans, set_aside
-from monitoring.services.actors import CLASSIFIER_ACTOR, recorded_as
-from monitoring.services.bulk import copy_rows
+from monitoring.services.alerts import lifecycle, plans
+from monitoring.services.foundation import set_aside
+from monitoring.services.foundation.actors import CLASSIFIER_ACTOR, recorded_as
+from monitoring.services.foundation.copy_rows import copy_rows
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
         _store_episodes(replays)
-        alerts.settle({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
+        lifecycle.settle({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
         plans.store_plans(loaded, replays, now=now)
         ClassificationRequest.objects.filter(pk__in=paid).delete()
     return len(locked)

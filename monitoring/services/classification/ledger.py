@@ -10,9 +10,9 @@ from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import load_series
-from monitoring.services.alert_identity import alert_public_id
-from monitoring.services.alerts import BY_THE_PLAN, UNTIL_VERIFIED, dealt_with
-from monitoring.services.classification import (
+from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.alerts.lifecycle import BY_THE_PLAN, UNTIL_VERIFIED, dealt_with
+from monitoring.services.classification.classify import (
     EPISODE_COLUMNS,
     assessment_values,
     current_assessments,

@@ -19,13 +19,13 @@ from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Patient, PcrResult, ResultStatus
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.entry.reach import Reach, laboratory_refusal, patient_out_of_reach
+from monitoring.services.entry.result_versions import Insertion, StoredResult, insert_versions
+from monitoring.services.entry.results import FINAL, awaits_words, content_of, out_of_order, outside_life
+from monitoring.services.entry.verdicts import Action, Verdict, refused
+from monitoring.services.entry.verification import check_may_verify
 from monitoring.services.foundation.stale_version import StaleVersionError
-from monitoring.services.owed import owe_classification
-from monitoring.services.reach import Reach, laboratory_refusal, patient_out_of_reach
-from monitoring.services.result_versions import Insertion, StoredResult, insert_versions
-from monitoring.services.results import FINAL, awaits_words, content_of, out_of_order, outside_life
-from monitoring.services.verdicts import Action, Verdict, refused
-from monitoring.services.verification import check_may_verify
 
 
 @dataclass(frozen=True, slots=True)

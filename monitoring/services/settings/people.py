@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from monitoring.domain.text.lookalike import look_of
 from monitoring.models import ApiToken, Centre, Membership, Role
 from monitoring.models.centres import MembershipQuerySet
-from monitoring.services.actors import CLASSIFIER_ACTOR, IMPORT_ACTOR, recorded_as
-from monitoring.services.tokens import OPERATOR
+from monitoring.services.foundation.actors import CLASSIFIER_ACTOR, IMPORT_ACTOR, recorded_as
+from monitoring.services.settings.tokens import OPERATOR
 
 NEEDS_TWO = (Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
 # The service signs its own deeds with these names.

@@ -14,8 +14,8 @@ from django.db import models
 
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Observation, Patient, TkiCourse
-from monitoring.services.reach import not_treating
-from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
+from monitoring.services.entry.reach import not_treating
+from monitoring.services.entry.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
 
 # Dates that carry a precision in a column of their own.
 PRECISION_OF = {

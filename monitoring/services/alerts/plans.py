@@ -27,9 +27,9 @@ from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAs
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import LoadedSeries, load_series
-from monitoring.services import set_aside
-from monitoring.services.alerts import BY_THE_PLAN, HISTORY_AFTER_DAYS, open_by_the_clock
-from monitoring.services.escalation import close_worked_off
+from monitoring.services.alerts.escalation import close_worked_off
+from monitoring.services.alerts.lifecycle import BY_THE_PLAN, HISTORY_AFTER_DAYS, open_by_the_clock
+from monitoring.services.foundation import set_aside
 
 CHECKED_AT_ONCE = 200
 OVERDUE = (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from monitoring.models import ApiToken, Laboratory, Membership, Role
-from monitoring.services.actors import recorded_as
+from monitoring.services.foundation.actors import recorded_as
 
 OPERATOR = "operator"
 

@@ -22,12 +22,12 @@ from monitoring.domain.text.lookalike import look_of
 from monitoring.domain.vocabulary.dates import PartialDate
 from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.selectors.patients import Birth, birth_of, born_alike
-from monitoring.services.actors import recorded_as
-from monitoring.services.identities import Identities, IdentityFacts
-from monitoring.services.owed import owe_classification
-from monitoring.services.reach import Reach, alike, centre_out_of_reach, not_treating, patient_out_of_reach
-from monitoring.services.reconciling import Row, put, reconcile, value_of, write
-from monitoring.services.verdicts import COLUMN_OF, Action, Problem, Verdict, is_empty
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.entry.identities import Identities, IdentityFacts
+from monitoring.services.entry.reach import Reach, alike, centre_out_of_reach, not_treating, patient_out_of_reach
+from monitoring.services.entry.reconciling import Row, put, reconcile, value_of, write
+from monitoring.services.entry.verdicts import COLUMN_OF, Action, Problem, Verdict, is_empty
+from monitoring.services.foundation.actors import recorded_as
 
 PATIENT_DATES = ("born_on", "diagnosed_on", "first_mmr_on", "first_dmr_on")
 COURSE_DATES = ("started_on", "stopped_on")

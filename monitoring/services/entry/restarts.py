@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.vocabulary.dates import PartialDate
 from monitoring.models import Alert
-from monitoring.services.classification import reclassify
-from monitoring.services.escalation import Action, AlertConflictError, act
-from monitoring.services.reach import Reach
-from monitoring.services.records import CourseFacts, record_courses
-from monitoring.services.verdicts import Action as Recorded
+from monitoring.services.alerts.escalation import Action, AlertConflictError, act
+from monitoring.services.classification.classify import reclassify
+from monitoring.services.entry.reach import Reach
+from monitoring.services.entry.records import CourseFacts, record_courses
+from monitoring.services.entry.verdicts import Action as Recorded
 
 
 def record_restart(

@@ -23,8 +23,9 @@ from monitoring.domain.replay import EARLY_SIGNS, AlertKind
 from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.escalation import validate_steps
-from monitoring.services import deliveries, set_aside
-from monitoring.services.alert_identity import alert_public_id
+from monitoring.services.alerts import deliveries
+from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.stale_version import StaleVersionError
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from monitoring.models import Laboratory, Role
-from monitoring.services.verdicts import Problem
+from monitoring.services.entry.verdicts import Problem
 
 NAMES_SHOWN = 5
 TREATING = (Role.CLINICIAN, Role.ADMINISTRATOR)  # who may act on alerts

@@ -9,8 +9,8 @@ from django.db import transaction
 from monitoring.domain.text.lookalike import look_of
 from monitoring.models import Centre, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting, PcrResult
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
-from monitoring.services.actors import recorded_as
-from monitoring.services.owed import owe_classification
+from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.foundation.actors import recorded_as
 
 
 class StandingResultsError(Exception):

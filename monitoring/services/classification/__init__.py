@@ -1,0 +1,1 @@
+"""Classification: who is owed it, the replay of whole series, and what is written of it."""

@@ -1,0 +1,1 @@
+"""What centres and laboratories decide for themselves: laboratories, protocols, people and their keys."""
