@@ -12,6 +12,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from monitoring.domain.alerting.kinds import KINDS
 from monitoring.domain.vocabulary.reasons import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ def all_messages() -> set[Message]:
             found |= python_messages(path)
     for path in sorted((ROOT / "templates").rglob("*.html")):
         found |= template_messages(path)
-    return (found | set(TEXTS.values())) - {""}
+    return (found | set(TEXTS.values()) | {row.words for row in KINDS.values()}) - {""}
 
 
 def catalog_path(language: str) -> Path:

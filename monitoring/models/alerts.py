@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.domain.alerting.kinds import WITHOUT_PATIENT
 from monitoring.models import choices
 from monitoring.models.centres import Centre, Membership
 from monitoring.models.fields import NumberField
@@ -137,7 +138,7 @@ class Alert(models.Model):
                 name="alert_closed_at_with_state",
             ),
             models.CheckConstraint(
-                condition=Q(patient__isnull=False) | Q(kind__in=["hand_over", "no_clinician", "set_aside"]),
+                condition=Q(patient__isnull=False) | Q(kind__in=[kind.value for kind in WITHOUT_PATIENT]),
                 name="alert_has_patient",
             ),
             models.CheckConstraint(

@@ -6,10 +6,11 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.domain.alerting.kinds import KINDS
+from monitoring.domain.course.ledger import EventKind
 from monitoring.domain.course.off_treatment import StateCode
 from monitoring.domain.course.relapse import Certainty
 from monitoring.domain.course.series import Drug, FactKind, StopReason
-from monitoring.domain.replay import AlertKind, EventKind
 from monitoring.domain.vocabulary.dates import Precision
 from monitoring.domain.vocabulary.measurement import FactorState, Flag, Method, Transcript
 from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass, Sensitivity
@@ -53,35 +54,7 @@ FACT_KIND: type_choices = [
     (FactKind.TRANSFER, _("transfer")),
     (FactKind.SAMPLE_TAKEN, _("sample taken")),
 ]
-ALERT_KIND: type_choices = [
-    (AlertKind.LOSS_OF_MMR, _("loss of MMR off treatment")),
-    (AlertKind.NOT_IN_MMR_OFF_TREATMENT, _("not in MMR off treatment")),
-    (AlertKind.LOSS_OF_MMR_ON_TREATMENT, _("loss of MMR on treatment")),
-    (AlertKind.RISE_ON_TREATMENT, _("rise of one log on treatment")),
-    (AlertKind.RELAPSE_AFTER_TRANSPLANT, _("relapse after transplant")),
-    (AlertKind.TREATMENT_UNKNOWN, _("MMR lost, treatment unknown")),
-    (AlertKind.STOP_REASON_MISSING, _("reason of the stop is missing")),
-    (AlertKind.FACTOR_MISSING, _("conversion factor is missing")),
-    (AlertKind.DETECTABLE_AGAIN, _("detectable again off treatment")),
-    (AlertKind.LOSS_OF_MR4, _("MR4 lost off treatment")),
-    (AlertKind.FAST_DOUBLING, _("doubling in less than 12.75 days in month 2")),
-    (AlertKind.FLUCTUATION, _("fluctuating above 0.0032 % off treatment")),
-    (AlertKind.OFF_SCALE_RELAPSE, _("transcript off the scale rises or is detectable again")),
-    (AlertKind.UNVERIFIED, _("result waits for verification")),
-    (AlertKind.SUSPICIOUS_VALUE, _("suspicious value above 0.1 % waits for verification")),
-    (AlertKind.MILESTONE_FAILED, _("milestone on treatment failed")),
-    (AlertKind.NO_MMR_AFTER_RESTART, _("no MMR three months after the restart")),
-    (AlertKind.OVERDUE_SAMPLE, _("sample is overdue")),
-    (AlertKind.OVERDUE_RESULT, _("result of a sample is overdue")),
-    (AlertKind.NO_RESTART, _("no restart on record 28 days after loss of MMR")),
-    (AlertKind.LOSS_IN_PREGNANCY, _("loss of MMR in pregnancy: specialist review")),
-    (AlertKind.HAND_OVER, _("go-live worklist: history that is still so")),
-    (AlertKind.NO_EVIDENCE, _("off treatment without evidence")),
-    (AlertKind.LOST_TO_FOLLOW_UP, _("lost to follow-up")),
-    (AlertKind.NO_CLINICIAN, _("centre without a clinician")),
-    (AlertKind.UNCONFIRMED_TREATMENT, _("restart, death or transplant recorded by somebody who does not treat")),
-    (AlertKind.SET_ASIDE, _("work of the service was set aside")),
-]
+ALERT_KIND: type_choices = [(row.kind, _(row.words)) for row in KINDS.values()]
 CERTAINTY: type_choices = [
     (Certainty.PROVISIONAL, _("provisional")),
     (Certainty.SUSPECTED, _("suspected")),

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from monitoring import clock
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Drug
-from monitoring.domain.replay import AlertKind
 from monitoring.models import Alert, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role

@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from monitoring.domain.alerting.intention import Intention
 from monitoring.domain.course.relapse import Certainty
 from monitoring.domain.course.series import Assessed, FactKind, Series, TimePoint
 from monitoring.domain.following.kinetics import change_between, value_of, values_of
 from monitoring.domain.following.plausibility import Question, questions
-from monitoring.domain.replay import Intention, Replay, replay
+from monitoring.domain.replay import Replay, replay
 from monitoring.domain.rules.rule_sets import RuleSet
 from monitoring.domain.scoring.laboratory_report import FactorUsed, LaboratoryProfile, LaboratoryReport
 from monitoring.domain.scoring.response import Score
@@ -104,7 +105,7 @@ def _profile(laboratory: str) -> LaboratoryProfile:
 
 
 def _open(said: Replay) -> dict[tuple[str, str], Intention]:
-    return {(i.kind.value, i.subject_key): i for i in said.intentions if not i.settled_by}
+    return {(i.kind.value, i.subject_key): i for i in said.intentions if not i.closing}
 
 
 def _is_louder(standing: Intention, coming: Intention) -> bool:

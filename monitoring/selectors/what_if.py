@@ -124,7 +124,7 @@ def _episodes(said: Replay) -> str:
 
 
 def _alerts(said: Replay) -> str:
-    return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.settled_by))
+    return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.closing))
 
 
 def _topic_words() -> dict[str, str]:

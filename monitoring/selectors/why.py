@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from monitoring.domain.alerting.kinds import AlertKind
+from monitoring.domain.alerting.why import why_alert
 from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import AlertKind
+from monitoring.domain.scoring.why import StoredClass, why_class
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass
-from monitoring.domain.why import StoredClass, why_alert, why_class
 from monitoring.models import Alert, PcrResult, ResponseAssessment
 
 

@@ -44,7 +44,7 @@ def series_of(
 
 def alerts(series: Series) -> list[str]:
     """The kinds that should stand, with the day of their evidence."""
-    open_ones = [i for i in replay(series).intentions if not i.settled_by]
+    open_ones = [i for i in replay(series).intentions if not i.closing]
     return [f"{i.kind.value} {(i.evidence_on - day(0)).days}" for i in open_ones]
 
 
@@ -194,7 +194,7 @@ RESISTANCE = [
 @pytest.mark.parametrize(("samples", "expected", "why"), RESISTANCE)
 def test_resistance_on_the_drug_is_not_routine(samples: list[tuple[int, str]], expected: list[str], why: str) -> None:
     series = series_of(samples, ON)
-    said = [i for i in replay(series).intentions if not i.settled_by]
+    said = [i for i in replay(series).intentions if not i.closing]
     words = [
         f"{i.kind.value} {(i.evidence_on - day(0)).days}{'' if i.certainty == 'suspected' else f' {i.certainty.value}'}"
         for i in said
@@ -221,7 +221,7 @@ def test_a_rise_on_treatment_is_settled_by_what_came_of_it(
     samples: list[tuple[int, str]], courses: tuple[Course, ...], settled: str
 ) -> None:
     said = [i for i in replay(series_of(samples, courses)).intentions if i.kind == "rise_on_treatment"]
-    assert [i.settled_by for i in said] == [settled]
+    assert [i.closing and i.closing.by for i in said] == [settled]
 
 
 def test_a_recorded_mutation_brings_the_next_sample_and_a_switch_answers_it() -> None:
@@ -307,7 +307,7 @@ def test_a_relapse_after_a_transplant_is_told_and_samples_are_planned(
     assert plan.reason.text_code == "schedule.after_transplant"
     assert plan.slot is not None
     treated = dataclasses.replace(series, courses=(course(-3000, 0), course(200, None)))
-    assert [i.settled_by for i in replay(treated).intentions if i.kind == "relapse_after_transplant"] == (
+    assert [i.closing and i.closing.by for i in replay(treated).intentions if i.kind == "relapse_after_transplant"] == (
         ["restart"] if expected else []
     )
 

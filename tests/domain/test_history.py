@@ -7,8 +7,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.domain.alerting.intention import Closing, Intention
+from monitoring.domain.alerting.kinds import AlertKind
+from monitoring.domain.course.ledger import EventKind
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, ResultFact, Series, StopReason, assess
-from monitoring.domain.replay import AlertKind, EventKind, Intention, replay
+from monitoring.domain.replay import replay
 from monitoring.domain.vocabulary.measurement import Flag, Method, Reported, Transcript
 from tests.builders import copies, course, day, result
 
@@ -36,7 +39,7 @@ def test_the_second_value_confirms_it() -> None:
 
 def test_a_recorded_restart_settles_it() -> None:
     found = intentions([BASELINE, result(2, 30, "0.2")], [course(-900, 0), course(40, None)])[AlertKind.LOSS_OF_MMR]
-    assert (found.settled_by, found.settled_on) == ("restart", day(40))
+    assert found.closing == Closing("restart", day(40))
 
 
 def test_a_preliminary_value_alerts_as_provisional_and_makes_no_event() -> None:
@@ -122,7 +125,7 @@ def test_mmr_lost_without_any_treatment_on_record_alerts() -> None:
 
 def test_death_settles_what_is_open() -> None:
     facts = [Fact(FactKind.DEATH, day(90))]
-    assert intentions([BASELINE, result(2, 30, "0.2")], None, facts)[AlertKind.LOSS_OF_MMR].settled_by == "death"
+    assert intentions([BASELINE, result(2, 30, "0.2")], None, facts)[AlertKind.LOSS_OF_MMR].closing.by == "death"
 
 
 def test_a_patient_with_one_result_and_no_drug_is_ordinary() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Course, ResultFact, Series
-from monitoring.domain.replay import AlertKind, replay
+from monitoring.domain.replay import replay
 from tests.builders import course, result
 
 # days after the stop and % IS (None: not detected) -> signs that stand, signs that are over
@@ -27,7 +28,7 @@ EARLY = {AlertKind.DETECTABLE_AGAIN, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBL
 
 def signs(results: list[ResultFact], *courses: Course) -> tuple[set[str], set[str]]:
     found = [i for i in replay(Series("p", tuple(results), courses)).intentions if i.kind in EARLY]
-    return {i.kind.value for i in found if not i.settled_by}, {i.kind.value for i in found if i.settled_by}
+    return {i.kind.value for i in found if not i.closing}, {i.kind.value for i in found if i.closing}
 
 
 @pytest.mark.parametrize(("values", "standing", "over"), SIGNS)

@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from monitoring.domain.alerting.kinds import AlertKind
+from monitoring.domain.alerting.why import why_alert
 from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import AlertKind
 from monitoring.domain.scoring.response import score
+from monitoring.domain.scoring.why import StoredClass, why_class
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
 from monitoring.domain.vocabulary.reasons import TEXTS
 from monitoring.domain.vocabulary.scale import ControlGene
-from monitoring.domain.why import StoredClass, why_alert, why_class
 from tests.builders import copies, reported
 
 # replicates or report -> row of the decision table and sentence

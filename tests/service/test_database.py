@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
 from config.privileges import APP_ROLE, WATCHDOG_ROLE
-from monitoring.domain.replay import AlertKind
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.models import (
     Alert,
     Centre,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from monitoring.domain.course.relapse import Loss, LossRule, find_loss, off_treatment
-from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.course.series import Course, Fact, FactKind, Series, StopReason, TimePoint, tki_courses
 from monitoring.domain.vocabulary.dates import Duration, PartialDate, add_months
 from monitoring.domain.vocabulary.scale import ResponseClass
 
@@ -267,3 +267,8 @@ def _union(spans: Iterable[tuple[date, date]], end: date) -> Duration:
             joined.append((first, last))
     days = sum((last - first).days + 1 for first, last in joined) - 1
     return Duration(end - dt.timedelta(days=max(days, 0)), end)
+
+
+def subject_of(series: Series, course: Course) -> str:
+    """The subject of everything an episode raises: the drug course whose stop opened it."""
+    return f"{series.patient_key}/{course.key}"

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q
 
-from monitoring.domain.replay import AlertKind
+from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
 from monitoring.models.alerts import DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message, local_address
@@ -23,26 +23,6 @@ from monitoring.services.foundation import set_aside
 
 LEASE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 300
-
-
-# How soon an alert must be read; an unlisted kind is routine. Nothing of a kind itself stands in a message.
-_URGENT = (
-    AlertKind.LOSS_OF_MMR, AlertKind.NOT_IN_MMR_OFF_TREATMENT, AlertKind.LOSS_OF_MMR_ON_TREATMENT, AlertKind.NO_RESTART,
-    AlertKind.LOSS_IN_PREGNANCY, AlertKind.SUSPICIOUS_VALUE, AlertKind.MILESTONE_FAILED, AlertKind.HAND_OVER,
-    AlertKind.OFF_SCALE_RELAPSE, AlertKind.RELAPSE_AFTER_TRANSPLANT,
-)  # fmt: skip
-_SOON = (
-    AlertKind.NO_EVIDENCE, AlertKind.LOST_TO_FOLLOW_UP, AlertKind.TREATMENT_UNKNOWN, AlertKind.UNCONFIRMED_TREATMENT, AlertKind.OVERDUE_SAMPLE,
-    AlertKind.OVERDUE_RESULT, AlertKind.NO_MMR_AFTER_RESTART, AlertKind.LOSS_OF_MR4, AlertKind.FAST_DOUBLING, AlertKind.RISE_ON_TREATMENT,
-    AlertKind.UNVERIFIED,
-)  # fmt: skip
-
-
-def urgency_of(alert: Alert) -> str:
-    """How soon an alert must be read: ``urgent``, ``soon`` or ``routine``."""
-    if alert.kind in _URGENT:
-        return "urgent"
-    return "soon" if alert.kind in _SOON else "routine"
 
 
 def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
@@ -136,10 +116,11 @@ def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
 
 def _message(one: AlertDelivery) -> Message:
     alert = one.alert
+    kind = KINDS[AlertKind(alert.kind)]
     address = one.recipient.email or local_address(one.recipient.get_username())
     return Message(
         one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
-        urgency=urgency_of(alert), operational=alert.kind == AlertKind.SET_ASIDE,
+        urgency=kind.severity.value, operational=kind.ladder is LadderName.OPERATION,
     )  # fmt: skip
 
 

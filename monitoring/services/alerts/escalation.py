@@ -18,8 +18,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
 from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import EARLY_SIGNS, AlertKind
 from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.escalation import validate_steps
@@ -83,6 +83,16 @@ OPERATION_LADDER = Ladder((Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24)),)
 PLAN_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=7)),), dt.timedelta(days=28))
 
 
+BUILT_IN = {
+    LadderName.CLINICAL: CLINICAL_LADDER,
+    LadderName.VERIFICATION: VERIFICATION_LADDER,
+    LadderName.SUSPICION: SUSPICION_LADDER,
+    LadderName.WATCH: WATCH_LADDER,
+    LadderName.PLAN: PLAN_LADDER,
+    LadderName.OPERATION: OPERATION_LADDER,
+}
+
+
 class Ladders:
     """The ladders of some centres, read once. For a policy that cannot be read the built-in ladder holds: an alert is
     told rather than lost, and the watch over settings tells of the policy."""
@@ -97,17 +107,10 @@ class Ladders:
 
     def of(self, alert: Alert) -> Ladder:
         """The ladder of an alert."""
-        if alert.kind == AlertKind.SET_ASIDE:
-            return OPERATION_LADDER
-        if alert.kind == AlertKind.UNVERIFIED:
-            return VERIFICATION_LADDER
-        if alert.kind == AlertKind.SUSPICIOUS_VALUE:
-            return SUSPICION_LADDER
-        if alert.kind in EARLY_SIGNS:
-            return WATCH_LADDER
-        if alert.kind in (AlertKind.OVERDUE_SAMPLE, AlertKind.OVERDUE_RESULT, AlertKind.LOST_TO_FOLLOW_UP):
-            return PLAN_LADDER
-        return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
+        name = KINDS[AlertKind(alert.kind)].ladder
+        if name is LadderName.CLINICAL:
+            return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
+        return BUILT_IN[name]
 
 
 def signed_ladder(policy: EscalationPolicy) -> Ladder:

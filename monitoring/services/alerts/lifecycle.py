@@ -11,8 +11,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from monitoring.domain.alerting.intention import Intention
+from monitoring.domain.alerting.kinds import EARLY_SIGNS, AlertKind, Part, closed_by
 from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import EARLY_SIGNS, AlertKind, Intention, Replay
+from monitoring.domain.replay import Replay
 from monitoring.domain.vocabulary.scale import STORED_DIGITS
 from monitoring.models import Alert, Centre, Patient, PcrResult
 from monitoring.models.alerts import BY_A_PERSON, LIVE_STATES, AlertState, ClosingReason
@@ -20,19 +22,8 @@ from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.identity import alert_public_id
 
 HISTORY_AFTER_DAYS = 90
-# Raised by the clock and closed by the plan (services.plans), not by the replay.
-BY_THE_PLAN = (
-    AlertKind.OVERDUE_SAMPLE,
-    AlertKind.OVERDUE_RESULT,
-    AlertKind.NO_RESTART,
-    AlertKind.LOSS_IN_PREGNANCY,
-    AlertKind.NO_MMR_AFTER_RESTART,
-    AlertKind.MILESTONE_FAILED,
-    AlertKind.NO_EVIDENCE,
-    AlertKind.LOST_TO_FOLLOW_UP,
-)
-# Raised by the clock (services.verification), over with the preliminary result.
-UNTIL_VERIFIED = (AlertKind.UNVERIFIED, AlertKind.SUSPICIOUS_VALUE)
+BY_THE_PLAN = closed_by(Part.PLAN)
+UNTIL_VERIFIED = closed_by(Part.VERIFICATION)
 CERTAINTIES = list(Certainty)  # from the least to the most certain
 
 
@@ -81,9 +72,9 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
         for intention in replay.intentions:
             alert = live.pop((intention.kind.value, intention.subject_key), None)
             values = _values(intention, replay.rule_version, result_ids)
-            if intention.settled_by:
+            if intention.closing:
                 if alert is not None:
-                    changes.end(alert, AlertState.CLOSED, ClosingReason(intention.settled_by), intention.settled_on)
+                    changes.end(alert, AlertState.CLOSED, ClosingReason(intention.closing.by), intention.closing.on)
             elif alert is None:
                 _open(patient, intention, values, past, changes)
             else:  # an open alert follows its evidence: confirmed, amended, verified

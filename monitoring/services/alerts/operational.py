@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import AlertKind
 from monitoring.models import Alert, Centre, EscalationPolicy, SetAside, SetAsideKind
 from monitoring.models.alerts import AlertState, ClosingReason
 from monitoring.models.centres import ZONE_PROBLEMS

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.off_treatment import RULE_ID as STATE
 from monitoring.domain.course.off_treatment import UNEVALUABLE_IN_A_ROW
 from monitoring.domain.course.series import Assessed, FactKind, assess
@@ -20,7 +21,7 @@ from monitoring.domain.following.findings import NO_MMR_AFTER_RESTART_MONTHS, is
 from monitoring.domain.following.findings import RULE_ID as FINDINGS
 from monitoring.domain.following.milestones import Milestone, last_failure, milestones
 from monitoring.domain.following.schedule import PlanState, SamplePlan, last_record, next_sample_due
-from monitoring.domain.replay import AlertKind, Replay, replay
+from monitoring.domain.replay import Replay, replay
 from monitoring.domain.rules.rule_sets import RuleSet
 from monitoring.domain.vocabulary.dates import add_months
 from monitoring.models import Alert, MonitoringPlan, Observation, Patient, SetAsideKind, TfrEpisode

@@ -16,8 +16,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
+from monitoring.domain.course.ledger import Event, EventKind
 from monitoring.domain.course.series import Assessed
-from monitoring.domain.replay import Event, EventKind, Replay, replay
+from monitoring.domain.replay import Replay, replay
 from monitoring.domain.scoring.laboratory_report import FactorUsed
 from monitoring.domain.vocabulary.measurement import flags_text
 from monitoring.domain.vocabulary.scale import STORED_DIGITS

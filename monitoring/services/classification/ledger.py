@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from monitoring.domain.replay import EARLY_SIGNS, AlertKind, Replay, replay
+from monitoring.domain.alerting.kinds import EARLY_SIGNS, KINDS, AlertKind, Part
+from monitoring.domain.replay import Replay, replay
 from monitoring.models import Alert, Patient, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.series import load_series
 from monitoring.services.alerts.identity import alert_public_id
-from monitoring.services.alerts.lifecycle import BY_THE_PLAN, UNTIL_VERIFIED, dealt_with
+from monitoring.services.alerts.lifecycle import dealt_with
 from monitoring.services.classification.classify import (
     EPISODE_COLUMNS,
     assessment_values,
@@ -87,13 +88,13 @@ def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[
         alert = live.pop((intention.kind.value, intention.subject_key), None)
         earlier = closed.get(alert_public_id(intention.kind, intention.subject_key, intention.evidence_key))
         known = earlier is not None and dealt_with(earlier, intention)
-        if intention.settled_by:
+        if intention.closing:
             if alert is not None:
-                yield Discrepancy(name, f"alert {alert.kind} is open although {intention.settled_by} settled it")
+                yield Discrepancy(name, f"alert {alert.kind} is open although {intention.closing.by} has ended it")
         elif alert is None and not known and intention.kind not in EARLY_SIGNS:
             yield Discrepancy(name, f"alert {intention.kind} is missing")
         elif alert is not None and alert.certainty != intention.certainty.value:
             yield Discrepancy(name, f"alert {alert.kind} is {alert.certainty}, replay says {intention.certainty}")
     for kind, _ in live:
-        if kind not in (AlertKind.HAND_OVER, *UNTIL_VERIFIED, *BY_THE_PLAN):
+        if KINDS[AlertKind(kind)].opened_by is Part.REPLAY:
             yield Discrepancy(name, f"alert {kind} should not stand")

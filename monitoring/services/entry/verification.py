@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from monitoring.domain.replay import AlertKind
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus, SetAsideKind
 from monitoring.selectors.foresight import is_doubtful_loss

@@ -13,8 +13,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
+from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.following.schedule import PlanState
-from monitoring.domain.replay import AlertKind
 from monitoring.models import Centre, Patient, Protocol
 from monitoring.models.protocols import KIND_OF
 from monitoring.selectors.clinical import ClinicalView, Rules, rules_of, view_of

@@ -1,4 +1,4 @@
-"""Why a stored class or alert stands: the row of the table that decided, with its facts and its source.
+"""Why a stored class stands: the row of the decision table that gave it, with its facts and its source.
 
 Read from what is stored, so it answers for what was said, whenever that was.
 """
@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
-from monitoring.domain.course.relapse import Certainty
-from monitoring.domain.replay import AlertKind
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS, ControlGene, ResponseClass
@@ -91,62 +88,3 @@ def _with_value(found: StoredClass) -> tuple[str, str, dict[str, FactValue]]:
         return "rows 10 and 11", "capped", value
     row = "row 14" if Flag.SENSITIVITY_UNKNOWN in found.flags else "rows 9 and 11"
     return row, "value", {**value, "limit": _LIMIT_OF[found.response_class]}
-
-
-# --- alerts -------------------------------------------------------------------------------------------------------
-
-_GUIDES = "ELN 2020, Hochhaus, Leukemia 34:966"
-_LABORATORY = "ELN 2023, Leukemia 37:2150, doi 10.1038/s41375-023-02048-y"
-_DESIGN = "design"
-# The rung of the alert ladder and the source of each kind.
-_RUNGS: dict[AlertKind, tuple[str, str]] = {
-    AlertKind.LOSS_OF_MMR: ("A4", _GUIDES),
-    AlertKind.NOT_IN_MMR_OFF_TREATMENT: ("A4", _GUIDES),
-    AlertKind.LOSS_OF_MMR_ON_TREATMENT: ("any time", f"{_GUIDES}; {_LABORATORY}"),
-    AlertKind.RISE_ON_TREATMENT: ("any time", f"NCCN 2018, PMC6094551; {_LABORATORY}"),
-    AlertKind.RELAPSE_AFTER_TRANSPLANT: ("A4", _DESIGN),
-    AlertKind.TREATMENT_UNKNOWN: ("A0", _DESIGN),
-    AlertKind.STOP_REASON_MISSING: ("A0", _DESIGN),
-    AlertKind.FACTOR_MISSING: ("A0", "EUTOS, Cross 2015"),
-    AlertKind.DETECTABLE_AGAIN: ("A1", "STOP 2G-TKI; LAST, Atallah 2021"),
-    AlertKind.LOSS_OF_MR4: ("A2", "ENESTfreedom, Ross 2018"),
-    AlertKind.FAST_DOUBLING: ("A3", "BJH 2021, doi 10.1111/bjh.17807"),
-    AlertKind.FLUCTUATION: ("A7", "A-STIM"),
-    AlertKind.OFF_SCALE_RELAPSE: ("A4", f"{_LABORATORY}; design"),
-    AlertKind.UNVERIFIED: ("verification", _DESIGN),
-    AlertKind.SUSPICIOUS_VALUE: ("verification", _DESIGN),
-    AlertKind.MILESTONE_FAILED: ("milestones", f"{_GUIDES}; {_LABORATORY}"),
-    AlertKind.NO_MMR_AFTER_RESTART: ("after a restart", "KIDS, ASH 2013; NCCN 2019, Medscape 2005453"),
-    AlertKind.OVERDUE_SAMPLE: ("A0", _DESIGN),
-    AlertKind.OVERDUE_RESULT: ("A0", _DESIGN),
-    AlertKind.NO_RESTART: ("A6", "ELN 2020: restart within 4 weeks"),
-    AlertKind.LOSS_IN_PREGNANCY: ("A6", _DESIGN),
-    AlertKind.HAND_OVER: ("hand-over", _DESIGN),
-    AlertKind.NO_EVIDENCE: ("A0", _DESIGN),
-    AlertKind.LOST_TO_FOLLOW_UP: ("A0", _DESIGN),
-    AlertKind.NO_CLINICIAN: ("ladder", _DESIGN),
-    AlertKind.UNCONFIRMED_TREATMENT: ("A0", _DESIGN),
-    AlertKind.SET_ASIDE: ("operation", _DESIGN),
-}
-
-
-def why_alert(
-    kind: AlertKind,
-    certainty: Certainty,
-    rule_version: str,
-    *,
-    on: date,
-    value: Decimal | None = None,
-    days: int | None = None,
-    highest: Decimal | None = None,
-) -> Reason:
-    """What an alert rests on: ``on`` is the day of its evidence, ``value`` and ``highest`` are % IS off treatment."""
-    line, citation = _RUNGS[kind]
-    code = kind.value
-    if kind is AlertKind.LOSS_OF_MMR:
-        line = "A5" if certainty is Certainty.CONFIRMED else line
-        code += "" if value is not None else ".no_value"
-    elif kind is AlertKind.LOSS_OF_MMR_ON_TREATMENT and certainty is Certainty.CONFIRMED:
-        code += ".confirmed"
-    facts: dict[str, FactValue] = {"on": on, "value": value, "days": days, "highest": highest}
-    return Reason(rule_version, line, citation, tuple(facts.items()), f"alert.{code}")

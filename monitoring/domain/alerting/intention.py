@@ -1,0 +1,45 @@
+"""An alert that a patient's course calls for, before anything of it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from monitoring.domain.alerting.kinds import AlertKind
+from monitoring.domain.course.relapse import Certainty
+
+# A loss that goes on rising is told again when it passes these, in % IS.
+RISE_LINES_PERCENT = (1, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What has ended what an alert says (a code of ``ClosingReason``), and on which day."""
+
+    by: str
+    on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """An alert that should stand; with a ``closing`` nothing is left to do, and only what is still open is closed.
+
+    Values are % IS. ``days_off_treatment`` counts from the stop to the evidence, ``doubling_days`` is the doubling time.
+    """
+
+    kind: AlertKind
+    subject_key: str
+    certainty: Certainty
+    evidence_key: str
+    evidence_on: date
+    is_percent: Decimal | None = None
+    days_off_treatment: int | None = None
+    highest_percent: Decimal | None = None
+    doubling_days: Decimal | None = None
+    closing: Closing | None = None
+
+    @property
+    def level_percent(self) -> int:
+        """The highest of the lines 1 % and 10 % that the values since have passed, 0 for none: each is told anew."""
+        return max((line for line in RISE_LINES_PERCENT if (self.highest_percent or 0) > line), default=0)
