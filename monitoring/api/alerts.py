@@ -21,7 +21,7 @@ from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.fields import NumberOut, instant, number
 from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import public_id_of, refused_field
+from monitoring.api.refusals import field_refusal, public_id_of
 from monitoring.api.resources import Resource, etag, idempotently, require_match
 from monitoring.domain.course.off_treatment import State
 from monitoring.domain.course.series import Drug
@@ -32,7 +32,7 @@ from monitoring.models.choices import ALERT_KIND, CERTAINTY
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
-from monitoring.services.alerts.escalation import Action, acknowledge, act, withdraw
+from monitoring.services.alerts.escalation import ActionTaken, acknowledge, act, withdraw
 from monitoring.services.entry.restarts import record_restart
 from monitoring.templatetags.words import closing_words
 
@@ -138,7 +138,7 @@ class AcknowledgeIn(serializers.Serializer[Any]):
 class ActIn(AcknowledgeIn):
     """What was done: a restart needs drug and started_on; repeat and watch need the day on which it comes back."""
 
-    action = serializers.ChoiceField(choices=[a.value for a in Action])
+    action = serializers.ChoiceField(choices=[a.value for a in ActionTaken])
     drug = serializers.CharField(required=False, allow_null=True)
     started_on = serializers.CharField(required=False, allow_null=True)
     until = serializers.CharField(required=False, allow_null=True)
@@ -271,9 +271,9 @@ class ActOnAlert(AlertVerb):
 
     def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
         cells = Cells(cells_of(request.data, ("action", "drug", "started_on", "until", "note")))
-        action = Action(cells.choice("action", Action, required=True))
+        action = ActionTaken(cells.choice("action", ActionTaken, required=True))
         note = cells.text("note", longest=500)
-        if action is not Action.RESTART:
+        if action is not ActionTaken.RESTART:
             act(
                 alert, by=self.person, action=action, note=note, until=cells.exact_day("until"), now=now,
                 version=alert.version_tag,
@@ -282,7 +282,7 @@ class ActOnAlert(AlertVerb):
         drug = cells.choice("drug", [d for d in Drug if d.is_tki and d is not Drug.OTHER], required=True)
         started_on = cells.exact_day("started_on")
         if started_on is None:
-            raise refused_field("started_on", "", _("is needed: the first day of the drug"))
+            raise field_refusal("started_on", "", _("is needed: the first day of the drug"))
         record_restart(
             alert,
             by=self.person,

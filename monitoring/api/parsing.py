@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from monitoring.api.refusals import ApiProblem, refused_field
+from monitoring.api.refusals import ApiProblem, field_refusal
 from monitoring.intake.numbers import unmistakable
 
 LONGEST_BODY_BYTES = 1_000_000
@@ -75,7 +75,7 @@ def cells_of(body: Mapping[str, Any], columns: Iterable[str], *, lists: Iterable
                 reason = _("is not a field; did you mean %(near)s?") % {"near": near[0]}
             else:
                 reason = _("is not a field; known are %(known)s") % {"known": ", ".join(known)}
-            raise refused_field(name[:60], "", reason)
+            raise field_refusal(name[:60], "", reason)
         if name in lists:
             continue
         cells[name] = cell_text(name, value)
@@ -89,11 +89,11 @@ def cell_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise refused_field(name, "", _("write a text, a number, true, false or null"))
+        raise field_refusal(name, "", _("write a text, a number, true, false or null"))
     if "\x00" in value:
-        raise refused_field(name, "", _("holds a NUL character, which no text has"))
+        raise field_refusal(name, "", _("holds a NUL character, which no text has"))
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise refused_field(name, "", _("holds half a character (a lone surrogate)")) from None
+        raise field_refusal(name, "", _("holds half a character (a lone surrogate)")) from None
     return value.strip()

@@ -20,7 +20,7 @@ from monitoring import clock
 from monitoring.api.explained import monitoring_json
 from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import public_id_of, refused_field
+from monitoring.api.refusals import field_refusal, public_id_of
 from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
@@ -203,5 +203,5 @@ def _known_at(request: Request, patient: Patient) -> dt.datetime | None:
         return None
     known_at = end_of_day(text, patient.centre, clock.now())
     if known_at is None:
-        raise refused_field("known_at", text, _("write a day that is over, as 2025-03-10"))
+        raise field_refusal("known_at", text, _("write a day that is over, as 2025-03-10"))
     return known_at

@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from monitoring.api.refusals import ApiProblem, refused_field
+from monitoring.api.refusals import ApiProblem, field_refusal
 from monitoring.intake.reports import LineProblem
 from monitoring.intake.values import CellProblem
 from monitoring.services.alerts.escalation import AlertConflictError
@@ -64,9 +64,9 @@ def _translated(exc: Exception) -> exceptions.APIException | None:
     if isinstance(exc, DjangoPermissionDenied):
         return exceptions.PermissionDenied()
     if isinstance(exc, LineProblem):
-        return refused_field(exc.cell.column, exc.cell.value, exc.cell.reason)
+        return field_refusal(exc.cell.column, exc.cell.value, exc.cell.reason)
     if isinstance(exc, CellProblem):
-        return refused_field(exc.column, exc.value, exc.reason)
+        return field_refusal(exc.column, exc.value, exc.reason)
     if isinstance(exc, StaleVersionError):
         return ApiProblem(HTTPStatus.PRECONDITION_FAILED, str(exc))
     if isinstance(exc, AlertConflictError | VerificationRefused):

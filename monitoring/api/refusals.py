@@ -25,14 +25,14 @@ class ApiProblem(exceptions.APIException):
         self.extra = extra or {}
 
 
-def refused(errors: Sequence[Problem]) -> ApiProblem:
+def refusal_problem(errors: Sequence[Problem]) -> ApiProblem:
     """The refusal of a body for these reasons."""
     return ApiProblem(HTTPStatus.BAD_REQUEST, _("Some fields cannot be used; nothing was stored."), errors)
 
 
-def refused_field(field: str, value: object, reason: str) -> ApiProblem:
+def field_refusal(field: str, value: object, reason: str) -> ApiProblem:
     """The refusal of a body for one reason."""
-    return refused([Problem(field, "" if value is None else str(value)[:200], reason)])
+    return refusal_problem([Problem(field, "" if value is None else str(value)[:200], reason)])
 
 
 def public_id_of(text: str) -> uuid.UUID:

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from monitoring.api.paging import Pages
 from monitoring.api.permissions import RolesAllow
-from monitoring.api.refusals import ApiProblem, refused_field
+from monitoring.api.refusals import ApiProblem, field_refusal
 from monitoring.models import IdempotentRequest, Role
 from monitoring.permissions import ANY_ROLE
 from monitoring.services.entry.reach import Reach, reach_of
@@ -75,10 +75,10 @@ class Resource(GenericAPIView[Any]):
                     reason = _("is not a filter; did you mean %(near)s?") % {"near": near[0]}
                 else:
                     reason = _("is not a filter; known are %(known)s") % {"known": ", ".join(sorted(known))}
-                raise refused_field(name[:60], "", reason)
+                raise field_refusal(name[:60], "", reason)
         order = request.query_params.get("ordering", "")
         if order and not all(part.strip(" -") for part in order.split(",")):
-            raise refused_field("ordering", order, _("write names with commas between them"))
+            raise field_refusal("ordering", order, _("write names with commas between them"))
 
 
 # --- preconditions -----------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
             return deed()
         if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
             reason = _("write 1 to %(most)s printable ASCII characters") % {"most": LONGEST_KEY}
-            raise refused_field("Idempotency-Key", key, reason)
+            raise field_refusal("Idempotency-Key", key, reason)
         fingerprint = _fingerprint(request)
         mine = IdempotentRequest(user=request.user, key=key, fingerprint=fingerprint)  # type: ignore[misc]  # RolesAllow let nobody anonymous through
         # Of two at once the second waits here until the first has committed or failed.

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from monitoring.api.explained import ReasonOut, reason_json
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import refused_field
+from monitoring.api.refusals import field_refusal
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.tables import TableRow
 from monitoring.models import (
@@ -260,15 +260,15 @@ def rows_of(body: Mapping[str, Any], cells: Mapping[str, str]) -> list[TableRow]
         return [TableRow(1, {**cells, **_said_by_null(body, cells)})]
     doubled = next((name for name in REPLICATE_FIELDS if cells.get(name)), None)
     if doubled:
-        raise refused_field(doubled, cells[doubled], _("is given beside replicates; write it inside them"))
+        raise field_refusal(doubled, cells[doubled], _("is given beside replicates; write it inside them"))
     if not isinstance(tubes, list) or not 1 <= len(tubes) <= 100:
-        raise refused_field("replicates", "", _("write a list of 1 to 100 replicates"))
+        raise field_refusal("replicates", "", _("write a list of 1 to 100 replicates"))
     return [TableRow(1, {**cells, **_tube_cells(number, tube)}) for number, tube in enumerate(tubes, start=1)]
 
 
 def _tube_cells(position: int, tube: object) -> dict[str, str]:
     if not isinstance(tube, dict):
-        raise refused_field("replicates", "", _("replicate %(position)s must be an object") % {"position": position})
+        raise field_refusal("replicates", "", _("replicate %(position)s must be an object") % {"position": position})
     own = {"replicate": str(position), **cells_of(tube, REPLICATE_FIELDS)}
     return own | _said_by_null(tube, own)
 
@@ -280,6 +280,6 @@ def _said_by_null(tube: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, 
             reason = _(
                 "an empty text says nothing; write a number, null beside the control copies for not detected, or leave the field out"
             )
-            raise refused_field(name, "", reason)  # fmt: skip
+            raise field_refusal(name, "", reason)  # fmt: skip
     said = "bcr_abl1_copies" in tube and tube["bcr_abl1_copies"] is None and own.get("control_gene_copies")
     return {"bcr_abl1_copies": "nd"} if said else {}

@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from monitoring import clock
 from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import ApiProblem, public_id_of, refused
+from monitoring.api.refusals import ApiProblem, public_id_of, refusal_problem
 from monitoring.api.resources import Resource, etag, idempotently, require_match
 from monitoring.api.result_shapes import (
     AMENDABLE,
@@ -65,7 +65,7 @@ from monitoring.services.entry.amendments import (
 )
 from monitoring.services.entry.result_versions import is_reported
 from monitoring.services.entry.results import record_result
-from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 
@@ -140,11 +140,11 @@ class ResultList(Resource):
         report = parsed.report
         patient = patient_of(report.centre, report.patient_id)
         verdict = record_result(report, patient=patient, by=self.person, reach=reach, now=now, laboratory=laboratory)
-        if verdict.action is Action.REFUSED:
+        if verdict.action is RowOutcome.REFUSED:
             raise self._refusal(verdict)
         assert verdict.public_id is not None
         notes = (*parsed.notes, *verdict.notes)
-        if verdict.action is not Action.CREATED:
+        if verdict.action is not RowOutcome.CREATED:
             return answered(verdict.public_id, notes=notes)
         if verdict.waits:
             report = dataclasses.replace(report, status=ResultStatus.PRELIMINARY.value)
@@ -155,7 +155,7 @@ class ResultList(Resource):
     def _refusal(self, verdict: Verdict) -> ApiProblem:
         """Another content for a known key of the writer's centres is a conflict, told with its id."""
         if verdict.public_id is None:
-            return refused(verdict.problems)
+            return refusal_problem(verdict.problems)
         words = _("This accession is stored with other content; amend it, giving a reason.")
         return ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(verdict.public_id)})
 
@@ -216,8 +216,8 @@ class ResultVerb(Resource):
         standing = self._standing(request, id)
         require_match(request, standing.row.version)
         verdict = self.deed(request, standing)
-        if verdict.action is Action.REFUSED:
-            raise refused(verdict.problems)
+        if verdict.action is RowOutcome.REFUSED:
+            raise refusal_problem(verdict.problems)
         return answered(standing.row.public_id)
 
     def _standing(self, request: Request, id: str) -> StandingResult:

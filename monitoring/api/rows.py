@@ -17,11 +17,11 @@ from rest_framework.response import Response
 
 from monitoring import clock
 from monitoring.api.parsing import cells_of
-from monitoring.api.refusals import ApiProblem, public_id_of, refused
+from monitoring.api.refusals import ApiProblem, public_id_of, refusal_problem
 from monitoring.api.resources import Resource, digest_of, etag, idempotently, require_match
 from monitoring.models import Observation, Patient, TkiCourse
 from monitoring.services.entry.records import change
-from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 
 Row = TypeVar("Row", Patient, TkiCourse, Observation)
 
@@ -34,13 +34,13 @@ def answer_row(row: Any, serializer: type[serializers.BaseSerializer[Any]], stat
 
 def recorded(verdict: Verdict, row: Any, serializer: type[serializers.BaseSerializer[Any]]) -> Response:
     """The answer to a new row: 201, or 200 where it was known; a contradiction is a conflict with the known id."""
-    if verdict.action is Action.REFUSED:
+    if verdict.action is RowOutcome.REFUSED:
         stored = any(problem.contradicts for problem in verdict.problems)
         if row is None or not stored:
-            raise refused(verdict.problems)
+            raise refusal_problem(verdict.problems)
         words = _("This is stored with other facts; change it with PATCH and If-Match, giving a reason.")
         raise ApiProblem(HTTPStatus.CONFLICT, words, verdict.problems, {"id": str(row.public_id)})
-    return answer_row(row, serializer, HTTPStatus.CREATED if verdict.action is Action.CREATED else HTTPStatus.OK)
+    return answer_row(row, serializer, HTTPStatus.CREATED if verdict.action is RowOutcome.CREATED else HTTPStatus.OK)
 
 
 def judged(record: Callable[[], list[Verdict]]) -> Verdict:
@@ -101,5 +101,5 @@ class RowItem(Resource, Generic[Row]):
             words = _("Another row of this patient has the same key already.")
             raise ApiProblem(HTTPStatus.CONFLICT, words) from None
         if problem is not None:
-            raise refused([problem])
+            raise refusal_problem([problem])
         return answer_row(self.found(id), serializer, HTTPStatus.OK)

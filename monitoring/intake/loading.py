@@ -38,14 +38,14 @@ from monitoring.services.entry.records import (
     record_patients,
 )
 from monitoring.services.entry.results import record_results
-from monitoring.services.entry.verdicts import Action, Problem, Verdict
+from monitoring.services.entry.verdicts import Problem, RowOutcome, Verdict
 
 CHUNK_RECORDS = 1000
 PLAIN_CHUNK_RECORDS = 10_000
 
 
 @dataclass
-class Outcome:
+class FileOutcome:
     """What became of a file: rows read, records by action, and new centres and laboratories by name."""
 
     rows: int = 0
@@ -92,14 +92,14 @@ def load_file(
     progress: Callable[[int, int], None] = lambda done, total: None,
     upload: Upload | None = None,
     opened: Callable[[Path, Sequence[str], Sequence[str]], Table] = open_table,
-) -> Outcome:
+) -> FileOutcome:
     """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file.
 
     With ``upload`` only the centres of its giver are written to, and every row gets a verdict. ``opened`` opens it.
     """
     table = opened(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
     plain = plain_row_pattern(table.names) if kind == "results" and upload is None else None
-    outcome = Outcome()
+    outcome = FileOutcome()
     if not ends_with_a_line_end(path):
         note = _("the last line has no line end: if the file was cut off there, its last value is wrong")
         outcome.notes[note] += 1
@@ -147,7 +147,7 @@ def _begin(kind: str, path: Path, rows: int, by: User) -> ImportRun:
     return ImportRun.objects.create(kind=kind, file_name=path.name[:255], sha256=digest, by=by, rows=rows)
 
 
-def _end(run: ImportRun, outcome: Outcome) -> None:
+def _end(run: ImportRun, outcome: FileOutcome) -> None:
     run.finished_at, run.counts = clock.now(), {**outcome.actions, "refused_rows": outcome.refused_rows}
     run.save(update_fields=["finished_at", "counts"])
 
@@ -175,7 +175,7 @@ def _load_plain(
     first: int,
     last: int,
     columns: Sequence[str],
-    outcome: Outcome,
+    outcome: FileOutcome,
     *,
     by: User,
     dry_run: bool,
@@ -185,7 +185,9 @@ def _load_plain(
     if not rows:
         return 0, ()
     loaded = _judged_again(lambda: record_plain_results(rows, columns, by=by, now=clock.now(), dry_run=dry_run))
-    outcome.actions += Counter({Action.CREATED: loaded.created, Action.UNCHANGED: loaded.unchanged})  # drops zeros
+    outcome.actions += Counter(
+        {RowOutcome.CREATED: loaded.created, RowOutcome.UNCHANGED: loaded.unchanged}
+    )  # drops zeros
     outcome.named |= {("laboratory", code) for code in loaded.laboratories}
     return loaded.rows, loaded.left
 
@@ -203,7 +205,7 @@ def _judged_again(record: Callable[[], _Judged]) -> _Judged:
 def _load_chunk(
     kind: str,
     chunk: Sequence[list[TableRow]],
-    outcome: Outcome,
+    outcome: FileOutcome,
     *,
     by: User,
     amend_reason: str,
@@ -230,8 +232,8 @@ def _load_chunk(
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
         outcome.notes.update(verdict.notes)
-        outcome.named |= _named(kind, one_parsed.facts) if verdict.action is Action.CREATED else set()
-        if verdict.action is Action.REFUSED:
+        outcome.named |= _named(kind, one_parsed.facts) if verdict.action is RowOutcome.CREATED else set()
+        if verdict.action is RowOutcome.REFUSED:
             outcome.refused_rows += len(one_parsed.lines)
             outcome.contradictions += any(problem.contradicts for problem in verdict.problems)
             refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
@@ -240,7 +242,7 @@ def _load_chunk(
                 upload.say(line, verdict.action.value)
     if upload is not None:
         for line, column, value, reason in refusals:
-            upload.say(line, Action.REFUSED.value, column, value, reason)
+            upload.say(line, RowOutcome.REFUSED.value, column, value, reason)
     return refusals
 
 
@@ -251,8 +253,8 @@ def _named(kind: str, facts: Any) -> set[tuple[str, str]]:
     return {("laboratory", facts.report.laboratory)} if kind == "results" else set()
 
 
-def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: Outcome) -> list[tuple[int, str, str, str]]:
-    outcome.actions[Action.REFUSED] += 1
+def _refused(problem: LineProblem, rows: Sequence[TableRow], outcome: FileOutcome) -> list[tuple[int, str, str, str]]:
+    outcome.actions[RowOutcome.REFUSED] += 1
     outcome.refused_rows += len(rows)
     cell = problem.cell
     refusals = [(problem.line, cell.column, cell.value, cell.reason)]

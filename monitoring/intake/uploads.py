@@ -25,7 +25,7 @@ from monitoring import clock
 from monitoring.intake.apart import ApartReader, ReaderLostError
 from monitoring.intake.bounds import PAGE
 from monitoring.intake.lines import NoWorkbook, TooMuch
-from monitoring.intake.loading import Outcome, Upload, load_file
+from monitoring.intake.loading import FileOutcome, Upload, load_file
 from monitoring.intake.sheets import check_archive
 from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
@@ -230,10 +230,10 @@ def _give_back(claimed: JobRun) -> None:
 
 def _end_with_words(run: ImportRun, claimed: JobRun, words: str) -> None:
     run.problem = words[:500]
-    _end(run, claimed, Outcome(), _Verdicts(run.kind).packed())
+    _end(run, claimed, FileOutcome(), _Verdicts(run.kind).packed())
 
 
-def _end(run: ImportRun, claimed: JobRun, outcome: Outcome, verdicts: bytes) -> None:
+def _end(run: ImportRun, claimed: JobRun, outcome: FileOutcome, verdicts: bytes) -> None:
     run.finished_at = clock.now()
     run.rows = run.rows_done = outcome.rows
     run.counts = {**outcome.actions, "refused_rows": outcome.refused_rows}

@@ -9,10 +9,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
-from monitoring.intake.loading import Outcome, load_file
+from monitoring.intake.loading import FileOutcome, load_file
 from monitoring.intake.tables import FileProblem
 from monitoring.management.door import DoorCommand
-from monitoring.services.entry.verdicts import Action
+from monitoring.services.entry.verdicts import RowOutcome
 from monitoring.services.foundation.actors import IMPORT_ACTOR, system_actor
 
 
@@ -44,7 +44,7 @@ class ImportCommand(DoorCommand):
         self._report(outcome, dry_run=options["dry_run"])
         return not outcome.refused_rows
 
-    def _report(self, outcome: Outcome, *, dry_run: bool) -> None:
+    def _report(self, outcome: FileOutcome, *, dry_run: bool) -> None:
         for line, column, value, reason in outcome.examples:
             where = f": {column} {value!r}" if column else ""
             self.tell(f"line {line}{where}: {reason}")
@@ -57,7 +57,7 @@ class ImportCommand(DoorCommand):
         self.tell_notes(outcome.notes)
         for name in outcome.created_names:
             self.tell(f"new: {name}")
-        counts = ", ".join(f"{outcome.actions[action]} {action}" for action in Action if outcome.actions[action])
+        counts = ", ".join(f"{outcome.actions[action]} {action}" for action in RowOutcome if outcome.actions[action])
         prefix = "dry run, nothing stored: " if dry_run else ""
         self.tell(f"{prefix}{outcome.rows} rows read; records: {counts or 'none'}")
 

@@ -26,7 +26,7 @@ from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_doses, with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
-from monitoring.services.alerts.escalation import Action, AlertConflictError, acknowledge, act
+from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act
 from monitoring.services.entry.reach import reach_of
 from monitoring.services.entry.restarts import record_restart
 from monitoring.services.foundation.stale_version import StaleVersionError
@@ -53,11 +53,11 @@ class ActForm(ReadForm):
     action = forms.ChoiceField(
         label=gettext_lazy("What was done"),
         choices=[
-            (Action.RESTART, gettext_lazy("drug restarted")),
-            (Action.REPEAT, gettext_lazy("repeat sample ordered")),
-            (Action.WATCH, gettext_lazy("decided to watch")),
-            (Action.ENTERED_IN_ERROR, gettext_lazy("result entered in error, to be corrected")),
-            (Action.OTHER, gettext_lazy("other, closes the alert")),
+            (ActionTaken.RESTART, gettext_lazy("drug restarted")),
+            (ActionTaken.REPEAT, gettext_lazy("repeat sample ordered")),
+            (ActionTaken.WATCH, gettext_lazy("decided to watch")),
+            (ActionTaken.ENTERED_IN_ERROR, gettext_lazy("result entered in error, to be corrected")),
+            (ActionTaken.OTHER, gettext_lazy("other, closes the alert")),
         ],
     )
     drug = forms.ChoiceField(
@@ -136,9 +136,9 @@ def _act_form(data: QueryDict | None = None, *, version: str = "") -> ActForm:
 
 
 def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.datetime) -> None:
-    action, note, day = Action(str(said["action"])), str(said["note"] or ""), said["day"]
+    action, note, day = ActionTaken(str(said["action"])), str(said["note"] or ""), said["day"]
     on = day if isinstance(day, dt.date) else None
-    if action is not Action.RESTART:
+    if action is not ActionTaken.RESTART:
         act(alert, by=by, action=action, note=note, until=on, now=now, version=str(said["version"]))
         return
     if not said["drug"] or on is None:

@@ -33,7 +33,7 @@ from monitoring.permissions import centres_with_role, memberships_of, requires_r
 from monitoring.selectors.foresight import Foresight, foresee
 from monitoring.services.entry.reach import Reach, reach_of
 from monitoring.services.entry.results import barred_report, record_result
-from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 LEAST_TUBES = 3
@@ -185,7 +185,7 @@ def bench(request: HttpRequest) -> HttpResponse:
         return _page(request, form, status=400)
     report = _with_status(entered.report)
     verdict = record_result(report, patient=entered.patient, by=request.user, reach=reach, now=clock.now())
-    if verdict.action is Action.REFUSED:
+    if verdict.action is RowOutcome.REFUSED:
         for problem in verdict.problems:
             form.show(problem.column, problem.reason)
         return _page(request, form, status=409, foresight=None)
@@ -196,7 +196,7 @@ def bench(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @requires_role(ENTERING)
-def preview(request: HttpRequest) -> HttpResponse:
+def preview_entry(request: HttpRequest) -> HttpResponse:
     """The class, change and consequence of what stands in the form, as a fragment. Stores nothing."""
     assert isinstance(request.user, User)
     reach = entering_reach(request.user)
@@ -264,7 +264,7 @@ def _with_status(report: LaboratoryReport) -> LaboratoryReport:
 
 def _said(verdict: Verdict, report: LaboratoryReport, patient: Patient) -> str:
     names = {"accession": report.accession_number, "patient": patient.patient_id}
-    if verdict.action is Action.UNCHANGED:
+    if verdict.action is RowOutcome.UNCHANGED:
         return _("%(accession)s of %(patient)s is stored already; nothing was changed.") % names
     if report.status == ResultStatus.PRELIMINARY:
         return _("Stored %(accession)s of %(patient)s. It waits for a second person to verify it.") % names

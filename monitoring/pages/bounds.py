@@ -71,19 +71,19 @@ class BoundBodies:
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         length = str(request.META.get("CONTENT_LENGTH") or "")
         if not length and request.META.get("HTTP_TRANSFER_ENCODING"):
-            return refused(request, HTTPStatus.LENGTH_REQUIRED, _("Say the length of the body: Content-Length."))
+            return refusal_page(request, HTTPStatus.LENGTH_REQUIRED, _("Say the length of the body: Content-Length."))
         # isdecimal alone knows other digits than ours; a number of a thousand digits is one that nobody has to compute.
         if length and not (length.isascii() and length.isdecimal() and len(length) <= 18):
             words = _("Content-Length must be a number of bytes.")
-            return refused(request, HTTPStatus.BAD_REQUEST, words)
+            return refusal_page(request, HTTPStatus.BAD_REQUEST, words)
         most = LONGEST_UPLOAD_BYTES if request.path.startswith("/imports/") else LONGEST_BODY_BYTES
         if length and int(length) > most:
             words = _("A body has at most %(most)s bytes.") % {"most": most}
-            return refused(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
+            return refusal_page(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
         charset = _CHARSET.search(str(request.META.get("CONTENT_TYPE") or ""))
         if charset and charset[1].lower() not in _READABLE:
             words = _("Text is read as UTF-8 only; send Content-Type with charset=utf-8 or without a charset.")
-            return refused(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, words)
+            return refusal_page(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, words)
         return None
 
 
@@ -104,7 +104,7 @@ class KeepNothing:
         return response
 
 
-def refused(request: HttpRequest, status: HTTPStatus, words: str) -> HttpResponse:
+def refusal_page(request: HttpRequest, status: HTTPStatus, words: str) -> HttpResponse:
     """A refusal in the shape of the door: a problem under /api/, plain words elsewhere."""
     if request.path.startswith("/api/"):
         return JsonResponse(problem_body(status, words), status=status, content_type=PROBLEM_TYPE)
@@ -114,4 +114,4 @@ def refused(request: HttpRequest, status: HTTPStatus, words: str) -> HttpRespons
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer where a body cannot be taken apart, or has more fields than any form of ours."""
     words = _("The request cannot be read: its body, its fields or its host name are not as they must be.")
-    return refused(request, HTTPStatus.BAD_REQUEST, words)
+    return refusal_page(request, HTTPStatus.BAD_REQUEST, words)

@@ -13,12 +13,18 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
-from monitoring.domain.rules.rule_sets import RuleSet, load_rule_sets, settled, superseded_by, unconfirmed_parameters
+from monitoring.domain.rules.rule_sets import (
+    RuleSet,
+    load_rule_sets,
+    settled_disagreements,
+    superseded_by,
+    unconfirmed_parameters,
+)
 from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role
 from monitoring.selectors.what_if import Preview
-from monitoring.services.settings.protocols import change_protocol, follow, preview, preview_following
+from monitoring.services.settings.protocols import change_protocol, follow, preview_change, preview_following
 from monitoring.templatetags.reasons import population_word
 
 
@@ -60,7 +66,7 @@ def index(request: HttpRequest) -> HttpResponse:
     mine = administered_centres(request.user)
     protocols = Protocol.objects.prefetch_related(Prefetch("centres", mine, to_attr="mine"))[:100]
     rule_sets = [
-        (rules, unconfirmed_parameters(rules), settled(rules), superseded_by(rules))
+        (rules, unconfirmed_parameters(rules), settled_disagreements(rules), superseded_by(rules))
         for rules in load_rule_sets().values()
     ]
     return render(request, "protocols/index.html", {"protocols": protocols, "rule_sets": rule_sets})
@@ -82,7 +88,7 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             change_protocol(protocol, form.named(), by=request.user, reason=form.cleaned_data["reason"].strip())
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol", code=code)
-        found = preview(protocol, form.named(), as_of=clock.now().date())
+        found = preview_change(protocol, form.named(), as_of=clock.now().date())
     context = {"protocol": protocol, "form": form} | (found.in_words() if found else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
 

@@ -32,7 +32,7 @@ from monitoring.services.entry.amendments import (
     verify_result,
 )
 from monitoring.services.entry.reach import reach_of
-from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 from monitoring.services.entry.verification import VerificationRefused, check_may_verify
 from monitoring.services.foundation.stale_version import StaleVersionError
 
@@ -158,7 +158,7 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     except StaleVersionError as problem:
         why.add_error(None, str(problem))
         return _amend_page(request, standing, form, why, status=409)
-    if verdict.action is Action.REFUSED:
+    if verdict.action is RowOutcome.REFUSED:
         _show(verdict, form)
         return _amend_page(request, standing, form, why, status=400)
     messages.success(request, _amended_words(verdict))
@@ -166,7 +166,7 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 def _amended_words(verdict: Verdict) -> str:
-    if verdict.action is Action.UNCHANGED:
+    if verdict.action is RowOutcome.UNCHANGED:
         return _("Nothing was changed.")
     return _("Amended. It waits for a second person to verify it.") if verdict.waits else _("Amended.")
 

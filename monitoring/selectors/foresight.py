@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.alerting.intention import Intention
-from monitoring.domain.course.relapse import Certainty
 from monitoring.domain.course.series import Assessed, FactKind, Series, TimePoint
 from monitoring.domain.following.kinetics import change_between, value_of, values_of
 from monitoring.domain.following.plausibility import Question, questions
@@ -28,7 +27,7 @@ UNSTORED = 0  # the id of a result that has none yet
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ForeseenChange:
     """The change since the last evaluable value: days between, and its size in log10 where both are numbers."""
 
     last: TimePoint
@@ -42,10 +41,10 @@ class Foresight:
 
     score: Score
     factor: FactorUsed
-    change: Change | None
+    change: ForeseenChange | None
     off_treatment_since: dt.date | None
     opened: tuple[Intention, ...]
-    louder: tuple[Intention, ...]
+    told_again: tuple[Intention, ...]
     ended: tuple[Intention, ...]
     questions: tuple[Question, ...]
 
@@ -67,7 +66,11 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
         change=_change(dataclasses.replace(series, results=others), fact.collected_on, score),
         off_treatment_since=_off_treatment_since(after, fact.collected_on),
         opened=tuple(i for key, i in coming.items() if key not in standing),
-        louder=tuple(i for key, i in coming.items() if key in standing and _is_louder(standing[key], i)),
+        told_again=tuple(
+            i
+            for key, i in coming.items()
+            if key in standing and i.is_told_again(standing[key].certainty, standing[key].level_percent)
+        ),
         ended=tuple(i for key, i in standing.items() if key not in coming),
         questions=tuple(_questions(new, after, series, rules_of(patient.centre.protocol).kinetics)),
     )
@@ -108,20 +111,14 @@ def _open(said: Replay) -> dict[tuple[str, str], Intention]:
     return {(i.kind.value, i.subject_key): i for i in said.intentions if not i.closing}
 
 
-def _is_louder(standing: Intention, coming: Intention) -> bool:
-    order = list(Certainty)
-    surer = order.index(coming.certainty) > order.index(standing.certainty)
-    return surer or coming.level_percent > standing.level_percent
-
-
-def _change(others: Series, on: dt.date, score: Score) -> Change | None:
+def _change(others: Series, on: dt.date, score: Score) -> ForeseenChange | None:
     last = max((p for p in replay(others).points if p.on < on), key=lambda p: p.on, default=None)
     if last is None:
         return None
     log10 = None
     if score.is_percent and last.is_percent:
         log10 = Decimal(str(round(math.log10(score.is_percent / last.is_percent), 2)))
-    return Change(last, (on - last.on).days, log10)
+    return ForeseenChange(last, (on - last.on).days, log10)
 
 
 def _off_treatment_since(said: Replay, on: dt.date) -> dt.date | None:

@@ -14,6 +14,7 @@ from monitoring.domain.alerting.kinds import (
 )
 from monitoring.domain.following.early_signs import Sign
 from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.services.alerts import plans
 
 
 def test_each_kind_has_one_row_in_the_order_of_the_kinds() -> None:
@@ -50,3 +51,7 @@ def test_a_relapse_off_treatment_goes_to_the_ladder_that_a_centre_signs() -> Non
 def test_what_the_replay_opens_the_replay_closes() -> None:
     assert all(row.closed_by is row.opened_by for row in KINDS.values() if row.opened_by is not Part.LADDER)
     assert not set(WITHOUT_PATIENT) & {*closed_by(Part.REPLAY), *closed_by(Part.PLAN), *closed_by(Part.VERIFICATION)}
+
+
+def test_the_plan_knows_when_each_of_its_alerts_is_answered() -> None:
+    assert set(plans._IS_STILL_SO) == set(closed_by(Part.PLAN))

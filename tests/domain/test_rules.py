@@ -20,7 +20,7 @@ from monitoring.domain.rules.rule_sets import (
     read_folder,
     rule_set,
     rule_sets_of,
-    settled,
+    settled_disagreements,
     superseded_by,
 )
 from monitoring.domain.rules.values import Span
@@ -101,7 +101,7 @@ def test_default_of_the_register(register: str, rule_id: str, name: str, default
 
 
 def test_every_disagreement_is_settled_by_a_parameter_or_in_one_way_only() -> None:
-    named = {register for r in load_rule_sets().values() for register in settled(r)}
+    named = {register for r in load_rule_sets().values() for register in settled_disagreements(r)}
     assert named | set(SETTLED_ELSEWHERE) == set(REGISTER)
     assert not named & set(SETTLED_ELSEWHERE)
 

@@ -32,7 +32,7 @@ from monitoring.models import (
 )
 from monitoring.notify.mail import Message
 from monitoring.services.alerts import deliveries, escalation
-from monitoring.services.alerts.escalation import Action, AlertConflictError, acknowledge, act, advance
+from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act, advance
 from monitoring.services.classification.classify import classify_owed
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
@@ -240,9 +240,9 @@ def test_the_second_of_two_people_is_told(enter: Callable[..., None], grace: Use
     acknowledge(alert, by=grace, note="", now=clock.now())
     with pytest.raises(AlertConflictError, match="acknowledged already"):
         acknowledge(alert, by=ada, note="", now=clock.now())
-    act(alert, by=grace, action=Action.OTHER, note="moved to another hospital", now=clock.now())
+    act(alert, by=grace, action=ActionTaken.OTHER, note="moved to another hospital", now=clock.now())
     with pytest.raises(AlertConflictError, match="closed already"):
-        act(alert, by=ada, action=Action.OTHER, note="me too", now=clock.now())
+        act(alert, by=ada, action=ActionTaken.OTHER, note="me too", now=clock.now())
     assert advance(now=clock.now() + dt.timedelta(days=400)) == 0
 
 
@@ -251,11 +251,11 @@ def test_watching_and_repeats_come_back_on_their_day(enter: Callable[..., None],
     alert = Alert.objects.get()
     for until in (None, clock.now().date()):
         with pytest.raises(AlertConflictError, match="day after today"):
-            act(alert, by=grace, action=Action.WATCH, note="", until=until, now=clock.now())
+            act(alert, by=grace, action=ActionTaken.WATCH, note="", until=until, now=clock.now())
     with pytest.raises(AlertConflictError, match="a few words"):
-        act(alert, by=grace, action=Action.OTHER, note=" ", now=clock.now())
+        act(alert, by=grace, action=ActionTaken.OTHER, note=" ", now=clock.now())
     until = clock.now().date() + dt.timedelta(days=28)
-    act(alert, by=grace, action=Action.WATCH, note="patient abroad", until=until, now=clock.now())
+    act(alert, by=grace, action=ActionTaken.WATCH, note="patient abroad", until=until, now=clock.now())
     assert advance(now=clock.now() + dt.timedelta(days=26)) == 0
     assert advance(now=clock.now() + dt.timedelta(days=29)) == 1
     assert Alert.objects.get().state == "open"
@@ -267,7 +267,7 @@ def test_what_people_did_stays_with_the_alert_for_ever(client: Client, enter: Ca
     alert = Alert.objects.get()
     acknowledge(alert, by=grace, note="I call the ward", now=clock.now())
     until = clock.now().date() + dt.timedelta(days=28)
-    act(alert, by=grace, action=Action.WATCH, note="patient abroad", until=until, now=clock.now())
+    act(alert, by=grace, action=ActionTaken.WATCH, note="patient abroad", until=until, now=clock.now())
     today = clock.now().date()
     record_restart(alert, by=grace, reach=EVERYWHERE, drug="dasatinib", started_on=today, note="back", now=clock.now())
     client.force_login(grace)

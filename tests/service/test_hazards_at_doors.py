@@ -10,8 +10,8 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, Observation, Patient, TkiCourse
-from monitoring.services.alerts.escalation import Action, AlertConflictError, act, advance, withdraw
-from monitoring.services.alerts.plans import raise_lost, raise_no_mmr_after_restart, raise_overdue
+from monitoring.services.alerts.by_the_clock import raise_lost, raise_no_mmr_after_restart, raise_overdue
+from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, act, advance, withdraw
 from monitoring.services.classification.classify import classify_owed, reclassify
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
@@ -143,16 +143,16 @@ def test_what_is_still_so_is_one_worklist_by_level_speed_and_days_without_drug(
 def test_a_worklist_ends_with_its_last_row_and_not_before(gone_live: Alert, grace: User) -> None:
     now = clock.now()
     with pytest.raises(AlertConflictError, match="5 rows are not signed off yet"):
-        act(gone_live, by=grace, action=Action.OTHER, note="all old", now=now)
+        act(gone_live, by=grace, action=ActionTaken.OTHER, note="all old", now=now)
     with pytest.raises(AlertConflictError, match="5 rows"):
         withdraw(gone_live, by=grace, reason="all old", now=now)
     assert advance(now=later(2)) == 1, "it escalates; its rows do not by themselves"
     *rest, last = Alert.objects.filter(hand_over=gone_live).order_by("pk")
     for row in rest:
-        act(row, by=grace, action=Action.OTHER, note="known, followed elsewhere", now=now)
+        act(row, by=grace, action=ActionTaken.OTHER, note="known, followed elsewhere", now=now)
     gone_live.refresh_from_db()
     assert gone_live.state == "open"
-    act(last, by=grace, action=Action.WATCH, note="", until=ago(-30), now=now)
+    act(last, by=grace, action=ActionTaken.WATCH, note="", until=ago(-30), now=now)
     gone_live.refresh_from_db()
     assert (gone_live.state, gone_live.closing_reason) == ("closed", "emptied")
     assert advance(now=later(20)) == 0

@@ -23,7 +23,7 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.models.protocols import KIND_OF
-from monitoring.services.alerts.plans import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
+from monitoring.services.alerts.by_the_clock import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.classification.classify import classify_owed, reclassify
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE

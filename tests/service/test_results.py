@@ -16,7 +16,7 @@ from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Centre, ClassificationRequest, LateReport, Patient, PcrResult, Replicate
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
-from monitoring.services.entry.verdicts import Action, Verdict
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db
@@ -37,14 +37,14 @@ def versions() -> list[tuple[int, str]]:
 
 
 def test_a_result_is_stored_whole_and_owes_a_classification(record: Any, patient: Patient) -> None:
-    assert record(tubes="50/50000; nd/40000").action == Action.CREATED
+    assert record(tubes="50/50000; nd/40000").action == RowOutcome.CREATED
     assert list(Replicate.objects.order_by("number").values_list("number", "bcr_abl1_copies")) == [(1, 50), (2, None)]
     assert list(ClassificationRequest.objects.values_list("patient_id", "bulk")) == [(patient.pk, False)]
 
 
 def test_the_same_twice_changes_nothing(record: Any) -> None:
     record()
-    assert record().action == Action.UNCHANGED
+    assert record().action == RowOutcome.UNCHANGED
     assert versions() == [(1, "final")]
 
 
@@ -56,7 +56,7 @@ def test_the_printed_digits_are_kept(record: Any) -> None:
 def test_other_content_is_refused_in_words(record: Any) -> None:
     record()
     verdict = record(kit_lot="", conversion_factor=Decimal("1.2"))
-    assert verdict.action == Action.REFUSED
+    assert verdict.action == RowOutcome.REFUSED
     assert verdict.problems[0].column == "conversion_factor"
     assert "1 is stored" in verdict.problems[0].reason
     assert versions() == [(1, "final")]
@@ -64,7 +64,7 @@ def test_other_content_is_refused_in_words(record: Any) -> None:
 
 def test_filling_an_empty_cell_is_a_new_version_and_keeps_the_rest(record: Any) -> None:
     record(kit_lot="L1")
-    assert record(tested_on=dt.date(2020, 3, 5)).action == Action.COMPLETED
+    assert record(tested_on=dt.date(2020, 3, 5)).action == RowOutcome.COMPLETED
     newest = PcrResult.objects.get(version=2)
     assert (newest.kit_lot, newest.tested_on) == ("L1", dt.date(2020, 3, 5))
     assert newest.replicates.count() == 1
@@ -72,29 +72,29 @@ def test_filling_an_empty_cell_is_a_new_version_and_keeps_the_rest(record: Any) 
 
 def test_preliminary_becomes_final_as_a_new_version(record: Any) -> None:
     record(status="preliminary")
-    assert record().action == Action.COMPLETED
+    assert record().action == RowOutcome.COMPLETED
     assert versions() == [(1, "preliminary"), (2, "final")]
-    assert record(status="preliminary").action == Action.UNCHANGED
+    assert record(status="preliminary").action == RowOutcome.UNCHANGED
 
 
 def test_a_late_preliminary_message_does_not_take_a_final_result_back(record: Any) -> None:
     record()
-    assert record(status="preliminary", kit_lot="L7").action == Action.COMPLETED
+    assert record(status="preliminary", kit_lot="L7").action == RowOutcome.COMPLETED
     assert versions() == [(1, "final"), (2, "final")]
 
 
 def test_a_correction_needs_a_reason_and_supersedes(record: Any) -> None:
     record()
     assert record(status="corrected", tubes="60/50000").problems[0].column == "reason"
-    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == Action.AMENDED
+    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == RowOutcome.AMENDED
     assert PcrResult.objects.get(version=2).supersedes is not None
-    assert record().action == Action.UNCHANGED, "the original file, loaded again, must not undo the correction"
-    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == Action.UNCHANGED
+    assert record().action == RowOutcome.UNCHANGED, "the original file, loaded again, must not undo the correction"
+    assert record(status="corrected", tubes="60/50000", reason="wrong tube").action == RowOutcome.UNCHANGED
 
 
 def test_amend_gives_the_reason_for_any_difference(record: Any) -> None:
     record()
-    assert record(tubes="60/50000", amend="typing error").action == Action.AMENDED
+    assert record(tubes="60/50000", amend="typing error").action == RowOutcome.AMENDED
     newest = PcrResult.objects.get(version=2)
     assert (newest.status, newest.reason) == ("corrected", "typing error")
 
@@ -102,20 +102,20 @@ def test_amend_gives_the_reason_for_any_difference(record: Any) -> None:
 def test_entered_in_error_keeps_the_row_and_comes_back_only_with_a_reason(record: Any) -> None:
     record()
     assert record(status="entered_in_error").problems[0].column == "reason"
-    assert record(status="entered_in_error", reason="other patient").action == Action.AMENDED
-    assert record(status="entered_in_error", reason="other patient").action == Action.UNCHANGED
-    assert record(tubes="77/50000").action == Action.REFUSED
-    assert record(status="corrected", reason="was right", tubes="77/50000").action == Action.AMENDED
+    assert record(status="entered_in_error", reason="other patient").action == RowOutcome.AMENDED
+    assert record(status="entered_in_error", reason="other patient").action == RowOutcome.UNCHANGED
+    assert record(tubes="77/50000").action == RowOutcome.REFUSED
+    assert record(status="corrected", reason="was right", tubes="77/50000").action == RowOutcome.AMENDED
 
 
 def test_a_withdrawal_that_comes_before_its_result_is_remembered(record: Any) -> None:
     assert record(status="entered_in_error").problems[0].column == "reason"
-    assert record(status="entered_in_error", reason="wrong tube").action == Action.CREATED
+    assert record(status="entered_in_error", reason="wrong tube").action == RowOutcome.CREATED
     refused = record()
-    assert (refused.action, refused.problems[0].column) == (Action.REFUSED, "status")
+    assert (refused.action, refused.problems[0].column) == (RowOutcome.REFUSED, "status")
     assert refused.public_id is not None  # a conflict with what is stored
     assert PcrResult.objects.get().status == "entered_in_error"
-    assert record(status="corrected", reason="right tube").action == Action.AMENDED
+    assert record(status="corrected", reason="right tube").action == RowOutcome.AMENDED
 
 
 def test_moving_a_result_to_another_patient_owes_both_a_classification(
@@ -124,8 +124,8 @@ def test_moving_a_result_to_another_patient_owes_both_a_classification(
     record()
     ClassificationRequest.objects.all().delete()
     other = Patient.objects.create(centre=centre, patient_id="P2")
-    assert record(on_patient=other).action == Action.REFUSED
-    assert record(on_patient=other, status="corrected", reason="mix-up").action == Action.AMENDED
+    assert record(on_patient=other).action == RowOutcome.REFUSED
+    assert record(on_patient=other, status="corrected", reason="mix-up").action == RowOutcome.AMENDED
     assert set(ClassificationRequest.objects.values_list("patient_id", flat=True)) == {patient.pk, other.pk}
 
 
@@ -137,15 +137,17 @@ def test_a_sample_from_tomorrow_or_from_before_the_birth_is_refused(record: Any,
 
 
 def test_a_later_version_may_come_first_and_the_earlier_one_is_only_kept(record: Any) -> None:
-    assert record(stated_version=2, status="corrected", reason="clerical", tubes="nd/60000").action == Action.CREATED
+    assert (
+        record(stated_version=2, status="corrected", reason="clerical", tubes="nd/60000").action == RowOutcome.CREATED
+    )
     for _again in range(2):
         late = record(stated_version=1, tubes="600/60000")
-        assert (late.action, late.is_late) == (Action.UNCHANGED, True)
+        assert (late.action, late.is_late) == (RowOutcome.UNCHANGED, True)
         assert "older" in late.notes[0]
     assert PcrResult.objects.get().stated_version == 2
     (kept,) = LateReport.objects.all()
     assert kept.content["replicates"][0]["bcr_abl1_copies"] == "600"
-    assert record(stated_version=3, status="corrected", reason="again", tubes="9/60000").action == Action.AMENDED
+    assert record(stated_version=3, status="corrected", reason="again", tubes="9/60000").action == RowOutcome.AMENDED
 
 
 def test_what_was_issued_before_the_standing_version_never_supersedes_it(record: Any) -> None:
@@ -155,40 +157,40 @@ def test_what_was_issued_before_the_standing_version_never_supersedes_it(record:
         assert record(issued_at=first, tubes="600/60000", status=status, reason=reason).is_late
     assert record(issued_at=first, tubes="600/60000", amend="as I say").is_late
     printed_again = record(issued_at=second + dt.timedelta(days=1), tubes="nd/60000")
-    assert printed_again.action == Action.COMPLETED  # no contradiction
-    assert record(issued_at=second + dt.timedelta(days=2), tubes="600/60000").action == Action.REFUSED
+    assert printed_again.action == RowOutcome.COMPLETED  # no contradiction
+    assert record(issued_at=second + dt.timedelta(days=2), tubes="600/60000").action == RowOutcome.REFUSED
 
 
 def test_a_final_report_of_what_was_withdrawn_is_a_conflict(record: Any) -> None:
     record()
     record(status="entered_in_error", reason="wrong tube")
     again = record()
-    assert (again.action, again.problems[0].column) == (Action.REFUSED, "status")
+    assert (again.action, again.problems[0].column) == (RowOutcome.REFUSED, "status")
 
 
 # What stands, what comes, and what becomes of it: the measurement is one thing.
 @pytest.mark.parametrize(
     ("stands", "comes", "action", "is_percent", "tubes"),
     [
-        ({"is_percent": "5.2"}, {"tubes": "nd/60000"}, Action.REFUSED, "5.2", 0),
-        ({"is_percent": "5.2"}, {"tubes": "nd/60000", "status": "corrected", "reason": "x"}, Action.AMENDED, None, 1),
-        ({"tubes": "60/60000"}, {"is_percent": "5.2", "tubes": "60/60000"}, Action.COMPLETED, "5.2", 1),
-        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000"}, Action.UNCHANGED, "5.2", 1),
-        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000", "kit_lot": "L1"}, Action.COMPLETED, "5.2", 1),
+        ({"is_percent": "5.2"}, {"tubes": "nd/60000"}, RowOutcome.REFUSED, "5.2", 0),
+        ({"is_percent": "5.2"}, {"tubes": "nd/60000", "status": "corrected", "reason": "x"}, RowOutcome.AMENDED, None, 1),
+        ({"tubes": "60/60000"}, {"is_percent": "5.2", "tubes": "60/60000"}, RowOutcome.COMPLETED, "5.2", 1),
+        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000"}, RowOutcome.UNCHANGED, "5.2", 1),
+        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000", "kit_lot": "L1"}, RowOutcome.COMPLETED, "5.2", 1),
         (
             {"is_percent": "5.2", "tubes": "60/60000"},
-            {"tubes": "61/60000", "status": "corrected", "reason": "x"}, Action.AMENDED, None, 1,
+            {"tubes": "61/60000", "status": "corrected", "reason": "x"}, RowOutcome.AMENDED, None, 1,
         ),
         (
             {"is_percent": "5.2", "limit_of_detection": "0.01"}, {"is_percent": "5.2", "detected": True},
-            Action.REFUSED, "5.2", 0,
+            RowOutcome.REFUSED, "5.2", 0,
         ),
-        ({"tubes": "nd/60000", "status": "preliminary"}, {"tubes": "failed"}, Action.COMPLETED, None, 1),
-        ({"tubes": "nd/60000"}, {"tubes": "failed"}, Action.REFUSED, None, 1),
+        ({"tubes": "nd/60000", "status": "preliminary"}, {"tubes": "failed"}, RowOutcome.COMPLETED, None, 1),
+        ({"tubes": "nd/60000"}, {"tubes": "failed"}, RowOutcome.REFUSED, None, 1),
     ],
 )  # fmt: skip
 def test_a_measurement_is_taken_whole_or_not_at_all(
-    record: Any, stands: dict[str, Any], comes: dict[str, Any], action: Action, is_percent: str | None, tubes: int
+    record: Any, stands: dict[str, Any], comes: dict[str, Any], action: RowOutcome, is_percent: str | None, tubes: int
 ) -> None:
     def said(values: dict[str, Any]) -> dict[str, Any]:
         found = {"tubes": "", "replicates": (), **values}
@@ -218,14 +220,14 @@ def test_nothing_is_inherited_from_a_version_entered_in_error(record: Any) -> No
 def test_another_accession_of_the_same_day_is_noted(record: Any) -> None:
     record()
     second = record(accession_number="A1-C", status="corrected", reason="replaces A1")
-    assert second.action == Action.CREATED
+    assert second.action == RowOutcome.CREATED
     assert "also A1 of the same patient" in second.notes[0]
 
 
 def test_replicates_that_are_only_reordered_are_the_same(record: Any) -> None:
     record(tubes="50/50000; 60/40000")
     tubes = (ReplicateReport(1, Decimal("50.0"), Decimal(50_000)), ReplicateReport(2, Decimal(60), Decimal(40_000)))
-    assert record(replicates=tubes).action == Action.UNCHANGED
+    assert record(replicates=tubes).action == RowOutcome.UNCHANGED
 
 
 def test_partial_dates_keep_their_precision(record: Any) -> None:
@@ -250,9 +252,9 @@ def test_two_people_who_amend_one_result_at_once_make_one_version_and_one_refusa
     for thread in threads:
         thread.join()
     actions = sorted(o.action for o in outcomes)
-    assert actions in ([Action.AMENDED, Action.REFUSED], [Action.AMENDED, Action.AMENDED])
-    assert PcrResult.objects.count() == 1 + actions.count(Action.AMENDED)
-    for refusal in (o for o in outcomes if o.action == Action.REFUSED):
+    assert actions in ([RowOutcome.AMENDED, RowOutcome.REFUSED], [RowOutcome.AMENDED, RowOutcome.AMENDED])
+    assert PcrResult.objects.count() == 1 + actions.count(RowOutcome.AMENDED)
+    for refusal in (o for o in outcomes if o.action == RowOutcome.REFUSED):
         assert "somebody else" in refusal.problems[0].reason
 
 

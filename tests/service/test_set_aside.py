@@ -44,7 +44,7 @@ from monitoring.models import (
 from monitoring.models.centres import zone_of
 from monitoring.notify.mail import Message, send
 from monitoring.selectors.set_aside import now_set_aside
-from monitoring.services.alerts import deliveries, escalation, plans
+from monitoring.services.alerts import by_the_clock, deliveries, escalation, plans
 from monitoring.services.classification import classify
 from monitoring.services.classification.classify import classify_owed
 from monitoring.services.entry import verification
@@ -392,12 +392,12 @@ def test_a_plan_that_raises_holds_up_no_other(
         return planned(series, *more, **named)
 
     monkeypatch.setattr(plans, "next_sample_due", raising)
-    plans.raise_overdue(now=clock.now())
+    by_the_clock.raise_overdue(now=clock.now())
     assert MonitoringPlan.objects.get(checked_on__isnull=False).patient == lost[1]
     assert f"/patients/{lost[0].public_id}/" in shown_to(client, people["adam"])
     monkeypatch.setattr(plans, "next_sample_due", planned)
     later(monkeypatch, minutes=2)
-    plans.raise_overdue(now=clock.now())
+    by_the_clock.raise_overdue(now=clock.now())
     assert not MonitoringPlan.objects.filter(checked_on__isnull=True).exists()
     assert not now_set_aside().exists()
 
@@ -542,7 +542,7 @@ def test_an_alert_that_a_person_closed_comes_back_only_for_something_new(
     set_aside.put("night", "a", "said", centre_id=centre.pk, now=clock.now())
     rounds_of(1)
     escalation.act(
-        Alert.objects.get(), by=people["adam"], action=escalation.Action.OTHER, note="known", now=clock.now()
+        Alert.objects.get(), by=people["adam"], action=escalation.ActionTaken.OTHER, note="known", now=clock.now()
     )
     monkeypatch.setattr(set_aside, "settle_all_but", lambda *_, **more: 0)
     rounds_of(1)

@@ -19,7 +19,7 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.domain.course.series import assess
-from monitoring.intake.loading import Outcome, load_file
+from monitoring.intake.loading import FileOutcome, load_file
 from monitoring.intake.tables import FileProblem
 from monitoring.models import Centre, LateReport, Patient, PcrResult, Role
 from monitoring.selectors.series import load_series
@@ -51,18 +51,18 @@ class Door:
     ada: User
     folder: Path
 
-    def csv(self, text: str | bytes, **options: Any) -> Outcome:
+    def csv(self, text: str | bytes, **options: Any) -> FileOutcome:
         path = self.folder / "results.csv"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return load_file("results", path, by=self.ada, **options)
 
-    def rows(self, rows: Rows, **options: Any) -> Outcome:
+    def rows(self, rows: Rows, **options: Any) -> FileOutcome:
         """As CSV."""
         text = io.StringIO()
         csv.writer(text).writerows([HEADER, *rows])
         return self.csv(text.getvalue(), **options)
 
-    def sheet(self, rows: Rows, touch: Callable[[Any], None] = lambda sheet: None) -> Outcome:
+    def sheet(self, rows: Rows, touch: Callable[[Any], None] = lambda sheet: None) -> FileOutcome:
         """As a workbook, after somebody has touched its sheet."""
         book = openpyxl.Workbook()
         sheet = book.active
@@ -87,7 +87,7 @@ def classes(patient: Patient) -> dict[str, str]:
     return {a.result.key.split("/")[1]: a.score.response_class.value for a in assess(loaded.series)}
 
 
-def refusal(outcome: Outcome) -> tuple[str, str]:
+def refusal(outcome: FileOutcome) -> tuple[str, str]:
     """Column and reason of the one refusal."""
     _line, column, _value, reason = outcome.examples[0]
     return column, reason

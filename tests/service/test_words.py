@@ -616,8 +616,8 @@ def test_no_english_is_left_of_alerts_and_their_ends(member: Callable[..., User]
     with translation.override("zh-hans"):
         for refused in (
             lambda: escalation.withdraw(alert, by=grace, reason="", now=clock.now()),
-            lambda: escalation.act(alert, by=grace, action=escalation.Action.WATCH, note="", now=clock.now()),
-            lambda: escalation.act(alert, by=grace, action=escalation.Action.OTHER, note="", now=clock.now()),
+            lambda: escalation.act(alert, by=grace, action=escalation.ActionTaken.WATCH, note="", now=clock.now()),
+            lambda: escalation.act(alert, by=grace, action=escalation.ActionTaken.OTHER, note="", now=clock.now()),
         ):
             with pytest.raises(escalation.AlertConflictError, match=CHINESE):
                 refused()

@@ -28,8 +28,13 @@ from monitoring.notify.mail import Message, send
 from monitoring.permissions import centres_with_role
 from monitoring.selectors.set_aside import now_set_aside, set_aside_by_kind
 from monitoring.services.alerts import deliveries, escalation
+from monitoring.services.alerts.by_the_clock import (
+    raise_lost,
+    raise_no_mmr_after_restart,
+    raise_no_restart,
+    raise_overdue,
+)
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
-from monitoring.services.alerts.plans import raise_lost, raise_no_mmr_after_restart, raise_no_restart, raise_overdue
 from monitoring.services.classification.classify import ClassificationFailed, classify_owed
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside

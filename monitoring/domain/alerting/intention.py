@@ -11,6 +11,7 @@ from monitoring.domain.course.relapse import Certainty
 
 # A loss that goes on rising is told again when it passes these, in % IS.
 RISE_LINES_PERCENT = (1, 10)
+_ORDER = list(Certainty)  # from the least to the most certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,7 @@ class Intention:
     def level_percent(self) -> int:
         """The highest of the lines 1 % and 10 % that the values since have passed, 0 for none: each is told anew."""
         return max((line for line in RISE_LINES_PERCENT if (self.highest_percent or 0) > line), default=0)
+
+    def is_told_again(self, told: Certainty, told_level_percent: int) -> bool:
+        """Whether people must be told again: more certain than they know, or risen above 1 % or 10 % IS since."""
+        return _ORDER.index(self.certainty) > _ORDER.index(told) or self.level_percent > told_level_percent

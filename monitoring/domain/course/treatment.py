@@ -12,7 +12,7 @@ from monitoring.domain.course.episodes import Episode, find_episodes
 from monitoring.domain.course.series import Course, Series, StopReason, TimePoint, tki_courses, transplanted_on
 
 
-class Phase(StrEnum):
+class TreatmentPhase(StrEnum):
     """Where a patient stands with TKIs."""
 
     ON = "on"
@@ -28,7 +28,7 @@ class Treatment:
     ``after_loss`` says that the drug was restarted after MMR had been lost.
     """
 
-    phase: Phase
+    phase: TreatmentPhase
     since: date
     after_loss: bool = False
 
@@ -54,17 +54,17 @@ def treatment_on(series: Series, points: Sequence[TimePoint], as_of: date) -> Tr
     courses = [c for c in tki_courses(series.courses) if c.started_on <= as_of]
     transplant = transplanted_on([f for f in series.facts if f.observed_on <= as_of])
     if transplant is not None and not any(c.started_on > transplant for c in courses):
-        return Treatment(Phase.TRANSPLANTED, transplant)
+        return Treatment(TreatmentPhase.TRANSPLANTED, transplant)
     if not courses:
         return None
     episodes = find_episodes(series.courses, series.facts, points)
     started = [e for e in episodes if e.stopped_on <= as_of]
     if not started:
-        return Treatment(Phase.ON, courses[0].started_on)
+        return Treatment(TreatmentPhase.ON, courses[0].started_on)
     latest = started[-1]
     if latest.restarted_on is not None and latest.restarted_on <= as_of:
-        return Treatment(Phase.RESTARTED, latest.restarted_on, after_loss=latest.loss is not None)
-    return Treatment(Phase.OFF, latest.stopped_on)
+        return Treatment(TreatmentPhase.RESTARTED, latest.restarted_on, after_loss=latest.loss is not None)
+    return Treatment(TreatmentPhase.OFF, latest.stopped_on)
 
 
 def is_off(episodes: Sequence[Episode], on: date) -> bool:

@@ -27,13 +27,12 @@ from monitoring.domain.course.series import (
     time_points,
     tki_courses,
 )
-from monitoring.domain.course.treatment import Phase as TreatmentPhase
-from monitoring.domain.course.treatment import Treatment, known_on, treatment_on
+from monitoring.domain.course.treatment import Treatment, TreatmentPhase, known_on, treatment_on
 from monitoring.domain.following.early_signs import last_lost
 from monitoring.domain.following.kinetics import values_of
 from monitoring.domain.following.resistance import rise_on_treatment
 from monitoring.domain.rules.rule_sets import RuleSet
-from monitoring.domain.rules.values import Every, Phase, Span
+from monitoring.domain.rules.values import Every, SamplingPhase, Span
 from monitoring.domain.vocabulary.dates import add_months
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.domain.vocabulary.scale import ResponseClass
@@ -247,7 +246,7 @@ def _interval_off(
     points: Sequence[TimePoint], treatment: Treatment, anchor: date, rules: RuleSet
 ) -> tuple[str, Every, str]:
     """Off treatment: the phase in which the interval starts, or a shorter one after loss of MR4 or MMR."""
-    phases: tuple[Phase, ...] = rules.value("off_treatment", tuple)
+    phases: tuple[SamplingPhase, ...] = rules.value("off_treatment", tuple)
     regular = "off_treatment", _phase_at(phases, treatment.since, anchor).interval, "schedule.off_treatment.regular"
     lost = _lost(points, treatment)
     override = rules.optional(f"after_{lost}", Every) if lost else None
@@ -282,13 +281,13 @@ def _fluctuating(points: Sequence[TimePoint], treatment: Treatment, anchor: date
     return lost.on if lost is not None and anchor < add_months(lost.on, FLUCTUATION_MONTHS) else None
 
 
-def _phase_at(phases: Sequence[Phase], stopped_on: date, anchor: date) -> Phase:
+def _phase_at(phases: Sequence[SamplingPhase], stopped_on: date, anchor: date) -> SamplingPhase:
     """The phase in which an interval starts: from its start (inclusive) to its end (exclusive).
 
     A sample up to the tolerance before the end of a phase is the last of that phase: the next phase follows it.
     """
 
-    def holds(phase: Phase) -> bool:
+    def holds(phase: SamplingPhase) -> bool:
         tolerance = dt.timedelta(days=phase.interval.tolerance_days)
         return phase.end is None or anchor + tolerance < phase.end.after(stopped_on)
 

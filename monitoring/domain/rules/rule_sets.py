@@ -334,7 +334,7 @@ def unconfirmed_parameters(rules: RuleSet) -> tuple[str, ...]:
     return tuple(p.name for p in rules.parameters.values() if not p.confirmed)
 
 
-def settled(rules: RuleSet) -> tuple[str, ...]:
+def settled_disagreements(rules: RuleSet) -> tuple[str, ...]:
     """The disagreements among sources that the parameters of a set settle, in the order of the register."""
     named = {p.register for p in rules.parameters.values()}
     return tuple(register for register in REGISTER if register in named)

@@ -46,7 +46,7 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class SamplingPhase:
     """The interval that holds from ``start`` (inclusive) to ``end`` (exclusive, None for ever) after the stop."""
 
     start: Span
@@ -255,7 +255,7 @@ def an_interval(raw: Any) -> Every:
     return Every(every, until, a_whole_number()(value["tolerance_days"]))
 
 
-def phases(raw: Any) -> tuple[Phase, ...]:
+def phases(raw: Any) -> tuple[SamplingPhase, ...]:
     """Intervals after the stop without gaps: the first from 0, each from where the last ended, the last one open."""
     if not isinstance(raw, list) or not raw:
         raise ValueError("write a list of phases with from, to, every, tolerance_days")
@@ -264,7 +264,7 @@ def phases(raw: Any) -> tuple[Phase, ...]:
         value = a_mapping(item, ("from", "to", "every", "tolerance_days"), ("until",))
         interval = an_interval({k: v for k, v in value.items() if k not in ("from", "to")})
         end = None if value["to"] is None else a_span(value["to"])
-        read.append(Phase(a_span(value["from"]), end, interval))
+        read.append(SamplingPhase(a_span(value["from"]), end, interval))
     if read[0].start != Span():
         raise ValueError("the first phase must start at 0")
     if any(before.end != after.start for before, after in itertools.pairwise(read)):

@@ -126,7 +126,7 @@ def signed_ladder(policy: EscalationPolicy) -> Ladder:
 
 
 def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
-    """Tell the first step of the ladder of newly opened or louder alerts. Runs in the classifying transaction."""
+    """Tell the first step of the ladder of alerts that were opened, or that people must hear of again. Runs in the classifying transaction."""
     told = [a for a in alerts if a.hand_over_id is None or a.acted_at is not None]
     ladders = Ladders({a.centre_id for a in told})
     for alert in told:
@@ -229,7 +229,7 @@ def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime, version:
     return standing
 
 
-class Action(StrEnum):
+class ActionTaken(StrEnum):
     """What a person can have done about an alert."""
 
     RESTART = "restart"
@@ -243,7 +243,7 @@ def act(
     alert: Alert,
     *,
     by: User,
-    action: Action,
+    action: ActionTaken,
     note: str,
     until: dt.date | None = None,
     drug: str = "",
@@ -257,9 +257,9 @@ def act(
     error is withdrawn by its correction; anything else needs words and closes the alert. A restart is recorded as a
     course (``record_restart``), which settles the alert by the replay.
     """
-    if action in (Action.REPEAT, Action.WATCH) and (until is None or until <= now.date()):
+    if action in (ActionTaken.REPEAT, ActionTaken.WATCH) and (until is None or until <= now.date()):
         raise AlertConflictError(_("a day after today is needed on which this comes back"))
-    if action is Action.OTHER and not note.strip():
+    if action is ActionTaken.OTHER and not note.strip():
         raise AlertConflictError(_("say in a few words what was done"))
     with transaction.atomic():
         standing = _locked(alert, version)
@@ -270,7 +270,7 @@ def act(
         standing.action_drug, standing.action_on = drug, started_on or until
         standing.acknowledged_at = standing.acknowledged_at or now
         standing.acknowledged_by = standing.acknowledged_by or by
-        if action is Action.OTHER:
+        if action is ActionTaken.OTHER:
             _check_worked_off(standing)
             _end(standing, AlertState.CLOSED, ClosingReason.ACTED, note, by, now)
         else:

@@ -24,16 +24,15 @@ from monitoring.services.alerts.identity import alert_public_id
 HISTORY_AFTER_DAYS = 90
 BY_THE_PLAN = closed_by(Part.PLAN)
 UNTIL_VERIFIED = closed_by(Part.VERIFICATION)
-CERTAINTIES = list(Certainty)  # from the least to the most certain
 
 
 @dataclass
-class _Changes:
+class _AlertWrites:
     """What one settlement writes, gathered so that thousands of patients cost a few statements."""
 
     now: dt.datetime
     opened: list[Alert] = field(default_factory=list)
-    louder: list[Alert] = field(default_factory=list)
+    told_again: list[Alert] = field(default_factory=list)
     withdrawn: list[Alert] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
     new_hand_overs: list[Alert] = field(default_factory=list)
@@ -58,15 +57,15 @@ class _Changes:
         """A new round: reopened, or more certain than what people were told."""
         alert.round += 1
         alert.state = AlertState.OPEN
-        self.louder.append(alert)
+        self.told_again.append(alert)
 
 
-def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
+def update_from_replays(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
     """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction."""
     standing = list(Alert.objects.filter(patient_id__in=list(said)))
     live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES and a.kind not in BY_THE_PLAN}
     past = {a.public_id: a for a in standing if a.state not in LIVE_STATES}
-    changes = _Changes(now)
+    changes = _AlertWrites(now)
     for patient, replay in said.values():
         result_ids = {item.result.key: item.result.id for item in replay.assessed}
         for intention in replay.intentions:
@@ -78,10 +77,10 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
             elif alert is None:
                 _open(patient, intention, values, past, changes)
             else:  # an open alert follows its evidence: confirmed, amended, verified
-                louder = _louder(alert, intention)
+                tell_again = needs_new_notification(alert, intention)
                 if _take(alert, values):
                     changes.changed.append(alert)
-                if louder:
+                if tell_again:
                     changes.raise_again(alert)
         unverified = {item.result.key for item in replay.assessed if item.result.is_preliminary}
         _close_verified(patient, live, unverified, changes)
@@ -90,13 +89,13 @@ def settle(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> N
     Alert.objects.bulk_create(changes.opened)
     written = ["state", "closed_at", "closing_reason", "closing_values", "next_action_at", "round", *_VALUE_FIELDS]
     Alert.objects.bulk_update(changes.changed, written, batch_size=500)
-    escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.louder], now=now)
+    escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.told_again], now=now)
     deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
     escalation.close_worked_off({a.hand_over_id for a in changes.changed if a.hand_over_id}, now=now)
 
 
 def _close_verified(
-    patient: Patient, live: dict[tuple[str, str], Alert], unverified: set[str], changes: _Changes
+    patient: Patient, live: dict[tuple[str, str], Alert], unverified: set[str], changes: _AlertWrites
 ) -> None:
     """Waiting for verification is raised by the clock (services.verification) and ends with the preliminary result."""
     waiting = [key for key, a in live.items() if key[0] in UNTIL_VERIFIED and a.patient_id == patient.pk]
@@ -106,10 +105,9 @@ def _close_verified(
             changes.end(alert, AlertState.CLOSED, ClosingReason.VERIFIED)
 
 
-def _louder(alert: Alert, intention: Intention) -> bool:
-    """Whether people must be told anew: surer than they know, or risen above 1 % or 10 % since."""
-    surer = CERTAINTIES.index(intention.certainty) > CERTAINTIES.index(Certainty(alert.certainty))
-    return surer or intention.level_percent > alert.level_percent
+def needs_new_notification(alert: Alert, intention: Intention) -> bool:
+    """Whether people who know this alert must be told again."""
+    return intention.is_told_again(Certainty(alert.certainty), alert.level_percent)
 
 
 _VALUE_FIELDS = (
@@ -146,7 +144,7 @@ def _open(
     intention: Intention,
     values: Mapping[str, Any],
     past: Mapping[uuid.UUID, Alert],
-    changes: _Changes,
+    changes: _AlertWrites,
 ) -> None:
     if is_old_sign(intention, changes.now.date()):
         return
@@ -216,6 +214,33 @@ def open_by_the_clock(
     return True
 
 
+def open_on_a_day(
+    kind: AlertKind,
+    patient: Patient,
+    subject_key: str,
+    on: dt.date,
+    rule_version: str,
+    now: dt.datetime,
+    *,
+    since: dt.date | None = None,
+) -> bool:
+    """Open an alert on the evidence of a day; what has been so ``since`` long before we knew it goes to the worklist."""
+    return open_by_the_clock(
+        kind,
+        patient=patient,
+        subject_key=subject_key,
+        evidence_key=f"{subject_key}/{on.isoformat()}",
+        evidence_on=on,
+        rule_version=rule_version,
+        now=now,
+        is_history=since is not None and is_history(since, now),
+    )
+
+
+def is_history(since: dt.date, now: dt.datetime) -> bool:
+    return (now.date() - since).days > HISTORY_AFTER_DAYS
+
+
 def _open_again(alert: Alert, now: dt.datetime) -> bool:
     """Open an alert anew whose answer was taken back: a stop moved there and back, a sample entered in error."""
     live = Alert.objects.live().filter(kind=alert.kind, subject_key=alert.subject_key)
@@ -232,9 +257,9 @@ def _open_again(alert: Alert, now: dt.datetime) -> bool:
 
 
 def is_old_sign(intention: Intention, today: dt.date) -> bool:
-    """An early sign that was history when it was first seen calls nobody: what came of it is known by now.
+    """Whether this is an early sign older than 90 days, for which no alert is opened: what came of it is known by now.
 
-    MR4 that was lost and is not back is not over, however old.
+    Lost MR4 that has not come back is not over, however old it is, and does get its alert.
     """
     passing = intention.kind in EARLY_SIGNS and intention.kind is not AlertKind.LOSS_OF_MR4
     return passing and (today - intention.evidence_on).days > HISTORY_AFTER_DAYS
@@ -242,7 +267,7 @@ def is_old_sign(intention: Intention, today: dt.date) -> bool:
 
 def dealt_with(closed: Alert, intention: Intention) -> bool:
     """Whether a person has closed an alert on this very evidence, and it has become neither surer nor higher since."""
-    return closed.closing_reason in BY_A_PERSON and not _louder(closed, intention)
+    return closed.closing_reason in BY_A_PERSON and not needs_new_notification(closed, intention)
 
 
 def worklist_of(centre: Centre, first: Alert, *, now: dt.datetime) -> tuple[Alert, bool]:

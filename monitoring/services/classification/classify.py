@@ -67,7 +67,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
         _store_episodes(replays)
-        lifecycle.settle({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
+        lifecycle.update_from_replays({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
         plans.store_plans(loaded, replays, now=now)
         ClassificationRequest.objects.filter(pk__in=paid).delete()
     return len(locked)

@@ -23,7 +23,7 @@ from monitoring.services.classification.classification_queue import owe_classifi
 from monitoring.services.entry.reach import Reach, laboratory_refusal, patient_out_of_reach
 from monitoring.services.entry.result_versions import Insertion, StoredResult, insert_versions
 from monitoring.services.entry.results import FINAL, awaits_words, content_of, out_of_order, outside_life
-from monitoring.services.entry.verdicts import Action, Verdict, refused
+from monitoring.services.entry.verdicts import RowOutcome, Verdict, refusal
 from monitoring.services.entry.verification import check_may_verify
 from monitoring.services.foundation.stale_version import StaleVersionError
 
@@ -75,11 +75,11 @@ def verify_result(standing: StandingResult, *, by: User, reach: Reach, version: 
 def _barred(standing: StandingResult, patient: Patient, reach: Reach) -> Verdict | None:
     """Why this writer may not touch a result, or give it to this patient; said before anything of what stands there."""
     if not reach.covers(standing.row.patient.centre_id) or not reach.covers(patient.centre_id):
-        return Verdict(Action.REFUSED, (patient_out_of_reach(patient.patient_id),))
+        return Verdict(RowOutcome.REFUSED, (patient_out_of_reach(patient.patient_id),))
     code = standing.row.laboratory.code
     moves = patient.centre_id != standing.row.patient.centre_id
     if moves and not reach.is_operator and patient.centre_id not in reporting_laboratories([code])[code].centres:
-        return Verdict(Action.REFUSED, (laboratory_refusal(code, reach),))
+        return Verdict(RowOutcome.REFUSED, (laboratory_refusal(code, reach),))
     return None
 
 
@@ -100,7 +100,7 @@ def amend_result(
     if barred := _barred(standing, patient, reach):
         return barred
     if not report.reason.strip():
-        return refused("reason", "", _("say why the result is changed"))
+        return refusal("reason", "", _("say why the result is changed"))
     waits = standing.row.status == ResultStatus.PRELIMINARY or not reach.may_be_final(standing.row.laboratory)
     status = ResultStatus.PRELIMINARY if waits else ResultStatus.CORRECTED
     whole = dataclasses.replace(report, status=status.value)
@@ -109,7 +109,7 @@ def amend_result(
         return problem
     was_error = standing.row.status == ResultStatus.ENTERED_IN_ERROR
     if not was_error and content_of(whole, patient.pk) == content_of(standing.report, standing.row.patient_id):
-        return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
+        return Verdict(RowOutcome.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
     stored = _supersede(standing, whole, patient=patient, by=by, version=version, now=now)
     return dataclasses.replace(stored, waits=True, notes=(awaits_words(),)) if waits else stored
 
@@ -121,9 +121,9 @@ def retract_result(
     if barred := _barred(standing, standing.row.patient, reach):
         return barred
     if not reason.strip():
-        return refused("reason", "", _("say why the result is marked as entered in error"))
+        return refusal("reason", "", _("say why the result is marked as entered in error"))
     if standing.row.status == ResultStatus.ENTERED_IN_ERROR:
-        return Verdict(Action.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
+        return Verdict(RowOutcome.UNCHANGED, id=standing.row.pk, public_id=standing.row.public_id)
     error = dataclasses.replace(
         standing.report, status=ResultStatus.ENTERED_IN_ERROR.value, reason=reason.strip()[:500]
     )
@@ -147,4 +147,4 @@ def _supersede(
         if "result_key" not in str(problem) and "supersedes" not in str(problem):
             raise
         raise StaleVersionError(_("somebody else has just changed this result; load it again")) from None
-    return Verdict(Action.AMENDED, id=row.pk, public_id=row.public_id)
+    return Verdict(RowOutcome.AMENDED, id=row.pk, public_id=row.public_id)

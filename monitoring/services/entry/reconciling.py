@@ -15,7 +15,7 @@ from django.db import models
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.models import Observation, Patient, TkiCourse
 from monitoring.services.entry.reach import not_treating
-from monitoring.services.entry.verdicts import COLUMN_OF, Action, Problem, Verdict, contradiction, difference
+from monitoring.services.entry.verdicts import COLUMN_OF, Problem, RowOutcome, Verdict, contradiction, difference
 
 # Dates that carry a precision in a column of their own.
 PRECISION_OF = {
@@ -33,7 +33,7 @@ Row = TypeVar("Row", Patient, TkiCourse, Observation)
 
 
 @dataclass
-class Outcome(Generic[Row]):
+class Reconciled(Generic[Row]):
     """A verdict and a row (None where refused) for each of the facts, and the rows to be written."""
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -53,12 +53,12 @@ def reconcile(
     barred: Callable[[AnyFacts], Problem | None],
     check: Callable[[AnyFacts, Row], Problem | None],
     treats: Callable[[AnyFacts], bool] | None = None,
-) -> Outcome[Row]:
+) -> Reconciled[Row]:
     """Compare facts with stored rows in order; a key met twice is compared with what the first made of it.
 
     Who is ``barred`` from a row is told so before anything is said of what stands there.
     """
-    outcome: Outcome[Row] = Outcome()
+    outcome: Reconciled[Row] = Reconciled()
 
     def refuse(verdict: Verdict) -> None:
         outcome.verdicts.append(verdict)
@@ -66,7 +66,7 @@ def reconcile(
 
     for one in facts:
         if problem := barred(one):
-            refuse(Verdict(Action.REFUSED, (problem,)))
+            refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
         row = stored.get(key(one))
         given = values(one)
@@ -79,7 +79,7 @@ def reconcile(
             continue
         if found.contradicted and treats is not None and not treats(one):
             problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in found.contradicted.items()]
-            refuse(Verdict(Action.REFUSED, tuple(problems)))
+            refuse(Verdict(RowOutcome.REFUSED, tuple(problems)))
             continue
         before = {name: value_of(row, name) for name in given}
         for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
@@ -88,7 +88,7 @@ def reconcile(
         if problem is not None:
             for name, value in before.items():
                 put(row, name, value)
-            refuse(Verdict(Action.REFUSED, (problem,)))
+            refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
         confirms = treats is not None and treats(one) and _confirm(row)
         stored[key(one)] = row
@@ -97,7 +97,7 @@ def reconcile(
         outcome.verdicts.append(Verdict(action, id=row.pk))
         if is_new:
             outcome.created.append(row)
-        elif action is not Action.UNCHANGED and row.pk is not None:
+        elif action is not RowOutcome.UNCHANGED and row.pk is not None:
             outcome.changed.append(row)
     return outcome
 
@@ -110,12 +110,12 @@ def _confirm(row: Patient | TkiCourse | Observation) -> bool:
     return True
 
 
-def _action(is_new: bool, filled: bool, contradicted: bool) -> Action:
+def _action(is_new: bool, filled: bool, contradicted: bool) -> RowOutcome:
     if is_new:
-        return Action.CREATED
+        return RowOutcome.CREATED
     if contradicted:
-        return Action.AMENDED
-    return Action.COMPLETED if filled else Action.UNCHANGED
+        return RowOutcome.AMENDED
+    return RowOutcome.COMPLETED if filled else RowOutcome.UNCHANGED
 
 
 def value_of(row: models.Model, name: str) -> Any:
@@ -136,7 +136,7 @@ def put(row: models.Model, name: str, value: Any) -> None:
         setattr(row, name, "" if value is None and text else value)
 
 
-def write(model: type[Row], outcome: Outcome[Row]) -> None:
+def write(model: type[Row], outcome: Reconciled[Row]) -> None:
     """Store the rows that were made or changed."""
     model._default_manager.bulk_create(outcome.created, batch_size=1000)
     if outcome.changed:

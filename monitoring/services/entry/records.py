@@ -26,7 +26,7 @@ from monitoring.services.classification.classification_queue import owe_classifi
 from monitoring.services.entry.identities import Identities, IdentityFacts
 from monitoring.services.entry.reach import Reach, alike, centre_out_of_reach, not_treating, patient_out_of_reach
 from monitoring.services.entry.reconciling import Row, put, reconcile, value_of, write
-from monitoring.services.entry.verdicts import COLUMN_OF, Action, Problem, Verdict, is_empty
+from monitoring.services.entry.verdicts import COLUMN_OF, Problem, RowOutcome, Verdict, is_empty
 from monitoring.services.foundation.actors import recorded_as
 
 PATIENT_DATES = ("born_on", "diagnosed_on", "first_mmr_on", "first_dmr_on")
@@ -110,8 +110,12 @@ def record_patients(
             check=lambda f, row: identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row),
         )  # fmt: skip
         for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
-            if row is not None and identities.take(f, row) and outcome.verdicts[position].action is Action.UNCHANGED:
-                outcome.verdicts[position] = Verdict(Action.COMPLETED, id=row.pk)
+            if (
+                row is not None
+                and identities.take(f, row)
+                and outcome.verdicts[position].action is RowOutcome.UNCHANGED
+            ):
+                outcome.verdicts[position] = Verdict(RowOutcome.COMPLETED, id=row.pk)
         _note_doubles(outcome.verdicts, outcome.rows)
         if not dry_run:
             write(Patient, outcome)
@@ -131,7 +135,7 @@ def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> No
     fresh = {
         position: birth
         for position, row in enumerate(rows)
-        if row is not None and verdicts[position].action is Action.CREATED and (birth := birth_of(row)) is not None
+        if row is not None and verdicts[position].action is RowOutcome.CREATED and (birth := birth_of(row)) is not None
     }
     if not fresh:
         return

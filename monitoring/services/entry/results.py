@@ -33,14 +33,14 @@ from monitoring.services.entry.result_versions import (
     stored_versions,
 )
 from monitoring.services.entry.verdicts import (
-    Action,
     Difference,
     Problem,
+    RowOutcome,
     Verdict,
     contradiction,
     difference,
     is_empty,
-    refused,
+    refusal,
 )
 from monitoring.services.settings.laboratories import make_laboratories, report_for
 
@@ -96,10 +96,10 @@ def record_results(
             verdicts.append(verdict)
             if verdict.is_late:
                 late.append((versions[-1], report))
-            if verdict.action in (Action.REFUSED, Action.UNCHANGED) or laboratory is None:
+            if verdict.action in (RowOutcome.REFUSED, RowOutcome.UNCHANGED) or laboratory is None:
                 continue
             newest = versions[-1] if versions else None
-            merged = _completed(report, newest, amend_reason if verdict.action is Action.AMENDED else "")
+            merged = _completed(report, newest, amend_reason if verdict.action is RowOutcome.AMENDED else "")
             if disorder := out_of_order(merged):
                 verdicts[-1] = disorder
                 continue
@@ -110,7 +110,7 @@ def record_results(
                         verdict, waits=True, notes=(*verdict.notes, awaits_words())
                     )
                 if newest is not None and _says_nothing_new(merged, patient, newest):
-                    verdicts[-1] = dataclasses.replace(verdict, action=Action.UNCHANGED)
+                    verdicts[-1] = dataclasses.replace(verdict, action=RowOutcome.UNCHANGED)
                     continue
             public_id = newest.public_id if newest else uuid.uuid4()
             insertions.append(Insertion(public_id, merged, patient.pk, laboratory.row.pk, len(versions) + 1, newest))
@@ -162,7 +162,7 @@ def barred_report(report: LaboratoryReport, patient: Patient, reach: Reach) -> P
 
 
 def _refusal(problem: Problem) -> Verdict:
-    return Verdict(Action.REFUSED, (problem,))
+    return Verdict(RowOutcome.REFUSED, (problem,))
 
 
 def _not_after(report: LaboratoryReport, today: dt.date) -> LaboratoryReport:
@@ -227,7 +227,7 @@ def record_result(
                 raise
         else:
             return verdict
-    return refused("version", report.stated_version, _("somebody else has just changed this result; load it again"))
+    return refusal("version", report.stated_version, _("somebody else has just changed this result; load it again"))
 
 
 # --- judging -----------------------------------------------------------------------------------------------------
@@ -282,19 +282,19 @@ def outside_life(report: LaboratoryReport, patient: Patient, now: dt.datetime) -
     """A sample cannot be from tomorrow (a day is left for time zones) or from before the birth."""
     collected = report.collected
     if collected.earliest > now.date() + dt.timedelta(days=1):
-        return refused("collected_on", collected.on, _("this day has not come yet; check day, month and year"))
+        return refusal("collected_on", collected.on, _("this day has not come yet; check day, month and year"))
     tomorrow = now + dt.timedelta(days=1)
     for column in ("collected_at", "received_at", "issued_at"):
         at = getattr(report, column)
         if at is not None and at > tomorrow:
-            return refused(column, at, _("this time has not come yet; check day, time and offset"))
+            return refusal(column, at, _("this time has not come yet; check day, time and offset"))
     for column in ("received_on", "tested_on"):
         on = getattr(report, column)
         if on is not None and on > tomorrow.date():
-            return refused(column, on, _("this day has not come yet; check day, month and year"))
+            return refusal(column, on, _("this day has not come yet; check day, month and year"))
     if patient.born_on is not None and patient.born_precision == "day" and collected.latest < patient.born_on:
         reason = _("the patient was born on %(born)s; check the date or the id") % {"born": patient.born_on}
-        return refused("collected_on", collected.on, reason)
+        return refusal("collected_on", collected.on, reason)
     return None
 
 
@@ -308,36 +308,36 @@ def _judge(
 ) -> Verdict:
     if not versions:
         if report.status != ResultStatus.ENTERED_IN_ERROR:
-            return Verdict(Action.CREATED)
+            return Verdict(RowOutcome.CREATED)
         return _remembered(report)
     newest = versions[-1]
     found = _difference(report, patient.pk, newest)
     withdrawn = newest.report.status == ResultStatus.ENTERED_IN_ERROR
     if _is_older(report, newest.report):
         known = found.is_none or any(_sent_again(report, patient.pk, old) for old in versions)
-        return _of(Action.UNCHANGED, newest) if known else _late(report, newest)
+        return _of(RowOutcome.UNCHANGED, newest) if known else _late(report, newest)
     if withdrawn and report.status not in _CORRECTING and not amend_reason:
         reason = _("this result was marked as entered in error; correct it with a reason")
-        return dataclasses.replace(refused("status", report.status, reason), public_id=newest.public_id)
+        return dataclasses.replace(refusal("status", report.status, reason), public_id=newest.public_id)
     if not amend_reason and any(_sent_again(report, patient.pk, old) for old in versions[:-1]):
-        return _of(Action.UNCHANGED, newest)
+        return _of(RowOutcome.UNCHANGED, newest)
     if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
-        return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
+        return _of(RowOutcome.AMENDED, newest) if report.reason else _reason_missing(report)
     finalises = newest.report.status == ResultStatus.PRELIMINARY and report.status in FINAL
     if found.is_none and not finalises and (not withdrawn or report.status == newest.report.status):
-        return _of(Action.UNCHANGED, newest)
+        return _of(RowOutcome.UNCHANGED, newest)
     if report.status in _CORRECTING:
-        return _of(Action.AMENDED, newest) if report.reason else _reason_missing(report)
+        return _of(RowOutcome.AMENDED, newest) if report.reason else _reason_missing(report)
     if amend_reason:
-        return _of(Action.AMENDED, newest)
+        return _of(RowOutcome.AMENDED, newest)
     if found.contradicted and finalises and may_be_final and found.contradicted.keys() <= set(_MEASURED):
         words = _("the final report of %(accession)s replaces what was measured by the preliminary one")
         note = words % {"accession": report.accession_number}
-        return dataclasses.replace(_of(Action.COMPLETED, newest), notes=(note,))
+        return dataclasses.replace(_of(RowOutcome.COMPLETED, newest), notes=(note,))
     if found.contradicted:
-        refusal = contradiction(found, lambda name, value: _shown(name, value, patient))
-        return dataclasses.replace(refusal, public_id=newest.public_id)
-    return _of(Action.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
+        verdict = contradiction(found, lambda name, value: _shown(name, value, patient))
+        return dataclasses.replace(verdict, public_id=newest.public_id)
+    return _of(RowOutcome.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
 
 
 def _is_older(report: LaboratoryReport, standing: LaboratoryReport) -> bool:
@@ -353,7 +353,7 @@ def _late(report: LaboratoryReport, newest: StoredResult) -> Verdict:
         "this report of %(accession)s is older than the version that stands; it is kept in the history and changes nothing"
     )
     note = words % {"accession": report.accession_number}
-    return dataclasses.replace(_of(Action.UNCHANGED, newest), notes=(note,), is_late=True)
+    return dataclasses.replace(_of(RowOutcome.UNCHANGED, newest), notes=(note,), is_late=True)
 
 
 def _remembered(report: LaboratoryReport) -> Verdict:
@@ -361,7 +361,7 @@ def _remembered(report: LaboratoryReport) -> Verdict:
     if not report.reason:
         return _reason_missing(report)
     words = _("accession %(accession)s is not known yet; its withdrawal is remembered")
-    return Verdict(Action.CREATED, notes=(words % {"accession": report.accession_number},))
+    return Verdict(RowOutcome.CREATED, notes=(words % {"accession": report.accession_number},))
 
 
 def _note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patient], verdicts: list[Verdict]) -> None:
@@ -369,7 +369,7 @@ def _note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patie
     days = [
         (report.laboratory, patient.pk, report.collected.on) for report, patient in zip(reports, patients, strict=True)
     ]
-    new = [n for n, verdict in enumerate(verdicts) if verdict.action is Action.CREATED]
+    new = [n for n, verdict in enumerate(verdicts) if verdict.action is RowOutcome.CREATED]
     if not new:
         return
     known: dict[tuple[str, int, dt.date], list[str]] = defaultdict(list)
@@ -395,7 +395,7 @@ def _note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patie
             verdicts[n] = dataclasses.replace(verdicts[n], notes=(*verdicts[n].notes, words % said))  # fmt: skip
 
 
-def _of(action: Action, stored: StoredResult) -> Verdict:
+def _of(action: RowOutcome, stored: StoredResult) -> Verdict:
     return Verdict(action, id=stored.id, public_id=stored.public_id)
 
 
@@ -419,7 +419,7 @@ def _shown(name: str, value: Any, patient: Patient) -> str:
 
 
 def _reason_missing(report: LaboratoryReport) -> Verdict:
-    return refused("reason", report.reason, _("the status %(status)s needs a reason") % {"status": report.status})
+    return refusal("reason", report.reason, _("the status %(status)s needs a reason") % {"status": report.status})
 
 
 def _completed(report: LaboratoryReport, newest: StoredResult | None, amend_reason: str) -> LaboratoryReport:
@@ -456,7 +456,7 @@ def out_of_order(merged: LaboratoryReport) -> Verdict | None:
         on = _latest_day(getattr(merged, column))
         if on is not None and on < collected.earliest:
             reason = _("lies before the collection on %(day)s; correct both dates together") % {"day": collected}
-            return refused(column, on, reason)
+            return refusal(column, on, reason)
     return None
 
 

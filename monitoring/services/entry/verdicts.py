@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from monitoring.domain.vocabulary.dates import PartialDate
 
 
-class Action(StrEnum):
+class RowOutcome(StrEnum):
     """What was done with a row, or would be done in a dry run."""
 
     CREATED = "created"
@@ -40,7 +40,7 @@ class Problem:
 class Verdict:
     """The outcome of one row, or of all rows of one accession."""
 
-    action: Action
+    action: RowOutcome
     problems: tuple[Problem, ...] = ()
     id: int | None = None
     public_id: uuid.UUID | None = None
@@ -49,9 +49,9 @@ class Verdict:
     is_late: bool = False  # an older report than the one that stands: kept beside it
 
 
-def refused(column: str, value: object, reason: str) -> Verdict:
+def refusal(column: str, value: object, reason: str) -> Verdict:
     """A refusal for one reason."""
-    return Verdict(Action.REFUSED, (Problem(column, "" if value is None else str(value), reason),))
+    return Verdict(RowOutcome.REFUSED, (Problem(column, "" if value is None else str(value), reason),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def contradiction(found: Difference, shown: Callable[[str, Any], str] = lambda n
     """The refusal of facts that contradict what is stored; ``shown`` puts a value into words."""
     words = _("%(value)s is stored; to change it, give a reason")
     return Verdict(
-        Action.REFUSED,
+        RowOutcome.REFUSED,
         tuple(
             Problem(COLUMN_OF.get(name, name), shown(name, new), words % {"value": shown(name, old)}, contradicts=True)
             for name, (old, new) in found.contradicted.items()

@@ -24,7 +24,7 @@ from monitoring.services.classification.classification_queue import owe_classifi
 from monitoring.services.foundation.actors import recorded_as
 
 
-def preview(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> Preview:
+def preview_change(protocol: Protocol, named: Mapping[str, str], *, as_of: dt.date) -> Preview:
     """What would change if the protocol named these rule sets. Stores nothing."""
     wanted = _with(protocol, named)
     wanted.full_clean(exclude=["code"])
