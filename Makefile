@@ -46,6 +46,7 @@ test-fast: install-dev
 check: install-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST_ENV) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null

@@ -13,7 +13,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from monitoring.domain.alerting.kinds import KINDS
-from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.wording.reason_texts import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("config", "monitoring", "cohorts", "tasks")

@@ -20,6 +20,7 @@ from monitoring.pages.laboratories import administered_laboratory
 from monitoring.permissions import requires_role
 from monitoring.selectors.what_if import preview_setting
 from monitoring.services.settings.laboratories import save_setting
+from monitoring.wording.previews import preview_words
 
 
 class SettingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the type checker only
@@ -135,6 +136,6 @@ def _page(
             messages.success(request, _("Stored. The results that rest on it are read again."))
             return redirect("laboratory", pk=laboratory.pk)
         found = preview_setting(wanted)
-        context |= found.in_words() | {"cohorts": cohort_changes(found.points, clock.now().date())}
+        context |= preview_words(found) | {"cohorts": cohort_changes(found.points, clock.now().date())}
     context["form"] = form
     return render(request, "laboratories/setting.html", context, status=400 if form.errors else 200)

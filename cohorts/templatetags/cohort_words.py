@@ -1,161 +1,31 @@
 """Codes and figures of cohorts as people read them."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from django import template
-from django.utils.translation import gettext as _
+
+from cohorts.wording.figures import (
+    criterion_step_word,
+    end_word,
+    exclusion_word,
+    factor_name,
+    moved_word,
+    p_value,
+    selection_word,
+    two_decimals,
+    warning_words,
+    withheld_words,
+)
 
 register = template.Library()
-ABSENT = "–"
-
-
-@register.filter
-def factor_name(name: str) -> str:
-    """The name of a factor with its unit."""
-    words = {
-        "dmr_months": _("deep response before the stop, months"),
-        "tki_months": _("TKI treatment before the stop, months"),
-        "time_to_dmr_months": _("time to deep response, months"),
-        "age_at_diagnosis": _("age at diagnosis, years"),
-        "age_at_stop": _("age at the stop, years"),
-        "sex": _("sex"),
-        "transcript": _("transcript"),
-        "drug_at_stop": _("drug at the stop"),
-        "risk_group": _("risk group"),
-        "centre": _("centre"),
-    }
-    return words.get(name, name)
-
-
-@register.filter
-def exclusion_word(code: str) -> str:
-    """Why an episode is not a member."""
-    words = {
-        "NOT_IN_MMR_AT_STOP": _("not in MMR at the stop"),
-        "NO_BASELINE_PCR": _("no evaluable PCR at the stop"),
-        "NO_PCR_AFTER_STOP": _("no evaluable PCR after the stop"),
-        "ONLY_BONE_MARROW_AFTER_STOP": _("only bone marrow after the stop"),
-        "TRANSCRIPT_NEVER_SEEN": _("transcript never seen by the assay"),
-        "OTHER_DRUG_AFTER_STOP": _("on interferon after the stop"),
-        "DMR_ACROSS_GAP": _("deep response across more than 213 days without a sample"),
-        "MISSING_INCLUSION_CRITERION": _("a criterion is not known"),
-    }
-    return words.get(code, code)
-
-
-@register.filter
-def criterion_step_word(criterion: str) -> str:
-    """A step on the way from all times off treatment to the members."""
-    words = {
-        "episodes": _("all times off treatment"),
-        "include.stop_reason": _("other reason of the stop"),
-        "attempts": _("a later attempt"),
-        "include.stopped_on": _("stopped outside the period"),
-    }
-    if criterion in words:
-        return words[criterion]
-    if criterion.startswith("include."):
-        return _("outside the limits of: %(factor)s") % {"factor": factor_name(criterion.removeprefix("include."))}
-    return exclusion_word(criterion)
-
-
-@register.filter
-def end_word(reason: str) -> str:
-    """What ended a remission."""
-    words = {
-        "loss_of_mmr": _("loss of MMR"), "restart": _("restart"), "death": _("death"), "transplant": _("transplant"),
-        "progression": _("progression"),
-    }  # fmt: skip
-    return words.get(reason, reason)
-
-
-@register.filter
-def moved_word(reason: str) -> str:
-    """Why figures are others than those before them."""
-    words = {
-        "data": _("the data"),
-        "definition": _("the definition of the cohort"),
-        "figures_version": _("a correction of how the figures are computed"),
-        "rule_versions": _("the rules of classification"),
-        "library_versions": _("the versions of the libraries"),
-    }
-    return words.get(reason, reason)
-
-
-@register.filter
-def two_decimals(value: float | None) -> str:
-    """A figure with two decimals; one beyond printing is said to be so."""
-    if value is None:
-        return ABSENT
-    return f"{value:.2f}" if abs(value) < 1e5 else f"{value:.1e}"
-
-
-@register.filter
-def p_value(value: float | None) -> str:
-    """A P value: three decimals, and never zero."""
-    if value is None:
-        return ABSENT
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-@register.filter
-def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
-    """What is not shown, and why."""
-    why = {
-        "few_members": _("fewer than %(least)s members, some of them of centres in which you have no role"),
-        "few_elsewhere": _("fewer than %(least)s members of centres in which you have no role"),
-    }
-    figures = {
-        "flow": _("the flow of exclusions"),
-        "read_apart": _("who is read apart"),
-        "crude.ended": _("what ended the remissions"),
-        "table1": _("the description of the members"),
-        "outcomes_after_loss": _("what followed a loss"),
-        "kaplan_meier.points": _("the steps of the curve"),
-        "kaplan_meier.median_months": _("the median of the curve"),
-        "follow_up": _("the median follow-up"),
-        "cox": _("the Cox model"),
-    }
-    said = []
-    for one in withheld:
-        named = ", ".join(figures.get(name, name) for name in one["figures"]) or _("all figures")
-        said.append(f"{named}: {why[one['code']] % one}")
-    return "; ".join(said)
-
-
-@register.filter
-def selection_word(method: str) -> str:
-    """How the factors of a model were chosen."""
-    words = {
-        "given": _("given"),
-        "backward, likelihood ratio": _("backward, likelihood ratio"),
-        "backward, robust Wald": _("backward, robust Wald"),
-    }
-    return words.get(method, method)
-
-
-@register.filter
-def warning_words(warning: Mapping[str, str | int] | str) -> str:
-    """A warning about a model; of snapshots that were frozen before warnings had codes, the words as they stand."""
-    if isinstance(warning, str):
-        return warning
-    words = {
-        "apart": _("covariate %(number)s is not estimable: a group has none of the %(events)s events, or all of them"),
-        "converged_badly": _("the model converged badly; read its figures with care"),
-        "few_events": _("%(events)s events for %(factors)s factors: fewer than ten events a factor"),
-        "dependent_attempts": _("attempts of one patient are not independent: the variance is by patient"),
-        "not_estimable": _("not estimable: %(why)s"),
-    }
-    why = {
-        "no_members": _("no members"),
-        "no_covariate": _("no covariate"),
-        "no_event": _("no event"),
-        "not_converging": _("the model does not converge"),
-        "constant_covariate": _("a covariate is the same for everybody"),
-        "redundant_covariate": _("a covariate follows from the others"),
-    }
-    said = {name: why.get(str(value), value) for name, value in warning.items()}
-    return words.get(str(warning["code"]), str(warning["code"])) % said
+for words in (
+    factor_name,
+    exclusion_word,
+    criterion_step_word,
+    end_word,
+    moved_word,
+    two_decimals,
+    p_value,
+    withheld_words,
+    selection_word,
+    warning_words,
+):
+    register.filter(words.__name__, words)

@@ -34,7 +34,7 @@ from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
 from monitoring.services.alerts.escalation import ActionTaken, acknowledge, act, withdraw
 from monitoring.services.entry.restarts import record_restart
-from monitoring.templatetags.words import closing_words
+from monitoring.wording.codes import closing_words
 
 ACTING = (Role.CLINICIAN, Role.ADMINISTRATOR)
 

@@ -15,7 +15,7 @@ from monitoring.domain.rules.rule_sets import RuleSet, superseded_by
 from monitoring.domain.stopping.eligibility import Eligibility
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.selectors.clinical import ClinicalView
-from monitoring.templatetags.reasons import reason_words
+from monitoring.wording.reasons import reason_words
 
 
 class ReasonOut(serializers.Serializer[Any]):

@@ -268,14 +268,3 @@ def _check_whole(report: LaboratoryReport) -> None:
     if report.detected is True:
         reason = _("is needed where a result is detected: copies, is_percent, mr_value or reported_class")
         raise CellProblem("is_percent", "", reason)
-
-
-def plain_number(number: Decimal | None) -> str:
-    """A decimal as plain digits, twelve of them significant, empty for None."""
-    if number is None:
-        return ""
-    if number == 0:
-        return "0"
-    rounded = round(number, 11 - number.adjusted())
-    text = format(rounded, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

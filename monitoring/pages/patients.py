@@ -30,7 +30,7 @@ from monitoring.selectors.patients import found_patients, is_alike_elsewhere, li
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.entry.identities import blind_index, read_identity
 from monitoring.services.foundation.access import record_access
-from monitoring.templatetags.words import value_words
+from monitoring.wording.codes import value_words
 
 PAGE_SIZE = 50
 # Who may find people by hospital number and see names: those who treat them or label their tubes.

@@ -25,7 +25,8 @@ from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role
 from monitoring.selectors.what_if import Preview
 from monitoring.services.settings.protocols import change_protocol, follow, preview_change, preview_following
-from monitoring.templatetags.reasons import population_word
+from monitoring.wording.previews import preview_words
+from monitoring.wording.reasons import population_word
 
 
 class ProtocolForm(forms.Form):
@@ -89,7 +90,7 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol", code=code)
         found = preview_change(protocol, form.named(), as_of=clock.now().date())
-    context = {"protocol": protocol, "form": form} | (found.in_words() if found else {})
+    context = {"protocol": protocol, "form": form} | (preview_words(found) if found else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
 
 
@@ -126,7 +127,7 @@ def centres(request: HttpRequest, code: str) -> HttpResponse:
             return redirect("protocol-centres", code=code)
         found = preview_following(centre, wanted, as_of=clock.now().date())
     following = mine.filter(protocol=protocol)
-    context = {"protocol": protocol, "form": form, "following": following} | (found.in_words() if found else {})
+    context = {"protocol": protocol, "form": form, "following": following} | (preview_words(found) if found else {})
     return render(request, "protocols/centres.html", context, status=400 if form.errors else 200)
 
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.utils.translation import gettext as _
-
 from monitoring.domain.course.series import TimePoint
 from monitoring.domain.replay import Replay, replay
 from monitoring.models import ConversionFactor, Laboratory, LaboratorySetting, Patient, PcrResult
@@ -46,18 +44,6 @@ class Preview:
         self.counts.update(changes)
         if changes and len(self.shown) < SHOWN_PATIENTS:
             self.shown.append(Consequence(patient, changes))
-
-    def in_words(self) -> dict[str, object]:
-        """What a page shows of it: how often by topic, and the first patients with each topic before and after."""
-        words = _topic_words()
-        return {
-            "found": self,
-            "counts": [(words[topic], number) for topic, number in self.counts.most_common()],
-            "shown": [
-                (one.patient, [(words[topic], old, new) for topic, (old, new) in one.changes.items()])
-                for one in self.shown
-            ],
-        }
 
 
 def patients_of_setting(row: LaboratorySetting) -> list[int]:
@@ -125,17 +111,3 @@ def _episodes(said: Replay) -> str:
 
 def _alerts(said: Replay) -> str:
     return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.closing))
-
-
-def _topic_words() -> dict[str, str]:
-    """The topics of a preview as people read them."""
-    return {
-        "classes": _("classes of results"),
-        "episodes": _("treatment-free episodes"),
-        "alerts": _("alerts"),
-        "plan": _("next sample"),
-        "milestones": _("milestones"),
-        "eligibility": _("criteria before a stop"),
-        "event": _("event of the protocol"),
-        "month_2": _("month 2"),
-    }

@@ -1,186 +1,39 @@
 """Codes as the words people read, in their language."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from decimal import Decimal
 from functools import partial
 
 from django import template
-from django.utils.translation import gettext as _
 
-from monitoring.domain.vocabulary.measurement import Flag
-from monitoring.models import Alert, AlertDelivery
-from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
-from monitoring.models.choices import (
-    ALERT_KIND,
-    CERTAINTY,
-    DRUG_WORD,
-    EPISODE_STATE,
-    EVENT_WORD,
-    FACT_KIND,
-    FLAG,
-    RESPONSE_CLASS,
-    STOP_REASON,
-    type_choices,
+from monitoring.wording.codes import (
+    LOOKED_UP,
+    about_words,
+    closing_words,
+    deed_word,
+    factor_word,
+    flag_words,
+    kind_word,
+    look_up,
+    outcome_words,
+    owed_word,
+    signed,
+    value_words,
+    verdict_word,
 )
-from monitoring.selectors.timeline import TimelineRow
-from monitoring.templatetags.figures import significant
 
 register = template.Library()
-_FLAGS = dict(FLAG)
-
-
-# Filters that look a stored code up among the choices of its field; an unknown code stays as it is.
-_WORDS_OF = {
-    "response_word": RESPONSE_CLASS,
-    "alert_word": ALERT_KIND,
-    "certainty_word": CERTAINTY,
-    "episode_word": EPISODE_STATE,
-    "drug_word": DRUG_WORD,
-    "event_word": EVENT_WORD,
-    "fact_word": FACT_KIND,
-    "reason_word": STOP_REASON,
-}
-
-
-def _look_up(code: str, choices: type_choices) -> str:
-    return str(dict(choices).get(code, code))
-
-
-for _name, _choices in _WORDS_OF.items():
-    register.filter(_name, partial(_look_up, choices=_choices))
-
-
-@register.filter
-def flag_words(flags: str | Iterable[Flag]) -> list[str]:
-    """Flags in words, in their fixed order."""
-    codes = set(flags.split(";") if isinstance(flags, str) else flags)
-    return [str(_FLAGS[flag]) for flag in Flag if flag in codes]
-
-
-@register.filter
-def factor_word(state: str) -> str:
-    """Where a conversion factor came from."""
-    words = {"given": _("given"), "registered": _("registered"), "expired": _("expired"), "missing": _("missing")}
-    return words.get(state, state)
-
-
-@register.filter
-def signed(value: Decimal) -> str:
-    """A change with its sign."""
-    return f"{value:+}"
-
-
-@register.filter
-def value_words(row: TimelineRow) -> str:
-    """The value of a result as people say it."""
-    shown = significant(row.percent)
-    if row.shape == "off_scale":
-        return _ratio_words(row)
-    words = {
-        "quantified": f"{shown} % IS",
-        "below": f"< {shown} % IS",
-        "above": f"> {shown} % IS",
-        "undetected": _("not detected"),
-        "not_evaluable": _("not evaluable"),
-        "waiting": _("waits for its class"),
-    }
-    return words[row.shape.value]
-
-
-def _ratio_words(row: TimelineRow) -> str:
-    if not row.ratio_percent:
-        return _("not detected (off the scale)")
-    ratio = {"ratio": significant(row.ratio_percent), "change": row.ratio_change_log10}
-    if row.ratio_change_log10 is None:
-        return _("ratio %(ratio)s %%, after not detected") % ratio
-    if not row.ratio_change_log10:
-        return _("ratio %(ratio)s %%, the lowest so far") % ratio
-    return _("ratio %(ratio)s %%, %(change)s log above the lowest") % ratio
-
-
-@register.filter
-def owed_word(name: str) -> str:
-    """What is owed."""
-    words = {
-        "classifications": _("patients that are owed a classification"),
-        "deliveries": _("messages that are due"),
-        "escalations": _("alerts whose next step is due"),
-        "acknowledgements": _("alerts nobody has acknowledged"),
-        "verifications": _("results to verify"),
-        "imports": _("files that wait to be loaded"),
-        "jobs": _("nightly jobs that are not finished"),
-    }
-    return words.get(name, name)
-
-
-@register.filter
-def verdict_word(action: str) -> str:
-    """What became of a row."""
-    words = {
-        "created": _("stored"),
-        "unchanged": _("known already"),
-        "completed": _("completed"),
-        "amended": _("amended"),
-        "refused": _("refused"),
-        "refused_rows": _("refused rows"),
-    }
-    return words.get(action, action)
-
-
-@register.filter
-def kind_word(kind: str) -> str:
-    """What a file holds."""
-    words = {
-        "results": _("results"),
-        "patients": _("patients"),
-        "treatments": _("treatments"),
-        "observations": _("observations"),
-    }
-    return words.get(kind, kind)
-
-
-@register.filter
-def closing_words(alert: Alert) -> str:
-    """Why an alert has ended; what a person wrote is left as it was written."""
-    if not alert.closing_reason:
-        return ""
-    words: str = str(ClosingReason(alert.closing_reason).label) % alert.closing_values
-    return words
-
-
-@register.filter
-def outcome_words(delivery: AlertDelivery) -> str:
-    """What became of a message; what a mail server said is left as it was said."""
-    if not delivery.outcome_code:
-        return delivery.outcome
-    said = {"state": AlertState(delivery.outcome).label} if delivery.outcome in AlertState.values else {}
-    return str(DeliveryOutcome(delivery.outcome_code).label) % said
-
-
-@register.filter
-def about_words(delivery: AlertDelivery) -> str:
-    """What a message was about: opened, told anew because it is surer or higher, reminded, or withdrawn."""
-    if delivery.about == DeliveryAbout.WITHDRAWN:
-        return str(delivery.get_about_display())
-    if delivery.step:
-        words = _("reminder %(step)s")
-    else:
-        words = _("surer or higher than told before") if delivery.round > 1 else _("opened")
-    certainty = delivery.get_certainty_display()
-    return " · ".join(filter(None, [words % {"step": delivery.step}, str(certainty)]))
-
-
-@register.filter
-def deed_word(what: str) -> str:
-    """What a person did about an alert."""
-    words = {
-        "acknowledged": _("acknowledged"),
-        "restart": _("drug restarted"),
-        "repeat": _("repeat sample ordered"),
-        "watch": _("decided to watch"),
-        "entered_in_error": _("result entered in error, to be corrected"),
-        "other": _("other, closes the alert"),
-    }
-    return words.get(what, what)
+for words in (
+    flag_words,
+    factor_word,
+    signed,
+    value_words,
+    owed_word,
+    verdict_word,
+    kind_word,
+    closing_words,
+    outcome_words,
+    about_words,
+    deed_word,
+):
+    register.filter(words.__name__, words)
+for name, choices in LOOKED_UP.items():
+    register.filter(name, partial(look_up, choices=choices))

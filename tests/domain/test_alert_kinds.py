@@ -13,8 +13,8 @@ from monitoring.domain.alerting.kinds import (
     closed_by,
 )
 from monitoring.domain.following.early_signs import Sign
-from monitoring.domain.vocabulary.reasons import TEXTS
 from monitoring.services.alerts import plans
+from monitoring.wording.reason_texts import TEXTS
 
 
 def test_each_kind_has_one_row_in_the_order_of_the_kinds() -> None:

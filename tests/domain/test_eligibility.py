@@ -15,8 +15,8 @@ from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, pas
 from monitoring.domain.stopping.eligibility import Eligibility, ages_on, birthday, eligibility, facts_of_series
 from monitoring.domain.vocabulary.dates import Duration, PartialDate, Precision, add_months, parse_date
 from monitoring.domain.vocabulary.measurement import Transcript
-from monitoring.domain.vocabulary.reasons import TEXTS
 from monitoring.domain.vocabulary.scale import ResponseClass
+from monitoring.wording.reason_texts import TEXTS, in_english
 from tests.builders import STOP, course, result
 
 ELN, NCCN, ESMO, STKI = "eln-2020.1", "nccn-2020.1", "esmo-2017.1", "stki-14.1"
@@ -286,7 +286,7 @@ def test_what_is_on_record_stands_against_every_set(rules: str, changed: dict[st
     assert (found.overall, found.earliest_on) == ("not_met", None)
     against = [c for c in found.criteria if c.id == name]
     assert [str(c.state) for c in against] == ["not_met"], "said once, in the words of the set where it asks"
-    assert against[0].reason.in_english()
+    assert in_english(against[0].reason)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_fact(rules: str, name: str, changed: dict[str, object], state: str) -
     assert found.state == state
     assert found.earliest_on is None
     assert found.source
-    assert found.reason.in_english()
+    assert in_english(found.reason)
 
 
 ASKED = [
@@ -581,7 +581,7 @@ def test_waiting_until_the_earliest_day_and_not_a_day_less(
     assert eligibility(dataclasses.replace(facts, points=tuple(shuffled)), rule_set(rules)) == found
     for item in found.criteria:
         assert item.reason.text_code in TEXTS
-        assert item.reason.in_english()
+        assert in_english(item.reason)
         if item.earliest_on is None or item.unit != "months" or item.state == "met":
             continue
         states = []
@@ -626,13 +626,13 @@ def test_a_set_of_which_criteria_are_not_in_our_sources_never_says_met(
 def test_a_set_whose_age_is_not_in_our_sources_says_so() -> None:
     found = said("paediatric-panel-2025.1")
     assert found.reason is not None
-    assert found.reason.in_english() == "Of which age this rule set speaks is not in our sources."
+    assert in_english(found.reason) == "Of which age this rule set speaks is not in our sources."
     assert said(ELN).not_in_our_sources == ()
 
 
 @pytest.mark.parametrize(("courses", "words"), [(RESISTANT, "imatinib was left before (resistance)"), (SWITCHED, "imatinib was left before (switch)")])  # fmt: skip
 def test_a_second_line_says_why_the_first_was_left(courses: tuple[Course, ...], words: str) -> None:
-    assert words in criterion(ELN, "line", courses=courses).reason.in_english()
+    assert words in in_english(criterion(ELN, "line", courses=courses).reason)
 
 
 @pytest.mark.parametrize("drug", ["flumatinib", "radotinib"])
@@ -643,4 +643,4 @@ def test_a_drug_that_no_set_names_is_asked_the_limit_of_imatinib_and_told_so(dru
     assert [c.id for c in said(ELN, courses=courses).criteria if c.id.startswith("tki_duration_second")] == []
     found = criterion(ELN, "tki_duration", courses=courses)
     assert (found.state, found.threshold) == ("not_met", 60)
-    assert f"no limit of its own for {drug}" in found.reason.in_english()
+    assert f"no limit of its own for {drug}" in in_english(found.reason)

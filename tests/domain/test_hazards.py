@@ -26,6 +26,7 @@ from monitoring.domain.replay import replay
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.scoring.response import score
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Reported, Transcript
+from monitoring.wording.reason_texts import in_english
 from tests.builders import copies, course, day
 from tests.domain.test_state import sample
 
@@ -147,8 +148,8 @@ def test_an_atypical_transcript_relapses_aloud(
     if code:
         found = state_on(series, 60 if treatment == "restarted" else 45)
         assert found.code == code
-        assert words in found.reason.in_english()
-        assert "MMR" not in found.reason.in_english()
+        assert words in in_english(found.reason)
+        assert "MMR" not in in_english(found.reason)
 
 
 def test_a_good_ratio_fills_its_slot_and_an_overdue_one_is_not_known() -> None:
@@ -157,7 +158,7 @@ def test_a_good_ratio_fills_its_slot_and_an_overdue_one_is_not_known() -> None:
     assert (plan.counted_from, plan.notes) == (day(30), ())
     assert state_on(series, 40).code == "off_scale"
     late = state_on(series, 90)
-    assert (late.code, "the next sample is overdue" in late.reason.in_english()) == ("not_known", True)
+    assert (late.code, "the next sample is overdue" in in_english(late.reason)) == ("not_known", True)
     poor = series_of([(-14, "nd/60000"), (30, "nd/4000")], transcript=Transcript.E19A2)
     assert next_sample_due(poor, day(40), RULES).counted_from == day(0)
 
@@ -336,6 +337,6 @@ def test_a_remission_on_interferon_is_called_that() -> None:
     with_interferon = (course(-3000, 0), course(-100, None, drug=Drug.INTERFERON))
     found = state_on(series_of([(-14, "nd/60000"), (30, "nd/60000")], with_interferon), 40)
     assert found.code == "held"
-    assert "MMR held on interferon, not without treatment" in found.reason.in_english()
+    assert "MMR held on interferon, not without treatment" in in_english(found.reason)
     ended = (course(-3000, 0), course(-100, 20, drug=Drug.INTERFERON, reason=StopReason.OTHER))
-    assert "interferon" not in state_on(series_of([(-14, "nd/60000"), (30, "nd/60000")], ended), 40).reason.in_english()
+    assert "interferon" not in in_english(state_on(series_of([(-14, "nd/60000"), (30, "nd/60000")], ended), 40).reason)

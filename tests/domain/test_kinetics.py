@@ -25,8 +25,8 @@ from monitoring.domain.following.kinetics import (
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import Precision
 from monitoring.domain.vocabulary.measurement import Method
-from monitoring.domain.vocabulary.reasons import TEXTS
 from monitoring.domain.vocabulary.scale import ControlGene
+from monitoring.wording.reason_texts import TEXTS, in_english
 from tests.builders import STOP, copies, day, reported, result
 
 RULES = rule_set("kinetics-ln-ratio.1")
@@ -241,7 +241,7 @@ MONTH_2 = [
 def test_month_two(rows: list[tuple[int, str | None]], group: str) -> None:
     found = month_two([value(d, p, bound="0.001") for d, p in rows], STOP, RULES)
     assert found.group == group
-    assert found.reason.in_english()
+    assert in_english(found.reason)
 
 
 def test_month_two_knows_nothing_after_a_restart_or_a_change_of_laboratory() -> None:
@@ -272,7 +272,7 @@ PROJECTED = [
 def test_projection(days: int, first: str, second: str, until: int | None) -> None:
     found = project_crossing(change(days, first, second), RULES)
     assert found.on == (None if until is None else day(days + until))
-    assert found.reason.in_english()
+    assert in_english(found.reason)
 
 
 def test_the_range_of_a_projection_is_that_of_the_doubling_time() -> None:

@@ -7,6 +7,7 @@ import pytest
 from monitoring.domain.course.protocol_loss import find_protocol_loss
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.scale import ResponseClass
+from monitoring.wording.reason_texts import in_english
 from tests.builders import STOP, day, deep, point
 
 SINGLE, TWO, ENESTOP = "loss-mmr-single.1", "loss-mmr-two-consecutive.1", "loss-enestop.1"
@@ -40,7 +41,7 @@ def test_event_of_a_protocol(
     assert (found.event_on if found else None) == (day(event) if event else None)
     assert (found.lost.value if found else "") == lost
     if found:
-        assert found.reason.in_english()
+        assert in_english(found.reason)
 
 
 def test_a_poor_sample_neither_loses_nor_keeps_mr4() -> None:

@@ -25,7 +25,7 @@ from monitoring.domain.rules.rule_sets import (
 )
 from monitoring.domain.rules.values import Span
 from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules
-from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.wording.reason_texts import TEXTS, in_english
 from scripts.clinical_pages import SETTLED_ELSEWHERE
 
 SHIPPED = [
@@ -160,7 +160,7 @@ def test_a_reason_carries_rule_line_citation_and_facts() -> None:
     said = rule_set("kinetics-ln-ratio.1").reason("month_2_cut_days", "kinetics.month_2.not_rising", days=9)
     assert (said.rule_id, said.line, said.values) == ("kinetics-ln-ratio.1", "month_2_cut_days", {"days": 9})
     assert "10.1111/bjh.17807" in said.citation
-    assert said.in_english() == "Not rising in month 2."
+    assert in_english(said) == "Not rising in month 2."
 
 
 def test_every_template_has_only_named_placeholders() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitoring.domain.course.series import Course, Fact, FactKind, ResultFact, Series, assess
 from monitoring.domain.following.schedule import PlanState, SamplePlan, next_sample_due, planned_slots
 from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
-from monitoring.domain.vocabulary.reasons import TEXTS
+from monitoring.wording.reason_texts import TEXTS, in_english
 from tests.builders import STOP, copies, course, day, result
 
 ELN = rule_set("schedule-eln-2020.1")
@@ -348,7 +348,7 @@ def test_order_never_matters_and_windows_are_in_order(
     assert one.counted_from < one.slot.due <= one.slot.latest
     assert one.slot.earliest <= one.slot.due
     assert one.reason.text_code in TEXTS
-    assert all(note.in_english() for note in (one.reason, *one.notes))
+    assert all(in_english(note) for note in (one.reason, *one.notes))
 
 
 @given(SERIES, st.integers(0, 700))

@@ -12,6 +12,7 @@ from monitoring.domain.course.series import Assessed, Course, Fact, FactKind, Re
 from monitoring.domain.following.schedule import next_sample_due
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.measurement import Measurement, Reading, Transcript
+from monitoring.wording.reason_texts import in_english
 from tests.builders import copies, course, day
 
 RULES = rule_set("schedule-eln-2020.1")
@@ -88,7 +89,7 @@ def test_the_state_of_a_time_off_treatment(
 ) -> None:
     found = state([BASE, *samples], restart, end, asked)
     assert found.code == code
-    assert words in found.reason.in_english()
+    assert words in in_english(found.reason)
 
 
 def test_without_anything_evaluable_nothing_is_held() -> None:
@@ -119,8 +120,8 @@ def test_a_transcript_off_the_scale_tells_its_own_ratio_and_never_a_remission(
 ) -> None:
     found = state(samples, None, None, 40, Transcript.E19A2)
     assert found.code is StateCode.OFF_SCALE
-    assert words in found.reason.in_english()
-    assert "MMR held" not in found.reason.in_english()
+    assert words in in_english(found.reason)
+    assert "MMR held" not in in_english(found.reason)
 
 
 def test_every_text_of_a_state_is_used_by_some_patient() -> None:

@@ -12,8 +12,8 @@ from monitoring.domain.course.relapse import Certainty
 from monitoring.domain.scoring.response import score
 from monitoring.domain.scoring.why import StoredClass, why_class
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
-from monitoring.domain.vocabulary.reasons import TEXTS
 from monitoring.domain.vocabulary.scale import ControlGene
+from monitoring.wording.reason_texts import TEXTS, in_english
 from tests.builders import copies, reported
 
 # replicates or report -> row of the decision table and sentence
@@ -49,7 +49,7 @@ def reason_of(measurement: Measurement) -> tuple[str, str]:
             measurement.reported.is_percent,
         )
     )  # fmt: skip
-    return reason.line, reason.in_english()
+    return reason.line, in_english(reason)
 
 
 @pytest.mark.parametrize(("replicates", "row", "sentence"), COPIES)
@@ -91,7 +91,7 @@ def test_why_the_rarer_classes_stand(measurement: Measurement, row: str, code: s
         )
     )  # fmt: skip
     assert (reason.line, reason.text_code) == (row, code)
-    assert reason.in_english()
+    assert in_english(reason)
 
 
 def test_a_class_that_control_copies_capped_says_so() -> None:
@@ -106,7 +106,7 @@ def test_a_class_that_control_copies_capped_says_so() -> None:
 def test_every_kind_of_alert_says_why(kind: AlertKind) -> None:
     reason = why_alert(kind, Certainty.SUSPECTED, "r.1", on=dt.date(2025, 3, 10), value=Decimal("0.2"), days=40, highest=Decimal("0.3"))  # fmt: skip
     assert reason.text_code in TEXTS
-    assert reason.in_english()
+    assert in_english(reason)
     assert reason.citation
     assert reason.line
 
@@ -114,7 +114,7 @@ def test_every_kind_of_alert_says_why(kind: AlertKind) -> None:
 def test_a_loss_says_how_sure_it_is() -> None:
     def line(certainty: Certainty, value: str | None) -> tuple[str, str]:
         found = why_alert(AlertKind.LOSS_OF_MMR, certainty, "r.1", on=dt.date(2025, 3, 10), value=Decimal(value) if value else None, days=40, highest=Decimal("0.3"))  # fmt: skip
-        return found.line, found.in_english()
+        return found.line, in_english(found)
 
     assert line(Certainty.CONFIRMED, "0.2") == ("A5", "0.2 % IS on 2025-03-10, 40 days after the stop, is above 0.1 %; the highest since is 0.3 %.")  # fmt: skip
     assert line(Certainty.PROVISIONAL, None)[0] == "A4"

@@ -19,7 +19,7 @@ from monitoring.models import Alert, Centre, Patient, ResponseAssessment, TfrEpi
 from monitoring.selectors.clinical import clinical_view
 from monitoring.services.classification.classify import classify_owed
 from monitoring.services.classification.ledger import check_ledger
-from monitoring.templatetags.reasons import reason_words
+from monitoring.wording.reasons import reason_words
 from tests.trap_patients import COLUMNS, DEEP, IMATINIB, RUN_72, TRAPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]

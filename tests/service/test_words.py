@@ -19,13 +19,13 @@ from django.utils import translation
 
 from cohorts.services.definitions import define_cohort
 from cohorts.services.recompute import recompute
-from cohorts.templatetags.cohort_words import selection_word, warning_words, withheld_words
+from cohorts.wording.figures import selection_word, warning_words, withheld_words
 from monitoring import clock
 from monitoring.domain.following.plausibility import CITATION as QUESTIONS_CITATION
 from monitoring.domain.rules.rule_sets import load_rule_sets, unconfirmed_parameters
 from monitoring.domain.vocabulary.bounds import BOUNDS, Bounds
 from monitoring.domain.vocabulary.dates import DateProblem, parse_date
-from monitoring.domain.vocabulary.reasons import TEXTS, Reason
+from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.tables import FileProblem, open_table
 from monitoring.intake.uploads import load_upload
@@ -51,8 +51,9 @@ from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from monitoring.services.foundation.stale_version import StaleVersionError
 from monitoring.services.settings.tokens import create_token
-from monitoring.templatetags.reasons import parameters_words, reason_words
-from monitoring.templatetags.words import closing_words, outcome_words
+from monitoring.wording.codes import closing_words, outcome_words
+from monitoring.wording.reason_texts import TEXTS
+from monitoring.wording.reasons import parameters_words, reason_words
 from tests.builders import report
 from tests.conftest import reporting
 

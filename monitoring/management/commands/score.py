@@ -20,10 +20,11 @@ from monitoring.domain.vocabulary.measurement import flags_text
 from monitoring.domain.vocabulary.scale import ControlGene
 from monitoring.intake.columns import COLUMNS, NUMBER_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.numbers import decimal_mark_of
-from monitoring.intake.reports import LineProblem, ParsedReport, parse_report, plain_number
+from monitoring.intake.reports import LineProblem, ParsedReport, parse_report
 from monitoring.intake.tables import TableRow, open_table, table_rows
 from monitoring.intake.values import CellProblem
 from monitoring.management.door import DoorCommand
+from monitoring.wording.numbers import plain_number
 
 
 class Command(DoorCommand):

@@ -1,0 +1,1 @@
+"""How codes and figures of cohorts are said to people."""
