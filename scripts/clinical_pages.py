@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from monitoring.domain.rules.rule_sets import RuleSet, load_rule_sets, superseded_by
-from monitoring.domain.scoring.response import EUTOS_2015
+from monitoring.domain.scoring.response_rules import EUTOS_2015
 from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
 from tests.domain.test_scoring import WORKED_EXAMPLES
 from tests.trap_patients import COLUMNS, TRAPS

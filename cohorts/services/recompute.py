@@ -27,7 +27,7 @@ from cohorts.domain.members import FROZEN_COLUMNS, Member, build_members, frozen
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
-from monitoring.domain.scoring.response import EUTOS_2015
+from monitoring.domain.scoring.response_rules import EUTOS_2015
 from monitoring.services.classification.classify import ClassificationFailed, classify_owed
 
 logger = logging.getLogger(__name__)

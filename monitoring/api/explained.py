@@ -33,7 +33,7 @@ def reason_json(reason: Reason) -> dict[str, Any]:
     """One reason; ``text`` is in the language of the request, ``code`` is stable."""
     return {
         "rule": reason.rule_id,
-        "line": reason.line,
+        "line": f"{reason.line} (worked out afterwards)" if reason.is_guess else reason.line,
         "citation": reason.citation,
         "code": reason.text_code,
         "text": reason_words(reason),

@@ -23,7 +23,7 @@ from monitoring.domain.course.episodes import (
 from monitoring.domain.course.ledger import Event, events_of
 from monitoring.domain.course.off_treatment import Evidence, evidence_of
 from monitoring.domain.course.series import Assessed, Series, TimePoint, assess, time_points, tki_courses
-from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules
+from monitoring.domain.scoring.response_rules import EUTOS_2015, ResponseRules
 
 
 @dataclass(frozen=True, slots=True)

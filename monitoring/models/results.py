@@ -190,6 +190,7 @@ class ResponseAssessment(models.Model):
     conversion_factor = NumberField(_("conversion factor used"), null=True)
     factor_state = models.CharField(max_length=10, choices=choices.FACTOR_STATE)
     rule_version = models.CharField(_("rule version"), max_length=40)
+    decision = models.JSONField(null=True)  # row, code and facts; classes from before it was stored have none
     assessed_at = models.DateTimeField(db_default=Now())
     superseded_at = models.DateTimeField(null=True)
 

@@ -24,7 +24,7 @@ from monitoring.domain.rules.rule_sets import (
     superseded_by,
 )
 from monitoring.domain.rules.values import Span
-from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules
+from monitoring.domain.scoring.response_rules import EUTOS_2015, ResponseRules
 from monitoring.wording.reason_texts import TEXTS, in_english
 from scripts.clinical_pages import SETTLED_ELSEWHERE
 

@@ -32,7 +32,7 @@ from monitoring.domain.rules.rule_sets import (
     parse_rule_set,
 )
 from monitoring.domain.rules.schema import SHAPES, STATED
-from monitoring.domain.scoring.response import response_rules
+from monitoring.domain.scoring.response_rules import response_rules
 from monitoring.domain.stopping.eligibility import eligibility
 from monitoring.domain.vocabulary.scale import ControlGene
 from tests.builders import STOP, course, day, result

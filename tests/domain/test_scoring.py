@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from monitoring.domain.scoring.response import EUTOS_2015, score
+from monitoring.domain.scoring.response import score
+from monitoring.domain.scoring.response_rules import EUTOS_2015
 from monitoring.domain.vocabulary.measurement import (
     FactorState,
     Measurement,

@@ -9,10 +9,10 @@ import pytest
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.alerting.why import why_alert
 from monitoring.domain.course.relapse import Certainty
+from monitoring.domain.scoring.decision import Decision
 from monitoring.domain.scoring.response import score
-from monitoring.domain.scoring.why import StoredClass, why_class
-from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
-from monitoring.domain.vocabulary.scale import ControlGene
+from monitoring.domain.scoring.why import StoredClass, guessed_decision, why_class
+from monitoring.domain.vocabulary.measurement import Flag, Measurement, Reported, Transcript
 from monitoring.wording.reason_texts import TEXTS, in_english
 from tests.builders import copies, reported
 
@@ -38,28 +38,42 @@ REPORTED = [
 ]
 
 
-def reason_of(measurement: Measurement) -> tuple[str, str]:
+def said(decided: Decision, measurement: Measurement) -> tuple[str, str]:
+    """The row and the sentence, a value of two digits as a page would show it."""
+    facts = tuple((name, _shown(number) if name == "value" else number) for name, number in decided.facts)
+    reason = why_class(score(measurement).response_class, "eutos-2015.1", dataclasses.replace(decided, facts=facts))
+    return reason.line, in_english(reason)
+
+
+def _shown(number: Decimal | None) -> Decimal | None:
+    return Decimal(f"{number:.2g}") if number is not None and number < Decimal("0.01") else number
+
+
+def guess_of(measurement: Measurement) -> Decision:
+    """What is worked out from a class that was stored without its row."""
     found = score(measurement)
-    reason = why_class(
+    return guessed_decision(
         StoredClass(
-            found.response_class, "eutos-2015.1", found.detected, found.flags,
-            None if found.is_percent is None else Decimal(f"{found.is_percent:.2g}" if found.is_percent < Decimal("0.01") else str(found.is_percent)),
-            found.upper_bound_percent, measurement.control_gene,
+            found.response_class, found.detected, found.flags, found.is_percent, found.upper_bound_percent,
+            measurement.control_gene,
             [r.control_gene_copies for r in measurement.readings if r.run_valid and r.control_gene_copies is not None],
             measurement.reported.is_percent,
         )
     )  # fmt: skip
-    return reason.line, in_english(reason)
 
 
 @pytest.mark.parametrize(("replicates", "row", "sentence"), COPIES)
 def test_why_a_class_by_copies_stands(replicates: str, row: str, sentence: str) -> None:
-    assert reason_of(copies(replicates)) == (row, sentence)
+    measurement = copies(replicates)
+    assert said(score(measurement).decided, measurement) == (row, sentence)
+    assert said(guess_of(measurement), measurement) == (row, sentence)
 
 
 @pytest.mark.parametrize(("report", "row", "sentence"), REPORTED)
 def test_why_a_reported_class_stands(report: str, row: str, sentence: str) -> None:
-    assert reason_of(reported(report)) == (row, sentence)
+    measurement = reported(report)
+    assert said(score(measurement).decided, measurement) == (row, sentence)
+    assert said(guess_of(measurement), measurement) == (row, sentence)
 
 
 @pytest.mark.parametrize(
@@ -83,23 +97,23 @@ def test_why_a_reported_class_stands(report: str, row: str, sentence: str) -> No
 )
 def test_why_the_rarer_classes_stand(measurement: Measurement, row: str, code: str) -> None:
     found = score(measurement)
-    reason = why_class(
-        StoredClass(
-            found.response_class, "eutos-2015.1", found.detected, found.flags, found.is_percent,
-            found.upper_bound_percent, measurement.control_gene,
-            [r.control_gene_copies for r in measurement.readings if r.control_gene_copies is not None],
-        )
-    )  # fmt: skip
-    assert (reason.line, reason.text_code) == (row, code)
-    assert in_english(reason)
+    assert (found.decided.row, f"class.{found.decided.code}") == (row, code)
+    guess = guess_of(measurement)
+    assert (guess.row, f"class.{guess.code}") == (row, code)
+    assert in_english(why_class(found.response_class, "eutos-2015.1", found.decided))
 
 
 def test_a_class_that_control_copies_capped_says_so() -> None:
-    capped = StoredClass(
-        score(copies("3/40000; nd/11000")).response_class, "eutos-2015.1", True, frozenset({Flag.CAPPED_BY_CONTROL}),
-        Decimal("0.005"), control_gene=ControlGene.ABL1,
-    )  # fmt: skip
-    assert why_class(capped).line == "rows 10 and 11"
+    found = score(dataclasses.replace(copies("3/15000"), reported=Reported(Decimal("0.002"))))
+    assert found.decided.row == "rows 10 and 11"
+    capped = StoredClass(found.response_class, True, frozenset({Flag.CAPPED_BY_CONTROL}), Decimal("0.005"))
+    assert guessed_decision(capped).row == "rows 10 and 11"
+
+
+def test_a_guess_is_marked() -> None:
+    found = score(copies("50/50000"))
+    assert not why_class(found.response_class, "r.1", found.decided).is_guess
+    assert why_class(found.response_class, "r.1", guess_of(copies("50/50000")), is_guess=True).is_guess
 
 
 @pytest.mark.parametrize("kind", list(AlertKind))
@@ -125,8 +139,9 @@ def test_the_copies_named_are_those_that_were_counted_under_the_laboratorys_own_
     measured = dataclasses.replace(copies("nd/15000; nd/90000"), replicate_minimum_copies=Decimal(20_000))
     found = score(measured)
     stored = StoredClass(
-        found.response_class, "eutos-2015.3", found.detected, control_copies=[Decimal(15_000), Decimal(90_000)],
+        found.response_class, found.detected, control_copies=[Decimal(15_000), Decimal(90_000)],
         counted_control_copies=found.counted_control_copies,
     )  # fmt: skip
     assert found.response_class == "MR4_5"
-    assert why_class(stored).values["control"] == Decimal(90_000)
+    assert dict(guessed_decision(stored).facts)["control"] == Decimal(90_000)
+    assert dict(found.decided.facts)["control"] == Decimal(90_000)

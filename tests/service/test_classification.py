@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from monitoring import clock
+from monitoring.api.explained import reason_json
 from monitoring.domain import replay
 from monitoring.models import (
     Alert,
@@ -24,6 +26,7 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
+from monitoring.selectors.why import class_reason
 from monitoring.services.classification import classify
 from monitoring.services.classification.classify import ClassificationFailed, classify_owed, reclassify
 from monitoring.services.classification.ledger import check_ledger
@@ -98,6 +101,32 @@ def test_twice_is_once(stopped: Patient, enter: Callable[..., None]) -> None:
     before = (ResponseAssessment.objects.count(), ResponseEvent.objects.count(), the_alert().opened_at)
     reclassify([stopped.pk], now=clock.now())
     assert (ResponseAssessment.objects.count(), ResponseEvent.objects.count(), the_alert().opened_at) == before
+
+
+def test_a_class_is_stored_with_the_row_that_gave_it(stopped: Patient, enter: Callable[..., None]) -> None:
+    enter(stopped, "L1", ago(10), "100/50000")
+    classify_all()
+    row = ResponseAssessment.objects.select_related("result").get(result__accession_number="L1")
+    assert row.decision == {"row": "row 8", "code": "no_mmr", "facts": {"value": "0.2"}}
+    reason = class_reason(row, row.result)
+    assert (reason.line, reason.values, reason.is_guess) == (
+        "row 8", {"response_class": "NO_MMR", "value": Decimal("0.2")}, False,
+    )  # fmt: skip
+
+
+def test_a_class_from_before_rows_were_stored_stands_and_its_row_is_a_marked_guess(
+    stopped: Patient, enter: Callable[..., None]
+) -> None:
+    enter(stopped, "L1", ago(10), "100/50000")
+    classify_all()
+    ResponseAssessment.objects.update(decision=None)
+    reclassify([stopped.pk], now=clock.now())
+    row = ResponseAssessment.objects.select_related("result").get(result__accession_number="L1")  # still one
+    assert row.decision is None
+    reason = class_reason(row, row.result)
+    assert (reason.line, reason.is_guess) == ("row 8", True)
+    assert reason_json(reason)["line"] == "row 8 (worked out afterwards)"
+    assert list(check_ledger()) == []
 
 
 def test_the_second_value_makes_the_same_alert_more_certain(stopped: Patient, enter: Callable[..., None]) -> None:

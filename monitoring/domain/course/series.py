@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from monitoring.domain.rules.values import SdRange
-from monitoring.domain.scoring.response import EUTOS_2015, ResponseRules, Score, score
+from monitoring.domain.scoring.response import Score, score
+from monitoring.domain.scoring.response_rules import EUTOS_2015, ResponseRules
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Transcript
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from monitoring.domain.course.series import Assessed
 from monitoring.domain.following.kinetics import Change
-from monitoring.domain.scoring.response import EUTOS_2015
+from monitoring.domain.scoring.response_rules import EUTOS_2015
 from monitoring.domain.vocabulary.measurement import Measurement, Reading
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.domain.vocabulary.scale import mr_of_percent

@@ -21,6 +21,7 @@ class Reason:
     citation: str
     facts: tuple[tuple[str, FactValue], ...]
     text_code: str
+    is_guess: bool = False  # worked out afterwards from what was stored, not said by the rules when they decided
 
     @property
     def values(self) -> dict[str, FactValue]:

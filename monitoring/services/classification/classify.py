@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
+from psycopg.types.json import Jsonb
 
 from monitoring.domain.course.ledger import Event, EventKind
 from monitoring.domain.course.series import Assessed
@@ -33,6 +34,7 @@ from monitoring.models import (
 from monitoring.selectors.episodes import VOID, evidence_json
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.selectors.set_aside import now_set_aside
+from monitoring.selectors.why import decision_json
 from monitoring.services.alerts import lifecycle, plans
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.actors import CLASSIFIER_ACTOR, recorded_as
@@ -154,7 +156,7 @@ def _one_by_one(patient_ids: Sequence[int], now: dt.datetime) -> int:
 
 _ASSESSMENT_COLUMNS = (
     "response_class", "flags", "is_percent", "mr_value", "sensitivity", "detected", "may_exceed_mmr",
-    "upper_bound_percent", "counted_control_copies", "conversion_factor", "factor_state", "rule_version",
+    "upper_bound_percent", "counted_control_copies", "conversion_factor", "factor_state", "rule_version", "decision",
 )  # fmt: skip
 
 
@@ -174,6 +176,7 @@ def assessment_values(assessed: Assessed, factor: FactorUsed, rule_version: str)
         factor.factor,
         factor.state.value,
         rule_version,
+        decision_json(score.decided),
     )
 
 
@@ -190,16 +193,21 @@ def _store_assessments(loaded: dict[int, LoadedSeries], replays: dict[int, Repla
         for assessed in said.assessed:
             values = assessment_values(assessed, loaded[pk].factors[assessed.result.id], said.rule_version)
             found = standing.pop(assessed.result.id, None)
-            if found is not None and found[1] == values:
+            if found is not None and is_same_class(found[1], values):
                 continue
             if found is not None:
                 obsolete.append(found[0])
-            rows.append((assessed.result.id, *values, now))
+            rows.append((assessed.result.id, *values[:-1], Jsonb(values[-1]), now))
     obsolete.extend(assessment_id for assessment_id, _ in standing.values())  # of results that no longer stand
     if obsolete:
         ResponseAssessment.objects.filter(pk__in=obsolete).update(superseded_at=now)
     if rows:
         copy_rows(ResponseAssessment, ["result_id", *_ASSESSMENT_COLUMNS, "assessed_at"], rows)
+
+
+def is_same_class(stored: tuple[Any, ...], wanted: tuple[Any, ...]) -> bool:
+    """Whether a stored class says what a replay says; one from before rows were stored may lack its row."""
+    return stored == wanted or (stored[-1] is None and stored[:-1] == wanted[:-1])
 
 
 def current_assessments(patient_ids: Iterable[int]) -> dict[int, tuple[int, tuple[Any, ...]]]:

@@ -18,6 +18,7 @@ from monitoring.services.classification.classify import (
     assessment_values,
     current_assessments,
     episode_rows,
+    is_same_class,
     standing_events,
 )
 
@@ -61,7 +62,7 @@ def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
             found = classes.get(item.result.id)
             if found is None:
                 yield Discrepancy(name, f"result {item.result.key} has no class")
-            elif found[1] != wanted:
+            elif not is_same_class(found[1], wanted):
                 yield Discrepancy(name, f"result {item.result.key}: stored {found[1][:3]}, replay says {wanted[:3]}")
         for event in set(said.events) ^ events[pk].keys():
             where = "is missing from" if event in said.events else "should not stand in"

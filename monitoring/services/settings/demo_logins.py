@@ -18,7 +18,7 @@ from monitoring.models import ApiToken, Centre, Membership, Protocol, Role
 from monitoring.services.foundation.actors import recorded_as
 from monitoring.services.settings.tokens import create_token
 
-DEMO_FOLDER = Path(__file__).resolve().parent.parent / "demo"
+DEMO_FOLDER = Path(settings.BASE_DIR) / "monitoring" / "demo"
 DEMO_ACTOR = "demo"
 DEMO_USERS = {
     Role.TECHNICIAN: "ada",

@@ -1,0 +1,29 @@
+"""The row of the decision table that gave a class, with the facts it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
+
+CLASS_LIMIT_PERCENT: Mapping[ResponseClass, Decimal] = MappingProxyType(dict(CLASS_LIMITS_PERCENT))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``row`` as ``docs/clinical/scoring.md`` numbers it; the sentence is that of ``class.<code>``, with these facts.
+
+    ``value`` and ``limit`` are % IS, ``control`` and ``needed`` copies of the control gene.
+    """
+
+    row: str
+    code: str
+    facts: tuple[tuple[str, Decimal | None], ...] = ()
+
+
+def decision(row: str, code: str, **facts: Decimal | None) -> Decision:
+    """A decision with its facts by name."""
+    return Decision(row, code, tuple(facts.items()))
