@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests start some hundred processes: each compiles our code anew where Python was told to keep nothing.
 TEST_ENV := EMBEDDED_PURPOSE=test EMBEDDED_DURABILITY=off PYTHONDONTWRITEBYTECODE=
+FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
+BIOME := node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean
@@ -29,6 +31,11 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@ $(VENV)/.installed
 
+node_modules/.installed: package-lock.json $(VENV)/.installed-dev
+	@echo "Installing the tools for scripts and styles …"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+	@touch $@
+
 run: install
 	@exec $(BIN)/python manage.py serve
 
@@ -43,10 +50,13 @@ test-all: install-dev
 test-fast: install-dev
 	@$(PYTEST) -n 2 --dist loadgroup -m "not browser and not slow"
 
-check: install-dev
+check: install-dev node_modules/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(FORMAT_TEMPLATES) --check --quiet templates
+	@$(BIN)/djangofmt check --quiet templates
+	@$(BIOME) check --error-on-warnings static
 	@$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	@$(TEST_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST_ENV) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
@@ -56,9 +66,11 @@ check: install-dev
 
 CHECK_KEY := only-for-reading-the-settings-while-checking-types
 
-fix: install-dev
+fix: install-dev node_modules/.installed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(FORMAT_TEMPLATES) templates
+	@$(BIOME) check --write static
 
 bench: install-dev
 	@$(BIN)/python -m benchmarks
@@ -71,4 +83,4 @@ messages: install-dev
 	@$(BIN)/python -m scripts.translations update
 
 clean:
-	rm -rf $(VENV) var-test .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules var-test .mypy_cache .ruff_cache .pytest_cache

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from monitoring.wording.numbers import one_decimal
+
 ABSENT = "–"
 
 
@@ -55,6 +57,32 @@ def criterion_step_word(criterion: str) -> str:
     if criterion.startswith("include."):
         return _("outside the limits of: %(factor)s") % {"factor": factor_name(criterion.removeprefix("include."))}
     return exclusion_word(criterion)
+
+
+def flow_step_words(step: Mapping[str, Any]) -> str:
+    """A step with how many it left out and how many are left."""
+    taken = f": −{step['excluded']}" if step["excluded"] else ""
+    return f"{criterion_step_word(step['criterion'])}{taken} → {step['left']}"
+
+
+def read_apart_words(read_apart: Sequence[Mapping[str, Any]], members: int) -> str:
+    """Who is read apart and why, each group of all members."""
+    words = _("%(why)s: %(n)s of %(all)s members, %(events)s with the event")
+    groups = [
+        words
+        % {"why": exclusion_word(group["reason"]), "n": group["members"], "all": members, "events": group["events"]}
+        for group in read_apart
+    ]
+    return "; ".join(groups) + "."
+
+
+def median_words(median: Mapping[str, float | None]) -> str:
+    """A median time in months with its interval; a bound or a median that is not reached is said to be so."""
+    if median["estimate"] is None:
+        return _("not reached")
+    upper = _("not reached") if median["upper"] is None else one_decimal(median["upper"])
+    months, lower = one_decimal(median["estimate"]), one_decimal(median["lower"])
+    return f"{months} {_('months')} ({lower} – {upper})"
 
 
 def end_word(reason: str) -> str:

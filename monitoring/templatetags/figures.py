@@ -2,18 +2,13 @@
 
 from django import template
 
-from monitoring.wording.numbers import (
-    one_decimal,
-    percent,
-    plain,
-    significant,
-)
+from monitoring.wording import numbers
 
 register = template.Library()
-for words in (
-    percent,
-    one_decimal,
-    significant,
-    plain,
+for name in (
+    "one_decimal",
+    "percent",
+    "plain",
+    "significant",
 ):
-    register.filter(words.__name__, words)
+    register.filter(name, getattr(numbers, name))

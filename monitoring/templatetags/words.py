@@ -4,36 +4,25 @@ from functools import partial
 
 from django import template
 
-from monitoring.wording.codes import (
-    LOOKED_UP,
-    about_words,
-    closing_words,
-    deed_word,
-    factor_word,
-    flag_words,
-    kind_word,
-    look_up,
-    outcome_words,
-    owed_word,
-    signed,
-    value_words,
-    verdict_word,
-)
+from monitoring.wording import codes
 
 register = template.Library()
-for words in (
-    flag_words,
-    factor_word,
-    signed,
-    value_words,
-    owed_word,
-    verdict_word,
-    kind_word,
-    closing_words,
-    outcome_words,
-    about_words,
-    deed_word,
+for name in (
+    "about_words",
+    "closing_words",
+    "copies_words",
+    "deed_word",
+    "factor_word",
+    "flag_words",
+    "kind_word",
+    "outcome_words",
+    "owed_word",
+    "sending_words",
+    "signed",
+    "standing_word",
+    "value_words",
+    "verdict_word",
 ):
-    register.filter(words.__name__, words)
-for name, choices in LOOKED_UP.items():
-    register.filter(name, partial(look_up, choices=choices))
+    register.filter(name, getattr(codes, name))
+for name, choices in codes.LOOKED_UP.items():
+    register.filter(name, partial(codes.look_up, choices=choices))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.utils.translation import gettext as _
 
 from monitoring.domain.vocabulary.measurement import Flag
-from monitoring.models import Alert, AlertDelivery
+from monitoring.models import Alert, AlertDelivery, Replicate
 from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
 from monitoring.models.choices import (
     ALERT_KIND,
@@ -23,7 +23,7 @@ from monitoring.models.choices import (
     type_choices,
 )
 from monitoring.selectors.timeline import TimelineRow
-from monitoring.wording.numbers import significant
+from monitoring.wording.numbers import plain_number, significant
 
 _FLAGS = dict(FLAG)
 
@@ -90,6 +90,26 @@ def _ratio_words(row: TimelineRow) -> str:
     return _("ratio %(ratio)s %%, %(change)s log above the lowest") % ratio
 
 
+def copies_words(tube: Replicate) -> str:
+    """The BCR::ABL1 copies of one replicate."""
+    if not tube.bcr_abl1_reported:
+        return _("not counted")
+    return _("not detected") if tube.bcr_abl1_copies is None else plain_number(tube.bcr_abl1_copies)
+
+
+def standing_word(standing: str) -> str:
+    """Whether a conversion factor holds, and what is to be done about it."""
+    words = {
+        "in_force": _("in force"),
+        "not_yet": _("not yet in force"),
+        "replaced": _("replaced by a later one"),
+        "expired": _("expired"),
+        "expires_soon": _("expires soon"),
+        "revalidation_due": _("re-validation is overdue"),
+    }
+    return words.get(standing, _("re-validation is near"))
+
+
 def owed_word(name: str) -> str:
     """What is owed."""
     words = {
@@ -142,6 +162,14 @@ def outcome_words(delivery: AlertDelivery) -> str:
         return delivery.outcome
     said = {"state": AlertState(delivery.outcome).label} if delivery.outcome in AlertState.values else {}
     return str(DeliveryOutcome(delivery.outcome_code).label) % said
+
+
+def sending_words(delivery: AlertDelivery) -> str:
+    """Whether a message was sent, and what became of it."""
+    if delivery.delivered and delivery.settled_at is not None:
+        return _("sent %(at)s") % {"at": f"{delivery.settled_at:%H:%M}"}
+    words = outcome_words(delivery)
+    return words if delivery.settled_at else f"{_('not sent yet')} {words}".strip()
 
 
 def about_words(delivery: AlertDelivery) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
+from monitoring.domain.following.kinetics import Change, Direction
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.models import PcrResult, ResponseAssessment
@@ -25,6 +26,13 @@ _CRITERION_CODES = {**dict(PHASE), **dict(RISK_GROUP), **dict(ANSWER), **dict(TR
 def reason_words(reason: Reason) -> str:
     """The sentence of a reason with its facts."""
     return _(TEXTS[reason.text_code]) % {name: _shown(name, value) for name, value in reason.facts}
+
+
+def source_words(reason: Reason) -> str:
+    """What a reason rests on: rule set, line, citation; and that its line was worked out afterwards, where it was."""
+    words = f"{reason.rule_id}, {reason.line}; {reason.citation}"
+    guess = _("row worked out afterwards: the class is older than the record of its row")
+    return f"{words}; {guess}" if reason.is_guess else words
 
 
 # Times that are computed: nobody measures a part of a day.
@@ -46,6 +54,22 @@ def days_words(value: FactValue) -> str:
         return fact_words(value)
     exponent = value.as_tuple().exponent
     return plain_number(value if isinstance(exponent, int) and exponent >= -2 else value.quantize(Decimal("0.1")))
+
+
+def kinetics_words(change: Change) -> str:
+    """The doubling or halving time of two values, with its limits; empty where they give none."""
+    words = []
+    days = None if change.days is None else days_words(change.days)
+    if change.direction is Direction.RISING and days is not None:
+        words.append(_("doubling time %(days)s days") % {"days": days})
+    elif change.direction is Direction.FALLING and days is not None:
+        words.append(_("halving time %(days)s days") % {"days": days})
+    if change.at_most:
+        words.append(f"({_('at most')})")
+    if change.shortest:
+        longest = "∞" if change.longest is None else days_words(change.longest)
+        words.append(f"({_('95 %% limits from the assay') % {}} {days_words(change.shortest)}–{longest})")
+    return " ".join(words)
 
 
 def two_places(value: FactValue) -> str:
