@@ -7,7 +7,7 @@ import datetime as dt
 from celery import shared_task
 from django.conf import settings
 
-from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
+from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, owed_uploads
 from monitoring.models import SetAsideKind

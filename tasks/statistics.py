@@ -7,7 +7,7 @@ import datetime as dt
 from celery import shared_task
 from django.conf import settings
 
-from cohorts.services.nightly import owe_night, run_night
+from cohorts.services.night_queue import owe_night
 from monitoring import clock
 from tasks.hints import RECOMPUTE_COHORT, publish
 from tasks.schedule import latest_nightly_slot
@@ -28,4 +28,7 @@ def recompute_all_cohorts() -> int:
 @shared_task(name=RECOMPUTE_COHORT, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
 def recompute_cohort(slug: str, slot: str) -> bool:
     """Recompute one cohort for one slot, if nobody else has; returns whether this call did it."""
+    # Every worker imports this module, and only the process that computes needs lifelines, which takes seconds to load.
+    from cohorts.services.nightly import run_night
+
     return run_night(slug, dt.datetime.fromisoformat(slot), lease_seconds=STATS_TIME_LIMIT_SECONDS + 120)

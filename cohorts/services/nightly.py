@@ -1,25 +1,30 @@
-"""The night's work as rows: what is owed for a slot, and doing one cohort of it exactly once."""
+"""The night: everybody who is pending is classified, then each cohort of the slot is computed exactly once.
+
+This module loads lifelines and takes seconds to import: the process that works imports it, no other.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 
 from cohorts.models import Cohort
+from cohorts.services.night_queue import NIGHTLY_PREFIX
+from cohorts.services.recompute import recompute, record_failure
 from monitoring import clock
-from monitoring.models import JobRun
+from monitoring.models import ClassificationRequest
+from monitoring.services.classification.classify import ClassificationFailed, classify_owed
 from monitoring.services.foundation.jobs import claim_slot, finish
 
-NIGHTLY_PREFIX = "recompute_cohort:"
 
+def classify_pending_patients(*, before: dt.datetime) -> None:
+    """The first step of a night: figures rest on classes, so whoever was pending before this instant gets theirs.
 
-def owe_night(slot: dt.datetime) -> list[str]:
-    """Write one row per active cohort for this slot; returns the cohorts. Writing them twice changes nothing."""
-    slugs = list(Cohort.objects.filter(is_active=True).values_list("slug", flat=True))
-    JobRun.objects.bulk_create(
-        [JobRun(job=f"{NIGHTLY_PREFIX}{slug}", slot_at=slot) for slug in slugs], ignore_conflicts=True
-    )
-    return slugs
+    The first cohort of a slot does the work, the others find nothing left. Raises ``ClassificationFailed`` where somebody
+    cannot be classified; those who are set aside already are passed over.
+    """
+    pending = ClassificationRequest.objects.filter(requested_at__lte=before)
+    while pending.exists() and classify_owed(now=clock.now()):
+        pass
 
 
 def run_night(slug: str, slot: dt.datetime, *, lease_seconds: int) -> bool:
@@ -30,10 +35,12 @@ def run_night(slug: str, slot: dt.datetime, *, lease_seconds: int) -> bool:
     claimed = claim_slot(f"{NIGHTLY_PREFIX}{slug}", slot, now=clock.now(), lease_seconds=lease_seconds)
     if claimed is None:
         return False
-    # lifelines takes seconds to load, so the module that needs it is loaded where the work is done.
-    recompute = importlib.import_module("cohorts.services.recompute").recompute
-    run = recompute(cohort)
-    finish(
-        claimed, ok=bool(run.ok), detail=run.error or ("unchanged" if run.unchanged else "published"), now=clock.now()
-    )
+    try:
+        classify_pending_patients(before=slot)
+    except ClassificationFailed as problem:
+        run = record_failure(cohort, problem)
+    else:
+        run = recompute(cohort)
+    detail = run.error or ("unchanged" if run.unchanged else "published")
+    finish(claimed, ok=bool(run.ok), detail=detail, now=clock.now())
     return True

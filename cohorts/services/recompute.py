@@ -21,26 +21,26 @@ from typing import Any
 
 from django.db import transaction
 
-from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition import Definition, as_json, parse_definition
 from cohorts.domain.figures import FIGURES_VERSION, compute_figures
 from cohorts.domain.members import FROZEN_COLUMNS, Member, build_members, frozen_row
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
 from monitoring.domain.scoring.response_rules import EUTOS_2015
-from monitoring.services.classification.classify import ClassificationFailed, classify_owed
+from monitoring.services.foundation.set_aside import is_database_lost
 
 logger = logging.getLogger(__name__)
 
 SERVICE_VERSION = "0.1.0"
 LIBRARIES = ("lifelines", "numpy", "pandas", "scipy")
-# What a computation can raise on data that nobody foresaw: the run is recorded as failed, the snapshot stays.
-COMPUTATION_FAILURES = (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, DefinitionProblem,
-                        ClassificationFailed)  # fmt: skip
 
 
 def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None) -> CohortRun:
-    """Compute the figures of a cohort and publish them if anything changed. A failure is recorded in the run.
+    """Compute the figures of a cohort and publish them if anything changed. Whoever is pending is classified before.
+
+    This is a boundary: whatever the data of one cohort bring about is recorded in its run and, with the whole traceback,
+    in the log of the operator; the standing figures stay up and the other cohorts are computed.
 
     ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look back,
     whose snapshot is kept and never takes the place of what is published.
@@ -49,22 +49,28 @@ def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.date
     cutoff = as_of or (known_at or now).date()
     run = CohortRun.objects.create(cohort=cohort, as_of=cutoff, known_at=known_at, started_at=now)
     try:
-        _pay_what_is_owed()
         snapshot, unchanged = _publish(cohort, cutoff, known_at, publishes=as_of is None and known_at is None)
-    except COMPUTATION_FAILURES as problem:
+    except Exception as problem:  # the boundary: see above
+        if is_database_lost(problem):
+            raise
         logger.exception("cohort %s failed", cohort.slug)
-        run.ok, run.error = False, f"{type(problem).__name__}: {problem}"[:1000]
-    else:
-        run.ok, run.snapshot, run.unchanged = True, snapshot, unchanged
+        return _ended(run, problem)
+    run.snapshot, run.unchanged = snapshot, unchanged
+    return _ended(run)
+
+
+def record_failure(cohort: Cohort, problem: Exception) -> CohortRun:
+    """A run that failed before anything was computed."""
+    now = clock.now()
+    return _ended(CohortRun.objects.create(cohort=cohort, as_of=now.date(), started_at=now), problem)
+
+
+def _ended(run: CohortRun, problem: Exception | None = None) -> CohortRun:
+    run.ok = problem is None
+    run.error = "" if problem is None else f"{type(problem).__name__}: {problem}"[:1000]
     run.finished_at = clock.now()
     run.save()
     return run
-
-
-def _pay_what_is_owed() -> None:
-    """Figures rest on classes, so every patient who is owed one gets it first."""
-    while classify_owed(now=clock.now()):
-        pass
 
 
 def _publish(

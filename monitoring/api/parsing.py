@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -16,6 +15,7 @@ from rest_framework.parsers import BaseParser
 
 from monitoring.api.refusals import ApiProblem, field_refusal
 from monitoring.intake.numbers import unmistakable
+from monitoring.wording.unknown import unknown_word
 
 LONGEST_BODY_BYTES = 1_000_000
 LONGEST_NUMBER = 60
@@ -70,11 +70,12 @@ def cells_of(body: Mapping[str, Any], columns: Iterable[str], *, lists: Iterable
     cells = {}
     for name, value in body.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            if near:
-                reason = _("is not a field; did you mean %(near)s?") % {"near": near[0]}
-            else:
-                reason = _("is not a field; known are %(known)s") % {"known": ", ".join(known)}
+            reason = unknown_word(
+                name,
+                known,
+                near=_("is not a field; did you mean %(near)s?"),
+                none_near=_("is not a field; known are %(known)s"),
+            )
             raise field_refusal(name[:60], "", reason)
         if name in lists:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from monitoring.models import IdempotentRequest, Role
 from monitoring.permissions import ANY_ROLE
 from monitoring.services.entry.reach import Reach, reach_of
 from monitoring.services.foundation.stale_version import StaleVersionError
+from monitoring.wording.unknown import unknown_word
 
 LONGEST_KEY = 200
 # Those who record facts; an analyst only reads.
@@ -67,14 +67,15 @@ class Resource(GenericAPIView[Any]):
         return page
 
     def _refuse_unknown_filters(self, request: Request) -> None:
-        known = {"page", "page_size", *self.filterset_class.base_filters}
+        known = sorted({"page", "page_size", *self.filterset_class.base_filters})
         for name in request.query_params:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                if near:
-                    reason = _("is not a filter; did you mean %(near)s?") % {"near": near[0]}
-                else:
-                    reason = _("is not a filter; known are %(known)s") % {"known": ", ".join(sorted(known))}
+                reason = unknown_word(
+                    name,
+                    known,
+                    near=_("is not a filter; did you mean %(near)s?"),
+                    none_near=_("is not a filter; known are %(known)s"),
+                )
                 raise field_refusal(name[:60], "", reason)
         order = request.query_params.get("ordering", "")
         if order and not all(part.strip(" -") for part in order.split(",")):

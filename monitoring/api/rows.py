@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from psycopg.errors import UniqueViolation
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
@@ -22,6 +21,7 @@ from monitoring.api.resources import Resource, digest_of, etag, idempotently, re
 from monitoring.models import Observation, Patient, TkiCourse
 from monitoring.services.entry.records import change
 from monitoring.services.entry.verdicts import RowOutcome, Verdict
+from monitoring.services.foundation.races import retry_lost_race
 
 Row = TypeVar("Row", Patient, TkiCourse, Observation)
 
@@ -45,14 +45,7 @@ def recorded(verdict: Verdict, row: Any, serializer: type[serializers.BaseSerial
 
 def judged(record: Callable[[], list[Verdict]]) -> Verdict:
     """The verdict on one new row. Who loses a race for its key is judged again, by what the winner stored."""
-    try:
-        with transaction.atomic():
-            (verdict,) = record()
-    except IntegrityError as problem:
-        if not isinstance(problem.__cause__, UniqueViolation):
-            raise
-        with transaction.atomic():
-            (verdict,) = record()
+    (verdict,) = retry_lost_race(record)
     return verdict
 
 

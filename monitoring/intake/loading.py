@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from monitoring import clock
@@ -39,6 +38,7 @@ from monitoring.services.entry.records import (
 )
 from monitoring.services.entry.results import record_results
 from monitoring.services.entry.verdicts import Problem, RowOutcome, Verdict
+from monitoring.services.foundation.races import retry_lost_race
 
 CHUNK_RECORDS = 1000
 PLAIN_CHUNK_RECORDS = 10_000
@@ -76,7 +76,6 @@ class Upload:
     say: Callable[..., None]
 
 
-_Judged = TypeVar("_Judged")
 Parser = Callable[[Sequence[TableRow], "Lookup"], Parsed]
 Recorder = Callable[..., list[Verdict]]
 
@@ -184,22 +183,12 @@ def _load_plain(
     rows = staging.plain_rows(first, last)
     if not rows:
         return 0, ()
-    loaded = _judged_again(lambda: record_plain_results(rows, columns, by=by, now=clock.now(), dry_run=dry_run))
+    loaded = retry_lost_race(lambda: record_plain_results(rows, columns, by=by, now=clock.now(), dry_run=dry_run))
     outcome.actions += Counter(
         {RowOutcome.CREATED: loaded.created, RowOutcome.UNCHANGED: loaded.unchanged}
     )  # drops zeros
     outcome.named |= {("laboratory", code) for code in loaded.laboratories}
     return loaded.rows, loaded.left
-
-
-def _judged_again(record: Callable[[], _Judged]) -> _Judged:
-    """Record; where another import stored some of the same rows meanwhile, judge again against them, twice at most."""
-    for _attempt in range(2):
-        try:
-            return record()
-        except IntegrityError:
-            continue
-    return record()
 
 
 def _load_chunk(
@@ -228,7 +217,7 @@ def _load_chunk(
     for one_parsed in parsed:
         outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
     options = {"by": by, "reach": reach, "amend_reason": amend_reason, "bulk": True, "dry_run": dry_run}
-    verdicts = _judged_again(lambda: record(parsed, now=clock.now(), **options))
+    verdicts = retry_lost_race(lambda: record(parsed, now=clock.now(), **options))
     for one_parsed, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
         outcome.notes.update(verdict.notes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from monitoring.domain.vocabulary.bounds import BOUNDS, Bounds
 from monitoring.domain.vocabulary.dates import DateProblem, PartialDate, parse_date
 from monitoring.intake.not_detected import is_doubtful, means_detected, means_not_detected
 from monitoring.intake.numbers import NotANumber, in_one_width, read_number, unmistakable
+from monitoring.wording.unknown import nearest
 
 _MANGLED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
 _SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
@@ -106,9 +106,9 @@ class Cells:
         by_lower = {word.lower(): word for word in known if word}
         if value.lower() in by_lower:
             return by_lower[value.lower()]
-        near = difflib.get_close_matches(value.lower(), by_lower, n=1)
-        if near:
-            reason = _("is not known; did you mean %(near)s?") % {"near": by_lower[near[0]]}
+        meant = nearest(value.lower(), by_lower)
+        if meant is not None:
+            reason = _("is not known; did you mean %(near)s?") % {"near": by_lower[meant]}
         else:
             reason = _("is not known; known are %(known)s") % {"known": ", ".join(by_lower.values())}
         raise CellProblem(column, value, reason)

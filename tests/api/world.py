@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import (
     Alert,
@@ -27,6 +26,7 @@ from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from monitoring.services.settings.tokens import create_token
 from tests.builders import report
+from tests.nights import recompute
 
 ROLES = (Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ANALYST)
 

@@ -22,11 +22,11 @@ from django.utils import translation
 from playwright.sync_api import Page, Response, sync_playwright
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Centre, ClassificationRequest, Membership, Role
 from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tasks import hints
+from tests.nights import recompute
 from tests.processes import WORKER, running, wait_until
 
 CHROMIUM = shutil.which("chromium")

@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError
 
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.snapshots import members_csv, published, snapshot_json
+from cohorts.services import nightly
 from cohorts.services import recompute as recompute_module
 from cohorts.services.definitions import define_cohort
-from cohorts.services.nightly import owe_night, run_night
-from cohorts.services.recompute import recompute
+from cohorts.services.night_queue import owe_night
+from cohorts.services.nightly import run_night
 from monitoring import clock
 from monitoring.models import Centre, JobRun, Observation, Patient, TkiCourse
 from monitoring.services.classification.classify import ClassificationFailed
 from monitoring.services.foundation.jobs import claim_slot, finish, owed_slots
 from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tasks.schedule import ENTRIES, beat_schedule, latest_nightly_slot
+from tests.nights import recompute
 
 pytestmark = pytest.mark.django_db
 SLOT = dt.datetime(2026, 1, 2, 2, 0, tzinfo=dt.UTC)
@@ -70,8 +73,9 @@ def test_a_patient_who_cannot_be_classified_fails_the_run_and_not_the_command(
     def failing(**options: Any) -> int:
         raise ClassificationFailed("1 patients could not be classified")
 
-    monkeypatch.setattr(recompute_module, "classify_owed", failing)
-    run = recompute(twin)
+    monkeypatch.setattr(nightly, "classify_owed", failing)
+    assert run_night(twin.slug, clock.now() + dt.timedelta(minutes=1), lease_seconds=60)
+    run = CohortRun.objects.get()
     assert (run.ok, run.finished_at is not None) == (False, True)
     assert "could not be classified" in run.error
 
@@ -188,6 +192,44 @@ def test_a_slot_is_done_exactly_once(twin: Cohort) -> None:
     assert not run_night(twin.slug, SLOT, lease_seconds=60)
     assert CohortRun.objects.count() == 1
     assert JobRun.objects.get().detail == "published"
+
+
+def test_the_first_cohort_of_a_night_classifies_whoever_waited_for_it(
+    twin: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = define_cohort({"slug": "second"}, by="test")[0]
+    slot = clock.now() + dt.timedelta(minutes=1)
+    rounds: list[int] = []
+    classify = nightly.classify_owed
+
+    def counted(**options: Any) -> int:
+        rounds.append(classify(**options))
+        return rounds[-1]
+
+    monkeypatch.setattr(nightly, "classify_owed", counted)
+    assert run_night(twin.slug, slot, lease_seconds=60)
+    assert sum(rounds) == Patient.objects.count()
+    done = len(rounds)
+    assert run_night(second.slug, slot, lease_seconds=60)
+    assert len(rounds) == done
+
+
+def test_whatever_a_computation_raises_is_recorded_and_a_lost_database_is_not_its_fault(
+    twin: Cohort, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any, **options: Any) -> None:
+        raise NotImplementedError("nobody foresaw this")
+
+    monkeypatch.setattr(recompute_module, "compute_figures", broken)
+    assert recompute(twin).error == "NotImplementedError: nobody foresaw this"
+    assert "Traceback" in caplog.text
+
+    def away(*args: Any, **options: Any) -> None:
+        raise OperationalError("the server has gone")
+
+    monkeypatch.setattr(recompute_module, "compute_figures", away)
+    with pytest.raises(OperationalError):
+        recompute(twin)
 
 
 def test_a_killed_run_is_claimed_again_after_its_lease_and_its_late_finish_does_not_count() -> None:

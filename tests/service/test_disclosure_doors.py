@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Centre, Patient, Role, TkiCourse
 from monitoring.services.classification.classify import classify_owed
@@ -19,6 +18,7 @@ from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
 from monitoring.services.entry.results import record_result
 from tests.builders import report
+from tests.nights import recompute
 
 Member = Callable[..., User]
 

@@ -23,7 +23,6 @@ from django.test import Client
 from django.urls import get_resolver
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role, TkiCourse
 from monitoring.services.classification.classify import classify_owed
@@ -34,6 +33,7 @@ from monitoring.services.settings.tokens import token_hash
 from monitoring.wording.numbers import percent, significant
 from tasks import hints
 from tests.builders import report
+from tests.nights import recompute
 
 ROOT = Path(__file__).resolve().parents[2]
 

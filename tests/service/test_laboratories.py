@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import (
     Alert,
@@ -32,6 +31,7 @@ from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
+from tests.nights import recompute
 
 pytestmark = pytest.mark.django_db
 

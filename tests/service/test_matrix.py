@@ -16,7 +16,6 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import (
@@ -41,6 +40,7 @@ from monitoring.services.entry.records import PatientFacts, record_patients
 from monitoring.services.entry.results import record_result
 from tests.builders import report
 from tests.conftest import reporting
+from tests.nights import recompute
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 

@@ -12,7 +12,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, load_upload, owed_uploads, verdict_rows
 from monitoring.models import (
@@ -41,6 +40,7 @@ from monitoring.services.entry.verification import raise_unverified
 from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tests.builders import report
 from tests.conftest import reporting
+from tests.nights import recompute
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[..., Client]

@@ -13,13 +13,13 @@ from django.test import Client
 from django.utils import translation
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from monitoring import clock
 from monitoring.models import Alert, Centre, Patient, ResponseAssessment, TfrEpisode
 from monitoring.selectors.clinical import clinical_view
 from monitoring.services.classification.classify import classify_owed
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.wording.reasons import reason_words
+from tests.nights import recompute
 from tests.trap_patients import COLUMNS, DEEP, IMATINIB, RUN_72, TRAPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]

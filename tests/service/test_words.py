@@ -18,7 +18,6 @@ from django.test import Client
 from django.utils import translation
 
 from cohorts.services.definitions import define_cohort
-from cohorts.services.recompute import recompute
 from cohorts.wording.figures import selection_word, warning_words, withheld_words
 from monitoring import clock
 from monitoring.domain.following.plausibility import CITATION as QUESTIONS_CITATION
@@ -56,6 +55,7 @@ from monitoring.wording.reason_texts import TEXTS
 from monitoring.wording.reasons import parameters_words, reason_words
 from tests.builders import report
 from tests.conftest import reporting
+from tests.nights import recompute
 
 TEN = Bounds(Decimal(-3), Decimal(10))
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

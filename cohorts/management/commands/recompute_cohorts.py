@@ -8,8 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cohorts.models import Cohort
-from cohorts.services.recompute import recompute
+from cohorts.services.nightly import classify_pending_patients
+from cohorts.services.recompute import recompute, record_failure
+from monitoring import clock
 from monitoring.management.door import DoorCommand
+from monitoring.services.classification.classify import ClassificationFailed
 
 
 class Command(DoorCommand):
@@ -32,9 +35,13 @@ class Command(DoorCommand):
             if not cohorts:
                 slugs = ", ".join(Cohort.objects.values_list("slug", flat=True)) or "none"
                 raise CommandError(f"--cohort {options['cohort']}: not known; known are {slugs}", returncode=2)
+        unclassified = _classify()
         good = True
         for cohort in cohorts:
-            run = recompute(cohort, as_of=as_of or known, known_at=known_at)
+            if unclassified is not None:
+                run = record_failure(cohort, unclassified)
+            else:
+                run = recompute(cohort, as_of=as_of or known, known_at=known_at)
             if run.ok and run.snapshot:
                 counts = run.snapshot.figures["counts"]
                 looked_back = as_of is not None or known_at is not None
@@ -48,6 +55,15 @@ class Command(DoorCommand):
         if not cohorts:
             self.tell("no cohort is defined; use define_cohort")
         return good
+
+
+def _classify() -> ClassificationFailed | None:
+    """Classify whoever is pending; returns why somebody could not be."""
+    try:
+        classify_pending_patients(before=clock.now())
+    except ClassificationFailed as problem:
+        return problem
+    return None
 
 
 def _day(option: str, text: str | None) -> dt.date | None:

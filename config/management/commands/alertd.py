@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
-from cohorts.services.nightly import NIGHTLY_PREFIX, owe_night
+from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import LOADING, owed_uploads
 from monitoring.management.door import DoorCommand

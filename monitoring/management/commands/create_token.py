@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from monitoring import clock
 from monitoring.management.door import DoorCommand
-from monitoring.models import Laboratory
+from monitoring.management.named import named_laboratory
 from monitoring.services.settings.tokens import PersonError, create_system_token, create_token
 
 
@@ -35,9 +35,7 @@ class Command(DoorCommand):
         return True
 
     def _of_system(self, name: str, code: str) -> str:
-        laboratory = Laboratory.objects.filter(code=code).first()
-        if laboratory is None:
-            raise CommandError(f"--laboratory {code}: there is no laboratory of this code", returncode=2)
+        laboratory = named_laboratory(f"--laboratory {code}", code)
         try:
             return create_system_token(name, laboratory, now=clock.now())
         except PersonError:

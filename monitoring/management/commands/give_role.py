@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from monitoring import clock
 from monitoring.management.door import DoorCommand
+from monitoring.management.named import named_centre
 from monitoring.models import Centre, Membership, Role
 from monitoring.services.settings.people import PeopleProblem, end_role, give_role
 
@@ -29,9 +30,7 @@ class Command(DoorCommand):
         person = User.objects.filter(username=options["user"]).first()
         if person is None:
             raise CommandError(f"{options['user']}: there is no such user", returncode=2)
-        centre = Centre.objects.filter(code=options["centre"]).first()
-        if centre is None:
-            raise CommandError(f"--centre {options['centre']}: there is no centre of this code", returncode=2)
+        centre = named_centre("--centre", options["centre"])
         role, now = Role(options["role"]), clock.now()
         try:
             if options["end"]:

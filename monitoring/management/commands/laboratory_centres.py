@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from monitoring.management.door import DoorCommand
-from monitoring.models import Centre, Laboratory
+from monitoring.management.named import named_centre, named_laboratory
 from monitoring.services.settings.laboratories import StandingResultsError, start_reporting, stop_reporting
 from monitoring.services.settings.tokens import OPERATOR
 
@@ -21,10 +21,8 @@ class Command(DoorCommand):
         parser.add_argument("--remove", action="append", default=[], metavar="CENTRE")
 
     def work(self, **options: Any) -> bool:
-        laboratory = Laboratory.objects.filter(code=options["laboratory"]).first()
-        if laboratory is None:
-            raise CommandError(f"{options['laboratory']}: there is no laboratory of this code", returncode=2)
-        added, removed = ([self._centre(f"--{way}", code) for code in options[way]] for way in ("add", "remove"))
+        laboratory = named_laboratory(options["laboratory"], options["laboratory"])
+        added, removed = ([named_centre(f"--{way}", code) for code in options[way]] for way in ("add", "remove"))
         for centre in added:
             start_reporting(laboratory, centre, by=OPERATOR, reason="laboratory_centres")
         for centre in removed:
@@ -36,9 +34,3 @@ class Command(DoorCommand):
         for code in laboratory.centres.order_by("code").values_list("code", flat=True):
             self.stdout.write(code)
         return True
-
-    def _centre(self, option: str, code: str) -> Centre:
-        centre = Centre.objects.filter(code=code).first()
-        if centre is None:
-            raise CommandError(f"{option} {code}: there is no centre of this code", returncode=2)
-        return centre

@@ -17,7 +17,7 @@ from django.db.models import F, Q
 
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
-from monitoring.models.alerts import DeliveryAbout, DeliveryOutcome
+from monitoring.models.alerts import AlertState, DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message, local_address
 from monitoring.services.foundation import set_aside
 
@@ -98,7 +98,10 @@ def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None
     try:
         with transaction.atomic():
             one = AlertDelivery.objects.select_related("alert__centre", "recipient").get(pk=pk)
-            return None if _needless(one, now) else (one, _message(one))
+            if _is_needless(one):
+                settle(one, delivered=False, outcome=one.alert.state, code=DeliveryOutcome.NOT_NEEDED.value, now=now)
+                return None
+            return one, _message(one)
     except Exception as problem:  # one that cannot be built must not stop the others; it is written down
         if set_aside.is_database_lost(problem):
             raise
@@ -106,12 +109,9 @@ def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None
         return None
 
 
-def _needless(one: AlertDelivery, now: dt.datetime) -> bool:
-    """Settle a message that nobody needs any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
-    if one.about == DeliveryAbout.WITHDRAWN or one.alert.state == "open":
-        return False
-    settle(one, delivered=False, outcome=one.alert.state, code=DeliveryOutcome.NOT_NEEDED.value, now=now)
-    return True
+def _is_needless(one: AlertDelivery) -> bool:
+    """Whether nobody needs a message any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
+    return one.about != DeliveryAbout.WITHDRAWN and one.alert.state != AlertState.OPEN
 
 
 def _message(one: AlertDelivery) -> Message:

@@ -25,6 +25,7 @@ from monitoring.services.entry.result_versions import Insertion, StoredResult, i
 from monitoring.services.entry.results import FINAL, awaits_words, content_of, out_of_order, outside_life
 from monitoring.services.entry.verdicts import RowOutcome, Verdict, refusal
 from monitoring.services.entry.verification import check_may_verify
+from monitoring.services.foundation.races import is_lost_race
 from monitoring.services.foundation.stale_version import StaleVersionError
 
 
@@ -144,7 +145,7 @@ def _supersede(
             insert_versions([insertion], by, now)
             owe_classification({patient.pk, row.patient_id}, bulk=False)
     except IntegrityError as problem:
-        if "result_key" not in str(problem) and "supersedes" not in str(problem):
+        if not is_lost_race(problem):
             raise
         raise StaleVersionError(_("somebody else has just changed this result; load it again")) from None
     return Verdict(RowOutcome.AMENDED, id=row.pk, public_id=row.public_id)

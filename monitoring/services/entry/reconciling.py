@@ -51,10 +51,13 @@ def reconcile(
     values: Callable[[AnyFacts], dict[str, Any]],
     amend_reason: str,
     barred: Callable[[AnyFacts], Problem | None],
+    normalise: Callable[[Row], None],
     check: Callable[[AnyFacts, Row], Problem | None],
     treats: Callable[[AnyFacts], bool] | None = None,
 ) -> Reconciled[Row]:
     """Compare facts with stored rows in order; a key met twice is compared with what the first made of it.
+
+    ``normalise`` brings a row into the form that is stored, and then ``check``, which writes nothing, refuses it or not.
 
     Who is ``barred`` from a row is told so before anything is said of what stands there.
     """
@@ -81,9 +84,10 @@ def reconcile(
             problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in found.contradicted.items()]
             refuse(Verdict(RowOutcome.REFUSED, tuple(problems)))
             continue
-        before = {name: value_of(row, name) for name in given}
+        before = {name: value_of(row, name) for name in {*given, *_dates_of(row)}}
         for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
             put(row, name, value)
+        normalise(row)
         problem = check(one, row)
         if problem is not None:
             for name, value in before.items():
@@ -116,6 +120,10 @@ def _action(is_new: bool, filled: bool, contradicted: bool) -> RowOutcome:
     if contradicted:
         return RowOutcome.AMENDED
     return RowOutcome.COMPLETED if filled else RowOutcome.UNCHANGED
+
+
+def _dates_of(row: models.Model) -> list[str]:
+    return [name for name in PRECISION_OF if hasattr(row, name)]
 
 
 def value_of(row: models.Model, name: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ from monitoring.services.foundation.actors import recorded_as
 
 PATIENT_DATES = ("born_on", "diagnosed_on", "first_mmr_on", "first_dmr_on")
 COURSE_DATES = ("started_on", "stopped_on")
+OBSERVATION_DATES = ("observed_on",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def record_patients(
         identities = Identities([f for f in facts if not barred(f)], stored.values(), amend_reason)
         outcome = reconcile(
             facts, stored, key=lambda f: (f.centre, f.patient_id), fresh=fresh, values=lambda f: f.values,
-            amend_reason=amend_reason, barred=barred,
+            amend_reason=amend_reason, barred=barred, normalise=lambda row: _normalise(row, now),
             check=lambda f, row: identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row),
         )  # fmt: skip
         for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
@@ -186,6 +187,7 @@ def record_courses(
             ),
             values=lambda f: {"started_on": f.started_on, **f.values}, amend_reason=amend_reason,
             barred=lambda f: _patient_barred(f.patient, reach), treats=lambda f: reach.treats(f.patient.centre_id),
+            normalise=lambda row: _normalise(row, now),
             check=lambda f, row: (
                 _not_yet(row, now, COURSE_DATES) or _before_birth(row, f.patient, "started_on") or _course_in_order(row)
             ),
@@ -212,7 +214,6 @@ def record_observations(
             (o.patient_id, o.kind, value_of(o, "observed_on").as_imputed): o
             for o in Observation.objects.filter(patient__in={f.patient.pk for f in facts})
         }
-        deaths = {o.patient_id: o for o in stored.values() if o.kind == FactKind.DEATH}
         outcome = reconcile(
             facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.as_imputed),
             fresh=lambda f: Observation(
@@ -222,10 +223,11 @@ def record_observations(
             ),
             values=lambda f: {"observed_on": f.observed_on, **f.values}, amend_reason=amend_reason,
             barred=lambda f: _patient_barred(f.patient, reach), treats=lambda f: reach.treats(f.patient.centre_id),
+            normalise=lambda row: _normalise(row, now),
             check=lambda f, row: (
-                _not_yet(row, now, ("observed_on",))
+                _not_yet(row, now, OBSERVATION_DATES)
                 or _before_birth(row, f.patient, "observed_on")
-                or _second_death(row, deaths)
+                or _second_death(row, stored.values())
             ),
         )  # fmt: skip
         if not dry_run:
@@ -263,6 +265,7 @@ def change(
         row.is_confirmed |= reach.treats(patient.centre_id)
     for name in changed:
         put(row, name, values[name])
+    _normalise(row, now)
     problem = _CHECKS[type(row)](row, now)
     if problem is not None:
         return problem
@@ -285,14 +288,11 @@ def _check_course(row: TkiCourse, now: dt.datetime) -> Problem | None:
 
 
 def _check_observation(row: Observation, now: dt.datetime) -> Problem | None:
-    deaths = {
-        o.patient_id: o
-        for o in Observation.objects.filter(patient=row.patient_id, kind=FactKind.DEATH).exclude(pk=row.pk)
-    }
+    recorded = Observation.objects.filter(patient=row.patient_id, kind=FactKind.DEATH)
     return (
-        _not_yet(row, now, ("observed_on",))
+        _not_yet(row, now, OBSERVATION_DATES)
         or _before_birth(row, row.patient, "observed_on")
-        or _second_death(row, deaths)
+        or _second_death(row, recorded)
     )
 
 
@@ -321,18 +321,33 @@ def _centre_twins(codes: set[str]) -> dict[str, str]:
     return {code: other for code, other in first if other != code}
 
 
+_DATES: dict[type, Sequence[str]] = {
+    Patient: PATIENT_DATES,
+    TkiCourse: COURSE_DATES,
+    Observation: OBSERVATION_DATES,
+}
+
+
+def _normalise(row: Row, now: dt.datetime) -> None:
+    """Move partly known dates as far as their precision allows: not after today, a stop not before its start."""
+    for name in _DATES[type(row)]:
+        value = value_of(row, name)
+        if value is not None:
+            put(row, name, value.within(latest=now.date()))
+    if isinstance(row, TkiCourse) and row.stopped_on is not None:
+        stopped = value_of(row, "stopped_on").within(earliest=row.started_on)
+        put(row, "stopped_on", stopped)
+        put(row, "started_on", value_of(row, "started_on").within(latest=stopped.on))
+
+
 def _not_yet(row: models.Model, now: dt.datetime, names: Sequence[str]) -> Problem | None:
     """Nothing is recorded before it happened; a day is left for time zones."""
     tomorrow = now.date() + dt.timedelta(days=1)
     for name in names:
         value = value_of(row, name)
-        if value is None:
-            continue
-        if value.earliest > tomorrow:
-            return Problem(
-                COLUMN_OF.get(name, name), str(value), _("this day has not come yet; check day, month and year")
-            )
-        put(row, name, value.within(latest=now.date()))  # a partly known day lies before today
+        if value is not None and value.earliest > tomorrow:
+            reason = _("this day has not come yet; check day, month and year")
+            return Problem(COLUMN_OF.get(name, name), str(value), reason)
     return None
 
 
@@ -344,14 +359,15 @@ def _before_birth(row: models.Model, patient: Patient, name: str) -> Problem | N
     return None
 
 
-def _second_death(row: Observation, deaths: dict[int, Observation]) -> Problem | None:
-    """A person dies once; ``deaths`` learns of each death that passes."""
+def _second_death(row: Observation, recorded: Iterable[Observation]) -> Problem | None:
+    """A person dies once; ``recorded`` are the observations that stand."""
     if row.kind != FactKind.DEATH:
         return None
-    known = deaths.setdefault(row.patient_id, row)
-    if known is not row:
-        reason = _("the death on %(day)s is on record already") % {"day": known.observed_on}
-        return Problem("observed_on", str(row.observed_on), reason)
+    for other in recorded:
+        is_another = other is not row and (row.pk is None or other.pk != row.pk)
+        if other.kind == FactKind.DEATH and other.patient_id == row.patient_id and is_another:
+            reason = _("the death on %(day)s is on record already") % {"day": other.observed_on}
+            return Problem("observed_on", str(row.observed_on), reason)
     return None
 
 
@@ -363,15 +379,11 @@ def _patient_in_order(row: Patient) -> Problem | None:
 
 
 def _course_in_order(row: TkiCourse) -> Problem | None:
-    """Bring partly known dates into the known order, then refuse what still contradicts it."""
-    started, stopped = value_of(row, "started_on"), value_of(row, "stopped_on")
-    if stopped is None:
+    if row.stopped_on is None:
         if not row.stop_reason:
             return None
         return Problem("stop_reason", row.stop_reason, _("a reason needs the day of the stop in stopped_on"))
-    stopped = stopped.within(earliest=started.on)
-    put(row, "stopped_on", stopped)
-    put(row, "started_on", started.within(latest=stopped.on))
-    if row.stopped_on is not None and row.stopped_on < row.started_on:
-        return Problem("stopped_on", str(stopped), _("lies before the start on %(day)s") % {"day": started})
+    if row.stopped_on < row.started_on:
+        said = {"day": value_of(row, "started_on")}
+        return Problem("stopped_on", str(value_of(row, "stopped_on")), _("lies before the start on %(day)s") % said)
     return None

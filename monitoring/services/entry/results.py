@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from monitoring.domain.scoring.laboratory_report import LaboratoryReport
@@ -42,6 +42,7 @@ from monitoring.services.entry.verdicts import (
     is_empty,
     refusal,
 )
+from monitoring.services.foundation.races import LostRaceError, retry_lost_race
 from monitoring.services.settings.laboratories import make_laboratories, report_for
 
 _CORRECTING = (ResultStatus.CORRECTED, ResultStatus.ENTERED_IN_ERROR)
@@ -214,20 +215,17 @@ def record_result(
     laboratory: ReportingLaboratory | None = None,
 ) -> Verdict:
     """Store one report. Of two people who change the same version at once, the slower one is refused in words."""
-    for _attempt in range(
-        2
-    ):  # who loses a race is judged again against what the winner stored: the same content is no error
-        try:
-            (verdict,) = record_results(
+    laboratories = {laboratory.row.code: laboratory} if laboratory else None
+    try:
+        (verdict,) = retry_lost_race(
+            lambda: record_results(
                 [report], patients=[patient], by=by, reach=reach, now=now, amend_reason=amend_reason,
-                known_laboratories={laboratory.row.code: laboratory} if laboratory else None,
-            )  # fmt: skip
-        except IntegrityError as problem:
-            if "result_key" not in str(problem) and "supersedes" not in str(problem):
-                raise
-        else:
-            return verdict
-    return refusal("version", report.stated_version, _("somebody else has just changed this result; load it again"))
+                known_laboratories=laboratories,
+            )
+        )  # fmt: skip
+    except LostRaceError:
+        return refusal("version", report.stated_version, _("somebody else has just changed this result; load it again"))
+    return verdict
 
 
 # --- judging -----------------------------------------------------------------------------------------------------

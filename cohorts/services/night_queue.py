@@ -1,0 +1,19 @@
+"""The night's work as rows: what is to be done for a slot. Light to import, for those who only look what is pending."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from cohorts.models import Cohort
+from monitoring.models import JobRun
+
+NIGHTLY_PREFIX = "recompute_cohort:"
+
+
+def owe_night(slot: dt.datetime) -> list[str]:
+    """Write one row per active cohort for this slot; returns the cohorts. Writing them twice changes nothing."""
+    slugs = list(Cohort.objects.filter(is_active=True).values_list("slug", flat=True))
+    JobRun.objects.bulk_create(
+        [JobRun(job=f"{NIGHTLY_PREFIX}{slug}", slot_at=slot) for slug in slugs], ignore_conflicts=True
+    )
+    return slugs
