@@ -125,7 +125,8 @@ def loading(patients: int) -> list[Figure]:
             f"recompute_cohorts, {label}",
             night,
             "s",
-            f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results; {night_mib:.0f} MiB",
+            f"{patients / night:,.0f} episodes/s, start included; {night / bare:.0f} x COPY of the results; "
+            f"{night_mib:.0f} MiB",
         ),
     ]
 
@@ -200,10 +201,18 @@ def bare_copy(path: Path) -> float:
 
 
 def write_files(folder: Path, patients: int) -> int:
-    """Synthetic patients with a plausible decline who stopped halfway, a third of them lost MMR; returns the results."""
+    """Synthetic patients with a plausible decline who stopped halfway, a third of them lost MMR; returns the
+    results.
+    """
     stop = date(2008, 3, 1) + timedelta(days=90 * (RESULTS_EACH // 2) + 40)
     chance = random.Random(1)  # the same data each time
-    lines = {"patients": ["patient_id,centre,sex,birth_date"], "treatments": ["patient_id,drug,started_on,stopped_on,stop_reason"], "results": ["laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor"]}  # fmt: skip
+    lines = {
+        "patients": ["patient_id,centre,sex,birth_date"],
+        "treatments": ["patient_id,drug,started_on,stopped_on,stop_reason"],
+        "results": [
+            "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor"
+        ],
+    }
     for n in range(patients):
         lines["patients"].append(f"B{n:06d},C{n % 20},{'FM'[n % 2]},19{50 + n % 50}-01-01")
         lines["treatments"].append(f"B{n:06d},imatinib,2008-02-01,{stop},tfr_attempt")

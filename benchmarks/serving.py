@@ -88,9 +88,12 @@ def process(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     """One process of the service, ended with the block."""
     not_tonight = (clock.now() + timedelta(hours=1)).strftime("%H:%M")  # the night is measured apart
     environment = {
-        **os.environ, "DATABASE_ROLE": "cml_app", "LOG_FORMAT": "line", "LOG_LEVEL": "ERROR", "NIGHTLY_AT_UTC": not_tonight,
+        **os.environ, "DATABASE_ROLE": "cml_app", "LOG_FORMAT": "line", "LOG_LEVEL": "ERROR",
+        "NIGHTLY_AT_UTC": not_tonight,
     }  # fmt: skip
-    child = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    child = subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         yield child
     finally:
@@ -133,7 +136,8 @@ def body(accession: str, patient: Patient, copies: int = 60) -> dict[str, Any]:
     return {
         "laboratory": "BENCHLAB", "accession_number": accession, "patient_id": patient.patient_id,
         "collected_on": (clock_today() - timedelta(days=3)).isoformat(), "conversion_factor": 1,
-        "replicates": [{"bcr_abl1_copies": copies, "control_gene_copies": 52000}, {"bcr_abl1_copies": 44, "control_gene_copies": 48000}],
+        "replicates": [{"bcr_abl1_copies": copies, "control_gene_copies": 52000}, {"bcr_abl1_copies": 44,
+        "control_gene_copies": 48000}],
     }  # fmt: skip
 
 
@@ -141,7 +145,8 @@ def bare_body(n: int, patients: list[Patient], laboratory: Laboratory) -> dict[s
     return {
         "laboratory": laboratory.pk, "accession_number": f"BARE{n}", "patient": patients[n % len(patients)].pk,
         "collected_on": "2025-03-10", "conversion_factor": "1",
-        "replicates": [{"number": 1, "bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"number": 2, "bcr_abl1_copies": 44, "control_gene_copies": 48000}],
+        "replicates": [{"number": 1, "bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"number": 2,
+        "bcr_abl1_copies": 44, "control_gene_copies": 48000}],
     }  # fmt: skip
 
 
@@ -213,14 +218,18 @@ def from_post_to_alert(port: int, token: str) -> list[Figure]:
     patients = Patient.objects.bulk_create([Patient(centre=centre, patient_id=f"LOSS{n}") for n in range(total)])
     stop = clock_today() - timedelta(days=90)
     TkiCourse.objects.bulk_create(
-        [TkiCourse(patient=p, drug="imatinib", started_on="2015-01-01", stopped_on=stop, stop_reason="tfr_attempt") for p in patients]
+        [TkiCourse(patient=p, drug="imatinib", started_on="2015-01-01", stopped_on=stop,
+        stop_reason="tfr_attempt") for p in patients]
     )  # fmt: skip
     sent: dict[int, float] = {}
     seen: dict[str, dict[int, float]] = {"class": {}, "alert": {}}
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(patients[0].pk, seen, done))
     watcher.start()
-    threads = [threading.Thread(target=_post_steadily, args=(port, token, patients[n::CLIENTS], n, sent)) for n in range(CLIENTS)]  # fmt: skip
+    threads = [
+        threading.Thread(target=_post_steadily, args=(port, token, patients[n::CLIENTS], n, sent))
+        for n in range(CLIENTS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -255,8 +264,10 @@ def _post_steadily(port: int, token: str, patients: list[Patient], offset: int, 
 def _watch(first: int, seen: dict[str, dict[int, float]], done: threading.Event) -> None:
     """Read what another session can see, every 50 ms: rows after those that have been seen for some time."""
     queries = {
-        "class": "select a.id, r.patient_id from monitoring_responseassessment a join monitoring_pcrresult r on r.id = a.result_id where a.id > %s and r.patient_id >= %s",
-        "alert": "select id, patient_id from monitoring_alert where id > %s and kind = 'loss_of_mmr' and patient_id >= %s",
+        "class": "select a.id, r.patient_id from monitoring_responseassessment a join monitoring_pcrresult r on r.id "
+                 "= a.result_id where a.id > %s and r.patient_id >= %s",
+        "alert": "select id, patient_id from monitoring_alert where id > %s and kind = 'loss_of_mmr' and patient_id >"
+                 "= %s",
     }  # fmt: skip
     newest = dict.fromkeys(queries, 0)
     with own_session(autocommit=True) as session:
@@ -320,7 +331,9 @@ def memory(pids: dict[str, int]) -> list[Figure]:
     for name, pid in pids.items():
         mebibytes = sum(_resident_mib(one) for one in (pid, *_children(pid)))
         figures.append(Figure(f"memory: {name} with its child", mebibytes, "MiB"))
-    for line in subprocess.run(["pgrep", "-f", "gunicorn config.wsgi"], capture_output=True, text=True, check=False).stdout.split():  # fmt: skip
+    for line in subprocess.run(
+        ["pgrep", "-f", "gunicorn config.wsgi"], capture_output=True, text=True, check=False
+    ).stdout.split():
         figures.append(Figure("memory: web, one process", _resident_mib(int(line)), "MiB"))
     return figures
 

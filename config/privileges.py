@@ -21,14 +21,34 @@ from config.walls import wall_statements
 
 # Facts and the record of what happened: rows are added, never changed. The triggers say the same to everybody else.
 # So are the history tables, which end with "event".
-APPEND_ONLY = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent", "monitoring_accessevent",
-               "cohorts_cohortsnapshot", "django_admin_log")  # fmt: skip
-# What /admin/ allows to whom follows from roles in centres; these are written by migrations and the operator's commands.
-READ_ONLY = ("auth_permission", "auth_group", "auth_group_permissions", "auth_user_groups", "auth_user_user_permissions",
-             "django_content_type", "django_migrations")  # fmt: skip
+APPEND_ONLY = (
+    "monitoring_pcrresult",
+    "monitoring_replicate",
+    "monitoring_latereport",
+    "monitoring_responseevent",
+    "monitoring_accessevent",
+    "cohorts_cohortsnapshot",
+    "django_admin_log",
+)
+# What /admin/ allows to whom follows from roles in centres; these are written by migrations and the operator's
+# commands.
+READ_ONLY = (
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+    "auth_user_groups",
+    "auth_user_user_permissions",
+    "django_content_type",
+    "django_migrations",
+)
 # Not clinical: what is owed is deleted when it was paid, sessions expire, a setting is taken back.
-DELETABLE = ("monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre", "monitoring_signintries",
-             "django_session")  # fmt: skip
+DELETABLE = (
+    "monitoring_classificationrequest",
+    "monitoring_idempotentrequest",
+    "monitoring_laboratorycentre",
+    "monitoring_signintries",
+    "django_session",
+)
 # Of these rows only what is named here changes: a class is superseded, a token revoked, an answer kept.
 ONLY_THESE_CHANGE = {
     "monitoring_responseassessment": ("superseded_at",),
@@ -62,8 +82,8 @@ THESE_STAY = {
     "monitoring_monitoringplan": ("id", "patient_id"),
     "monitoring_tfrepisode": ("id", "public_id", "patient_id", "subject_key"),
 }
-# Accounts (auth_user) have a trigger instead of column grants: the password form of Django saves every column, also those
-# that it did not change (config/walls.py).
+# Accounts (auth_user) have a trigger instead of column grants: the password form of Django saves every column, also
+# those that it did not change (config/walls.py).
 
 # --- the watchdog ------------------------------------------------------------------------------------------------
 
@@ -82,7 +102,8 @@ WATCHDOG_READS_OF = {
     "auth_user": ("id", "is_active", "is_staff", "is_superuser", "date_joined", "last_login"),
     "monitoring_apitoken": ("id", "user_id", "created_at", "revoked_at"),
     "monitoring_idempotentrequest": ("id", "user_id", "status", "created_at"),
-    "monitoring_importrun": ("id", "public_id", "kind", "sha256", "dry_run", "started_at", "finished_at", "by_id", "rows", "rows_done"),
+    "monitoring_importrun": ("id", "public_id", "kind", "sha256", "dry_run", "started_at", "finished_at", "by_id",
+    "rows", "rows_done"),
     "cohorts_cohortsnapshot": ("id", "cohort_id", "digest", "figures", "data_cutoff", "computed_at"),
     "django_admin_log": ("id", "action_time", "action_flag", "content_type_id", "object_id", "user_id"),
 }  # fmt: skip
@@ -169,6 +190,7 @@ end $$
 _COLUMNS = """
 select relname::text, array_agg(attname::text order by attnum)
   from pg_class join pg_attribute on attrelid = pg_class.oid
- where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped
+ where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')
+   and attnum > 0 and not attisdropped
  group by relname order by relname
 """

@@ -1,8 +1,8 @@
 """Walls by trigger, made after every migration beside the grants: what a grant cannot say.
 
-What is kept cannot be emptied, also not by the owner, unless the session has said ``set cml.wipe = 'on'`` (tests do). The
-service's login cannot give an account more than its roles nor open a closed one, bring a superseded class back, or a
-revoked token: that needs the owner (`manage.py createsuperuser`, `changepassword`, `shell` with DATABASE_ROLE=owner).
+What is kept cannot be emptied, also not by the owner, unless the session has said ``set cml.wipe = 'on'`` (tests do).
+The service's login cannot give an account more than its roles nor open a closed one, bring a superseded class back, or
+a revoked token: that needs the owner (`manage.py createsuperuser`, `changepassword`, `shell` with DATABASE_ROLE=owner).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def _trigger(name: str, moment: str, table: str, how: str) -> str:
 
 
 _KEPT = """
-create or replace function public.cml_kept() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.cml_kept() returns trigger language plpgsql 
+set search_path = pg_catalog, pg_temp as $$
 begin
     if coalesce(current_setting('cml.wipe', true), '') <> 'on' then
         raise insufficient_privilege using

@@ -72,7 +72,8 @@ def wait(what: str, condition: Callable[[], bool], seconds: float = 120) -> None
             return
         time.sleep(1)
     raise SystemExit(
-        f"FAIL {what}: not within {seconds:.0f} s\n{compose('ps', check=False)}\n{compose('logs', '--tail', '30', check=False)}"
+        f"FAIL {what}: not within {seconds:.0f} "
+        f"s\n{compose('ps', check=False)}\n{compose('logs', '--tail', '30', check=False)}"
     )
 
 
@@ -155,7 +156,10 @@ def alertd_beats() -> bool:
 
 def owed() -> int:
     """How many patients are owed a classification."""
-    code = "from monitoring.models import ClassificationRequest as C; print(C.objects.values('patient').distinct().count())"
+    code = (
+        "from monitoring.models import ClassificationRequest as C; "
+        "print(C.objects.values('patient').distinct().count())"
+    )
     return int(manage("shell", "-v0", "-c", code).strip().splitlines()[-1])
 
 
@@ -178,7 +182,10 @@ from monitoring.services.amendments import amend_result, standing_result
 for public_id in PcrResult.objects.filter(superseded_by=None).values_list("public_id", flat=True)[:60]:
     one = standing_result(public_id)
     report = dataclasses.replace(one.report, kit_lot=f"{one.report.kit_lot}+", reason="compose check")
-    amend_result(one, report, patient=one.row.patient, by=system_actor("check"), reach=EVERYWHERE, version=one.row.version, now=clock.now())
+    amend_result(
+        one, report, patient=one.row.patient, by=system_actor("check"), reach=EVERYWHERE, version=one.row.version,
+        now=clock.now(),
+    )
 """
 
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "clinical"
 # Disagreements of the register that no parameter settles: the service does it in one way only.
 SETTLED_ELSEWHERE = {
-    "D2": "above 0.1 % from a sample of poor control: a provisional alert and a repeat, an event only if the next value agrees",
+    "D2": "above 0.1 % from a sample of poor control: a provisional alert and a repeat, an event only if the next "
+    "value agrees",
     "D9": "withdrawal syndrome: recorded, never a predictor by itself (fewer relapses in KIDS, no link in RU-SKI)",
     "D10": "confidence intervals: log-log at 95 % unless the cohort says otherwise (STKI-14 prints 90 %)",
     "D14": "death in remission: an event in TFR and MRFS, competing in the cumulative incidence (STIM1 counts it)",
@@ -26,7 +27,8 @@ SETTLED_ELSEWHERE = {
     "D16": "drop-outs: censored, and counted as failures in a figure of its own (ENEST)",
     "D21": "rounding: computed values are classed unrounded, reported ones as reported",
     "D22": "time zero: the day of the stop; the start of a de-escalation is kept beside it (DESTINY counts from there)",
-    "D26": "no MMR after a restart: told at three months (KIDS: median 3.9 months to MMR); NCCN as quoted by Medscape 2005453 tests for mutations after six",
+    "D26": "no MMR after a restart: told at three months (KIDS: median 3.9 months to MMR); NCCN as quoted by "
+    "Medscape 2005453 tests for mutations after six",
 }
 # Page, title, and the test module whose tables it prints.
 TABLES = {
@@ -98,9 +100,12 @@ def rules_page() -> str:
     lines = [
         "# Rule sets",
         "",
-        "Shipped as files and never edited in place: a change is a new file with the next number. *Unconfirmed* parameters are",
-        "named defaults that no source read has confirmed; a clinician checks them before they are relied on. *Not in our",
-        "sources* is what no text that was read gives: it is left out, and where another set stands in, that one is cited.",
+        "Shipped as files and never edited in place: a change is a new file with the next number. *Unconfirmed* "
+        "parameters are",
+        "named defaults that no source read has confirmed; a clinician checks them before they are relied on. "
+        "*Not in our",
+        "sources* is what no text that was read gives: it is left out, and where another set stands in, that one "
+        "is cited.",
         "",
     ]
     for rules in load_rule_sets().values():
@@ -114,7 +119,8 @@ def _rule_set(rules: RuleSet) -> list[str]:
     return [
         f"## {rules.title}",
         "",
-        f"`{rules.id}` · {rules.kind} · population: {rules.population.value} · evidence: {rules.evidence.value} · {rules.citation}",
+        f"`{rules.id}` · {rules.kind} · population: {rules.population.value} · evidence: {rules.evidence.value} · "
+        f"{rules.citation}",
         "",
         *_links(rules),
         "| parameter | value | register | confirmed | note |",
@@ -181,8 +187,10 @@ def scoring_page() -> str:
     lines = [
         "# Scoring one measurement",
         "",
-        f"Rule set `{EUTOS_2015.version}`. Limits: White 2022 (doi 10.1038/s41375-022-01607-z), NCI PDQ Adult CML. Control",
-        "copies and replicates: EUTOS, Cross 2015 (doi 10.1038/leu.2015.29). Classes are decided on the percentage, inclusive.",
+        f"Rule set `{EUTOS_2015.version}`. Limits: White 2022 (doi 10.1038/s41375-022-01607-z), NCI PDQ Adult "
+        f"CML. Control",
+        "copies and replicates: EUTOS, Cross 2015 (doi 10.1038/leu.2015.29). Classes are decided on the percentage, "
+        "inclusive.",
         "",
         "| class | at most, % IS |",
         "| --- | --- |",
@@ -195,7 +203,8 @@ def scoring_page() -> str:
             for gene, limits in CONTROL_LIMITS.items()
         ),
         "",
-        f"A positive replicate below {EUTOS_2015.low_positive_floor_copies} copies counts as {EUTOS_2015.low_positive_floor_copies}",
+        f"A positive replicate below {EUTOS_2015.low_positive_floor_copies} copies counts as "
+        f"{EUTOS_2015.low_positive_floor_copies}",
         "(not in digital PCR). A positive replicate in a poor tube never vanishes in favour of a deeper class.",
         "",
         "| example | replicates (BCR::ABL1 / control) | gene | factor | % IS | MR | class | flags |",

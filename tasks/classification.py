@@ -18,7 +18,9 @@ BUDGET_SECONDS = 25.0
 
 @shared_task(name=CLASSIFY_PATIENT)
 def classify_patient(patient_id: int) -> int:
-    """Classify one patient and whoever waits beside it; one that vanished or is not owed any more is a normal ending."""
+    """Classify one patient and whoever waits beside it; one that vanished or is not owed any more is a normal
+    ending.
+    """
     return classify_hinted(patient_id, now=clock.now())
 
 

@@ -43,7 +43,8 @@ def command(*words: str, check: bool = True, **more: str) -> subprocess.Complete
 
 
 WORKER = (
-    sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "worker", "--queues", "classify,import,stats,housekeeping",
+    sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "worker", "--queues",
+    "classify,import,stats,housekeeping",
     "--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
 )  # fmt: skip
 

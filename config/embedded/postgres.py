@@ -1,4 +1,6 @@
-"""Our own PostgreSQL: made once, started when nobody answers, reached by a socket with two logins and their passwords."""
+"""Our own PostgreSQL: made once, started when nobody answers, reached by a socket with two logins and their
+passwords.
+"""
 
 from __future__ import annotations
 

@@ -278,7 +278,8 @@ def _said_by_null(tube: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, 
     for name in ("bcr_abl1_copies", "control_gene_copies"):
         if tube.get(name) is not None and own[name] == "":
             reason = _(
-                "an empty text says nothing; write a number, null beside the control copies for not detected, or leave the field out"
+                "an empty text says nothing; write a number, null beside the control copies for not detected, or "
+                "leave the field out"
             )
             raise field_refusal(name, "", reason)  # fmt: skip
     said = "bcr_abl1_copies" in tube and tube["bcr_abl1_copies"] is None and own.get("control_gene_copies")

@@ -163,7 +163,9 @@ class ResultList(Resource):
 def fresh_result(
     public_id: uuid.UUID, report: LaboratoryReport, patient: Patient, by: User, now: dt.datetime
 ) -> PcrResult:
-    """A result that was stored this moment, made of what was stored instead of being read again; it has no class yet."""
+    """A result that was stored this moment, made of what was stored instead of being read again; it has no class
+    yet.
+    """
     own = {"collected_on": report.collected.on, "collected_precision": report.collected.precision.value}
     result = PcrResult(
         id=0, public_id=public_id, laboratory=Laboratory(code=report.laboratory), patient=patient, recorded_by=by,
@@ -173,7 +175,8 @@ def fresh_result(
     tubes = report.replicates if is_reported(report.replicates) else ()
     result._prefetched_objects_cache = {  # type: ignore[attr-defined]  # where Django keeps what it has read already
         "replicates": [
-            Replicate(number=t.number, bcr_abl1_copies=t.bcr_abl1_copies, control_gene_copies=t.control_gene_copies, run_valid=t.run_valid,
+            Replicate(number=t.number, bcr_abl1_copies=t.bcr_abl1_copies, control_gene_copies=t.control_gene_copies,
+             run_valid=t.run_valid,
                       bcr_abl1_reported=t.reported)
             for t in tubes
         ]

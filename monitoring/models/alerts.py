@@ -84,7 +84,8 @@ class Alert(models.Model):
     """What a person must hear of, with the facts and the rule that raised it.
 
     ``public_id`` is made from kind, subject and opening evidence, so a restored database makes the same one again.
-    What was already old when it was first known, and is still so, is a row of its centre's worklist (``hand_over``) until
+    What was already old when it was first known, and is still so, is a row of its centre's worklist (``hand_over``)
+    until
     somebody has signed it off.
     """
 
@@ -156,7 +157,15 @@ class Alert(models.Model):
     @property
     def version_tag(self) -> str:
         """Changes whenever something changes that a person decides on: what was read is then no longer what stands."""
-        seen = (self.state, self.certainty, self.level_percent, self.round, self.evidence_key, self.acknowledged_at, self.action)  # fmt: skip
+        seen = (
+            self.state,
+            self.certainty,
+            self.level_percent,
+            self.round,
+            self.evidence_key,
+            self.acknowledged_at,
+            self.action,
+        )
         return hashlib.sha256("|".join(map(str, seen)).encode()).hexdigest()[:16]
 
 

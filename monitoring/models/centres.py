@@ -70,7 +70,8 @@ class Centre(models.Model):
         help_text=_("Empty until somebody has said it: days are then counted as they are written, else in UTC."),
     )  # fmt: skip
     protocol = models.ForeignKey(
-        "monitoring.Protocol", models.PROTECT, null=True, blank=True, related_name="centres", verbose_name=_("protocol"),
+        "monitoring.Protocol", models.PROTECT, null=True, blank=True, related_name="centres",
+        verbose_name=_("protocol"),
         help_text=_("Which rule sets are followed here; without one the defaults."),
     )  # fmt: skip
     is_synthetic = models.BooleanField(_("synthetic data"), default=False)

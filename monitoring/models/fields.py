@@ -20,7 +20,9 @@ class NumberField(models.DecimalField):  # type: ignore[type-arg]  # cannot be s
 
 
 class LookField(models.CharField):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    """What a reader sees of another field's identifier, by which two that look alike are told apart; kept by the field itself."""
+    """What a reader sees of another field's identifier, by which two that look alike are told apart; kept by the
+    field itself.
+    """
 
     def __init__(self, *args: Any, of: str, **options: Any) -> None:
         self.of = of

@@ -7,7 +7,8 @@ from monitoring.models.patients import Patient
 
 
 class MonitoringPlan(models.Model):
-    """One row a patient. ``slot_known_on`` is the day on which this slot was first planned: one that was over by then is
+    """One row a patient. ``slot_known_on`` is the day on which this slot was first planned: one that was over by then
+    is
     told from the next day on, since the rest of a load may answer it. ``checked_on`` is the day of the last look."""
 
     patient = models.OneToOneField(Patient, models.PROTECT, related_name="plan")

@@ -70,7 +70,8 @@ class PcrResult(models.Model):
     recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
 
     class Meta:
-        # No index of their own for the keys: result_key and result_of_patient begin with them, and nobody looks up by author.
+        # No index of their own for the keys: result_key and result_of_patient begin with them, and nobody looks up by
+        # author.
         verbose_name = _("PCR result")
         verbose_name_plural = _("PCR results")
         constraints = [

@@ -77,7 +77,9 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
 
 
 def is_doubtful_loss(result: PcrResult) -> bool:
-    """Whether a stored value may be above 0.1 % after a last value in MMR, and looks like a slip rather than a value."""
+    """Whether a stored value may be above 0.1 % after a last value in MMR, and looks like a slip rather than a
+    value.
+    """
     series = load_series([result.patient_id])[result.patient_id].series
     said = replay(series)
     new = next((item for item in said.assessed if item.result.id == result.pk), None)

@@ -78,7 +78,9 @@ def open_alerts_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Alert]:
 
 
 def worklist_rows(worklist: Alert) -> QuerySet[Alert]:
-    """The rows of a worklist, what waits for a signature first, then by level, speed of the rise and days without drug."""
+    """The rows of a worklist, what waits for a signature first, then by level, speed of the rise and days without
+    drug.
+    """
     level = Coalesce("highest_percent", "is_percent", output_field=DecimalField())
     return (
         worklist.handed_over.select_related("patient", "centre", "evidence", "acted_by")

@@ -76,7 +76,9 @@ def load_replicates(result_ids: Collection[int]) -> dict[int, tuple[ReplicateRep
 
 
 def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LaboratoryProfile]:
-    """Settings of the named laboratories: factors, BCR minimum, what their assays can see; as they were at an instant."""
+    """Settings of the named laboratories: factors, BCR minimum, what their assays can see; as they were at an
+    instant.
+    """
     factors: dict[int, list[ConversionFactor]] = defaultdict(list)
     for f in as_known(ConversionFactor, known_at).filter(laboratory_id__in=laboratory_ids):
         factors[f.laboratory_id].append(f)

@@ -41,9 +41,11 @@ PEOPLE = {
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = """() => axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations
   .filter((v) => ['serious', 'critical'].includes(v.impact))
-  .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')} ${n.any.concat(n.all, n.none).map((c) => c.message).join('; ')}`)))"""
+  .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')} `
+    + n.any.concat(n.all, n.none).map((c) => c.message).join('; '))))"""
 WIDER_THAN_THE_WINDOW = """() => [...document.querySelectorAll('body *')]
-  .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.scroll, .skip'))
+  .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+    && !e.closest('.scroll, .skip'))
   .map((e) => `${e.tagName} ${e.id} ${e.className} ${Math.round(e.getBoundingClientRect().right)}`).slice(0, 8)"""
 # What a browser says of its own accord when a form is refused with 400 or 409, as it should be.
 ANSWERED = "Failed to load resource: the server responded with a status of "
@@ -183,9 +185,21 @@ def page(look: Look, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> 
         context = browser.new_context(viewport={"width": look.width, "height": 900}, color_scheme=look.scheme)
         page = context.new_page()
         page.set_default_timeout(60_000)  # a machine may be busy with other things too
-        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") and not m.text.startswith(INTERRUPTED) else None)  # fmt: skip
+        page.on(
+            "console",
+            lambda m: (
+                complaints.append(m.text)
+                if m.type in ("error", "warning") and not m.text.startswith(INTERRUPTED)
+                else None
+            ),
+        )
         page.on("pageerror", lambda e: complaints.append(str(e)))
-        page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("http://localhost", "http://127.", "data:")) else None)  # fmt: skip
+        page.on(
+            "request",
+            lambda r: (
+                complaints.append(r.url) if not r.url.startswith(("http://localhost", "http://127.", "data:")) else None
+            ),
+        )
         yield page
         browser.close()
         connections.close_all()  # Django keeps one of its own for code that runs inside Playwright's loop
@@ -230,7 +244,8 @@ PUBLISHING = (
 def alertd(transactional_db: None, worker: object, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The guarantee beside the worker, as production runs it: what a lost hint has left lying is picked up.
 
-    One for each test, ended before the tables are emptied. Its night is almost a day away: no cohort is recomputed here.
+    One for each test, ended before the tables are emptied. Its night is almost a day away: no cohort is recomputed
+    here.
     """
     night, log = f"{clock.now() + dt.timedelta(hours=1):%H}:59", tmp_path / "alertd.log"
     with running(sys.executable, "manage.py", "alertd", log=log, NIGHTLY_AT_UTC=night) as process:

@@ -1,4 +1,6 @@
-"""What a person sees first: sign-in, the first page in both languages, by keyboard alone, wide and narrow, dark and light."""
+"""What a person sees first: sign-in, the first page in both languages, by keyboard alone, wide and narrow, dark and
+light.
+"""
 
 import pytest
 from django.contrib.auth.models import User
@@ -29,7 +31,13 @@ def test_signing_in_by_keyboard_shows_the_study_in_both_languages(study: dict[st
     page.keyboard.press("Enter")
     page.wait_for_selector("#curve canvas")
     text = page.inner_text("main")
-    for words in ("Results today", "Every result is classified.", "go-live worklist: history that is still so", "21/36 = 58.3 %", "Kaplan-Meier estimates, 95 % interval (log-log)"):  # fmt: skip
+    for words in (
+        "Results today",
+        "Every result is classified.",
+        "go-live worklist: history that is still so",
+        "21/36 = 58.3 %",
+        "Kaplan-Meier estimates, 95 % interval (log-log)",
+    ):
         assert words in text
     assert page.inner_text("#curve-title").startswith("Children and adolescents")
     first_table = page.locator("table").first.inner_text()

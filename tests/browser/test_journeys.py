@@ -301,7 +301,9 @@ def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
     page.wait_for_selector("#verdicts", timeout=60_000)
     assert page.locator("h1 .tag").count() == 0
     visitor.check("verdicts of a load")
-    assert set(PcrResult.objects.filter(laboratory__code="LAB", patient=patient).values_list("accession_number", flat=True)) == {"BASE", "F1", "F4"}  # fmt: skip
+    assert set(
+        PcrResult.objects.filter(laboratory__code="LAB", patient=patient).values_list("accession_number", flat=True)
+    ) == {"BASE", "F1", "F4"}
     change_the_ladder(visitor)
     register_a_factor(visitor)
 
@@ -377,12 +379,19 @@ def register_a_factor(visitor: Visitor) -> None:
 
 # --- every page ---------------------------------------------------------------------------------------------------
 
-LOOKS = [Look(width, scheme, language) for width, scheme in ((1280, "dark"), (1280, "light"), (390, "dark"), (390, "light")) for language in ("en", "zh-hans")]  # fmt: skip
+LOOKS = [
+    Look(width, scheme, language)
+    for width, scheme in ((1280, "dark"), (1280, "light"), (390, "dark"), (390, "light"))
+    for language in ("en", "zh-hans")
+]
 PAGES = {
-    "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/", "/patients/"),
-    "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment", "/cohorts/"),
+    "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/",
+    "/patients/"),
+    "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
+    "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/api/docs/", "/operations/", "/nowhere/"),
-    "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/", "/admin/monitoring/escalationpolicy/add/",
+    "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/",
+     "/admin/monitoring/escalationpolicy/add/",
              "/admin/monitoring/laboratory/", "/admin/cohorts/cohort/"),
 }  # fmt: skip
 REFUSED = {"/operations/": 403, "/nowhere/": 404}

@@ -185,7 +185,8 @@ DMR = [
     (ELN, BEFORE + "2014-01-01 MR4_5; 2020-01-01 MMR", "2020-03-15", "not_met", 0, ""),
     (ELN, BEFORE, "2020-03-15", "not_met", 0, ""),
     (ELN, "", "2020-03-15", "not_known", 0, ""),
-    (ELN, "2019-01-01 MR4; 2019-12-01 MR4", "2020-03-15", "not_known", 14, "2021-01-02"),  # began before the first result
+    (ELN, "2019-01-01 MR4; "
+          "2019-12-01 MR4", "2020-03-15", "not_known", 14, "2021-01-02"),  # began before the first result
     (ELN, SINCE_FEB_2018 + "; 2020-04-01 NO_MMR", "2020-03-15", "met", 24, "2020-02-29"),  # after the stop
 ]  # fmt: skip
 
@@ -239,16 +240,23 @@ def test_density_of_tests(text: str, state: str, tests: int, earliest: str) -> N
 
 LAST_MET = [
     # results up to a stop on 15 March 2020, state by ELN, whole months, text
-    ("2008-02-01 NO_MMR; 2009-06-01 MR4_5; 2009-09-01 MR4_5", "not_known", 3, "last_too_old"),  # the last sample is ten years old
-    (BEFORE + "2017-01-01 MR4; 2017-07-01 MR4; 2018-01-01 MR4; 2018-07-01 MR4; 2019-01-01 MR4; 2019-07-01 MR4; 2019-09-14 MR4",
+    ("2008-02-01 NO_MMR; 2009-06-01 MR4_5; "
+     "2009-09-01 MR4_5", "not_known", 3, "last_too_old"),  # the last sample is ten years old
+    (BEFORE + "2017-01-01 MR4; 2017-07-01 MR4; 2018-01-01 MR4; 2018-07-01 MR4; 2019-01-01 MR4; 2019-07-01 MR4; "
+              "2019-09-14 MR4",
      "not_known", 32, "last_too_old"),  # six months and a day
-    (BEFORE + "2017-01-01 MR4; 2017-07-01 MR4; 2018-01-01 MR4; 2018-07-01 MR4; 2019-01-01 MR4; 2019-07-01 MR4; 2019-09-15 MR4",
+    (BEFORE + "2017-01-01 MR4; 2017-07-01 MR4; 2018-01-01 MR4; 2018-07-01 MR4; 2019-01-01 MR4; 2019-07-01 MR4; "
+              "2019-09-15 MR4",
      "met", 32, "samples"),  # six months to the day
-    (BEFORE + "2018-02-01 MR4; 2018-08-01 MR4; 2019-02-01 MR4; 2019-08-01 MR4; 2019-12-01 MR4", "not_met", 22, "samples"),
+    (BEFORE + "2018-02-01 MR4; 2018-08-01 MR4; 2019-02-01 MR4; 2019-08-01 MR4; "
+              "2019-12-01 MR4", "not_met", 22, "samples"),
     (BEFORE + "2017-01-01 MR4; 2019-09-01 MR4; 2020-03-01 MR4", "not_known", 38, "gap"),
-    (BEFORE + "2017-01-01 MR4; 2017-08-02 MR4; 2018-03-03 MR4; 2018-10-02 MR4; 2019-05-03 MR4; 2019-12-02 MR4", "met", 35, "samples"),
-    (BEFORE + "2017-01-01 MR4; 2017-08-03 MR4; 2018-03-03 MR4; 2018-10-02 MR4; 2019-05-03 MR4; 2019-12-02 MR4", "met", 35, "samples"),
-    (BEFORE + "2017-08-03 MR4; 2018-03-05 MR4; 2018-10-02 MR4; 2019-05-03 MR4; 2019-12-02 MR4", "not_known", 27, "gap"),  # 214 days
+    (BEFORE + "2017-01-01 MR4; 2017-08-02 MR4; 2018-03-03 MR4; 2018-10-02 MR4; 2019-05-03 MR4; "
+              "2019-12-02 MR4", "met", 35, "samples"),
+    (BEFORE + "2017-01-01 MR4; 2017-08-03 MR4; 2018-03-03 MR4; 2018-10-02 MR4; 2019-05-03 MR4; "
+              "2019-12-02 MR4", "met", 35, "samples"),
+    (BEFORE + "2017-08-03 MR4; 2018-03-05 MR4; 2018-10-02 MR4; 2019-05-03 MR4; "
+              "2019-12-02 MR4", "not_known", 27, "gap"),  # 214 days
 ]  # fmt: skip
 
 
@@ -267,13 +275,15 @@ AGAINST = [
     ({"phase": "BP"}, "chronic_phase"),
     ({"facts": (Fact(FactKind.PROGRESSION, on("2016-05-05")),)}, "no_prior_failure"),
     ({"facts": (Fact(FactKind.MUTATION, on("2016-05-05"), "F317L"),)}, "no_prior_failure"),
-    ({"courses": (taken("2010-01-10", "2012-01-10", reason=StopReason.RESISTANCE), taken("2012-01-11", drug="dasatinib"))},
+    ({"courses": (taken("2010-01-10", "2012-01-10", reason=StopReason.RESISTANCE), taken("2012-01-11",
+     drug="dasatinib"))},
      "no_prior_failure"),
     ({"prior_failure": True}, "no_prior_failure"),
     ({"transcript": Transcript.E19A2}, "transcript"),
     ({"transcript": Transcript.UNKNOWN, "never_detected": True}, "transcript"),
     ({"facts": (Fact(FactKind.PREGNANCY, on("2020-01-05")),)}, "pregnancy"),
-    ({"facts": (Fact(FactKind.PREGNANCY_END, on("2019-01-05")), Fact(FactKind.PREGNANCY, on("2020-03-15")))}, "pregnancy"),
+    ({"facts": (Fact(FactKind.PREGNANCY_END, on("2019-01-05")), Fact(FactKind.PREGNANCY, on("2020-03-15")))},
+    "pregnancy"),
     ({"facts": (Fact(FactKind.ALLOGENEIC_TRANSPLANT, on("2018-01-05")),)}, "transplant"),
 ]  # fmt: skip
 
@@ -378,7 +388,8 @@ ASKED = [
           "transcript tki_duration tki_duration_optimal dmr_duration dmr_duration_optimal"),
     (NCCN, "chronic_phase patient_agreement international_scale sensitivity turnaround no_prior_failure transcript "
            "tki_duration dmr_duration test_density"),
-    (ESMO, "chronic_phase turnaround no_prior_failure transcript tki_duration dmr_duration depth_at_stop risk_not_high"),
+    (ESMO, "chronic_phase turnaround no_prior_failure transcript tki_duration dmr_duration depth_at_stop "
+           "risk_not_high"),
 ]  # fmt: skip
 
 
@@ -390,14 +401,16 @@ def test_what_a_rule_set_asks_for(rules: str, names: str) -> None:
 ON_THE_DAY = [
     # criterion, what happens on the day of the stop or the day after, rule set, state on 15 March 2020
     ("chronic_phase", {"facts": fact(FactKind.PROGRESSION, "2020-03-15")}, ELN, "not_met"),
-    ("no_prior_failure", {"courses": (taken("2010-01-10", "2020-03-15", reason=StopReason.RESISTANCE),)}, ELN, "not_met"),
+    ("no_prior_failure", {"courses": (taken("2010-01-10", "2020-03-15", reason=StopReason.RESISTANCE),)}, ELN,
+    "not_met"),
     ("no_prior_failure", {"courses": (taken("2010-01-10", "2020-03-16", reason=StopReason.RESISTANCE),)}, ELN, "met"),
     ("line", {"courses": (*INTOLERANT, taken("2020-03-15", drug="nilotinib"))}, ELN, "not_met"),
     ("line", {"courses": (*INTOLERANT, taken("2020-03-16", drug="nilotinib"))}, ELN, "met"),
     ("depth_at_stop", {"points": points("2018-01-01 MR4_5; 2020-03-15 MR4")}, ESMO, "not_met"),
     ("depth_at_stop", {"points": points("2019-10-01 MR4_5; 2020-03-16 MR4")}, ESMO, "met"),
     ("test_density", {"points": points("2019-01-01 MR4; 2019-05-01 MR4; 2019-09-01 MR4; 2020-03-15 MR4")}, NCCN, "met"),
-    ("test_density", {"points": points("2019-01-01 MR4; 2019-05-01 MR4; 2019-09-01 MR4; 2020-03-16 MR4")}, NCCN, "not_met"),
+    ("test_density", {"points": points("2019-01-01 MR4; 2019-05-01 MR4; 2019-09-01 MR4; 2020-03-16 MR4")}, NCCN,
+    "not_met"),
 ]  # fmt: skip
 
 
@@ -570,7 +583,8 @@ def test_waiting_until_the_earliest_day_and_not_a_day_less(
     start = on("2008-02-29")
     stop = start + dt.timedelta(days=offset)
     seen = tuple(
-        TimePoint(start + dt.timedelta(days=d), ResponseClass(c), key=str(d)) for d, c in sorted(rows.items()) if d <= offset
+        TimePoint(start + dt.timedelta(days=d), ResponseClass(c), key=str(d)) for d,
+        c in sorted(rows.items()) if d <= offset
     )  # fmt: skip
     known = filled(seen, stop)
     facts = dataclasses.replace(
@@ -630,7 +644,10 @@ def test_a_set_whose_age_is_not_in_our_sources_says_so() -> None:
     assert said(ELN).not_in_our_sources == ()
 
 
-@pytest.mark.parametrize(("courses", "words"), [(RESISTANT, "imatinib was left before (resistance)"), (SWITCHED, "imatinib was left before (switch)")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("courses", "words"),
+    [(RESISTANT, "imatinib was left before (resistance)"), (SWITCHED, "imatinib was left before (switch)")],
+)
 def test_a_second_line_says_why_the_first_was_left(courses: tuple[Course, ...], words: str) -> None:
     assert words in in_english(criterion(ELN, "line", courses=courses).reason)
 

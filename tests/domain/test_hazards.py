@@ -90,9 +90,11 @@ HAZARDS = [
      "counted to the last sample, not known after 6 months without one or across 213 days",
      f"{E}.test_deep_response_needs_samples"),
     ("remission on interferon is counted as treatment-free", "only TKIs were looked at",
-     "read apart by name in the figures, and in the headline of the patient", f"{M}.test_who_is_no_member_or_read_apart_is_told_why"),
+     "read apart by name in the figures, and in the headline of "
+     "the patient", f"{M}.test_who_is_no_member_or_read_apart_is_told_why"),
     ("resistance on the drug is treated as routine", "a loss on treatment got the usual interval and no reminder",
-     "confirmed by the second value, next sample in four weeks, mutation analysis and adherence named; a log is told in MMR",
+     "confirmed by the second value, next sample in four weeks, mutation analysis and adherence named; a log is "
+     "told in MMR",
      f"{D}.test_resistance_on_the_drug_is_not_routine"),
     ("a doubling time across a change of drug", "values were compared whatever was taken", "refused, and said why",
      f"{D}.test_no_time_across_a_change_of_drug_or_dose_or_from_a_poor_sample"),
@@ -123,15 +125,18 @@ ON, RESTARTED = (course(-3000, None),), (course(-3000, 0), course(50, None))
 ATYPICAL = [
     # samples, courses, alert, state on day 45 (empty: on treatment), words
     ([(-14, "nd/60000"), (30, "nd/60000")], "off", "", "off_scale", "not detected on"),
-    ([(-14, "nd/60000"), (30, "18000/60000")], "off", "off_scale_relapse 30", "off_scale", "detectable again, ratio 30.0 %"),
+    ([(-14, "nd/60000"), (30, "18000/60000")], "off", "off_scale_relapse 30", "off_scale",
+    "detectable again, ratio 30.0 %"),
     ([(-14, "6/60000"), (30, "18000/60000")], "off", "off_scale_relapse 30", "off_scale", "3.48 log above the lowest"),
     ([(-14, "6/60000"), (30, "59/60000")], "off", "", "off_scale", "0.99 log above the lowest"),
     ([(-14, "6/60000"), (30, "60/60000")], "off", "off_scale_relapse 30", "off_scale", "1.00 log above the lowest"),
     ([(-14, "60/60000"), (30, "6/60000")], "off", "", "off_scale", "the lowest so far"),
     ([(-14, "nd/60000"), (30, "6/60000"), (40, "nd/60000")], "off", "", "off_scale", "not detected on"),
-    ([(-14, "nd/60000"), (20, "6/60000"), (30, "9/60000")], "off", "off_scale_relapse 20", "off_scale", "detectable again"),
+    ([(-14, "nd/60000"), (20, "6/60000"), (30, "9/60000")], "off", "off_scale_relapse 20", "off_scale",
+    "detectable again"),
     ([(-14, "nd/60000"), (30, "p 6/60000")], "off", "off_scale_relapse 30", "not_known", "detectable again"),
-    ([(-14, "nd/60000"), (20, "6/60000"), (30, "p nd/60000")], "off", "off_scale_relapse 20", "off_scale", "detectable again"),
+    ([(-14, "nd/60000"), (20, "6/60000"), (30, "p nd/60000")], "off", "off_scale_relapse 20", "off_scale",
+    "detectable again"),
     ([(-14, "nd/60000"), (30, "6/60000")], "restarted", "", "restarted", "imatinib restarted"),
     ([(-3000, "30000/60000"), (-2500, "nd/60000"), (-30, "6/60000")], "on", "off_scale_relapse -30", "", ""),
     ([(-3000, "30000/60000"), (-2500, "300/60000"), (-30, "60/60000")], "on", "", "", ""),
@@ -237,12 +242,15 @@ def test_a_recorded_mutation_brings_the_next_sample_and_a_switch_answers_it() ->
 KINETICS = [
     # two samples on treatment, courses, what is said of the time between them
     ([(-200, "12/60000"), (-100, "48/60000")], ON, "kinetics.doubling"),
-    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, reason=StopReason.SWITCH), course(-149, None, drug=Drug.DASATINIB)),
+    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, reason=StopReason.SWITCH), course(-149, None,
+     drug=Drug.DASATINIB)),
      "kinetics.refused.treatment_changed"),
     ([(-200, "12/60000"), (-100, "48/60000")],
-     (course(-3000, -150, dose_mg_per_day=Decimal(400), reason=StopReason.DOSE_CHANGE), course(-149, None, dose_mg_per_day=Decimal(200))),
+     (course(-3000, -150, dose_mg_per_day=Decimal(400), reason=StopReason.DOSE_CHANGE), course(-149, None,
+     dose_mg_per_day=Decimal(200))),
      "kinetics.refused.treatment_changed"),
-    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, dose_mg_per_day=Decimal(400)), course(-149, None)), "kinetics.doubling"),
+    ([(-200, "12/60000"), (-100, "48/60000")], (course(-3000, -150, dose_mg_per_day=Decimal(400)), course(-149, None)),
+    "kinetics.doubling"),
     ([(-200, "12/60000"), (30, "48/60000")], (course(-3000, 0),), "kinetics.doubling"),  # on the drug, then off it
     ([(-200, "60/3000"), (-100, "58/60000")], ON, "kinetics.refused.discordant"),  # 2 % in a poor tube, then 0.097 %
 ]  # fmt: skip

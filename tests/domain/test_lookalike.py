@@ -7,7 +7,9 @@ from monitoring.domain.text.lookalike import LONGEST_LOOK, look_of
 
 @pytest.mark.parametrize(
     "other",
-    ["p-001", "Ｐ-001", "P-００１", "Р-001", "Ρ-001", " P-001", "P-001 ", "P -001", "P\u00a0-001", "P\u200b-001", "P–001", "P−001"],
+    ["p-001", "Ｐ-001", "P-００１", "Р-001", "Ρ-001", " P-001", "P-001 ", "P -001", "P\u00a0-001",
+    "P\u200b-001", "P–001",
+    "P−001"],
 )  # fmt: skip
 def test_case_width_blanks_dashes_and_letters_of_the_same_shape_look_alike(other: str) -> None:
     assert other != "P-001"

@@ -18,7 +18,9 @@ from tests.builders import course, day, deep, point
 AS_OF = dt.date(2030, 1, 1)
 
 
-def history(points: list[TimePoint], courses: list[Course] | None = None, facts: list[Fact] | None = None, **more: Any) -> PatientHistory:  # fmt: skip
+def history(
+    points: list[TimePoint], courses: list[Course] | None = None, facts: list[Fact] | None = None, **more: Any
+) -> PatientHistory:
     values: dict[str, Any] = {
         "patient_id": "P1", "centre": "H1", "sex": "F", "born": PartialDate(dt.date(2000, 2, 29)),
         "diagnosed": PartialDate(dt.date(2010, 1, 1)), "transcript": "", "risk_group": "", "first_dmr": None,
@@ -54,7 +56,9 @@ KEPT = [point(-890, "5"), deep(-100), deep(50), deep(200)]
         ("tfr", [(FactKind.ALLOGENEIC_TRANSPLANT, 210)], 210, (210, True, "restart")),
     ],
 )
-def test_end_of_observation(endpoint: str, facts: list[tuple[FactKind, int]], restart: int | None, expected: tuple[int, bool, str]) -> None:  # fmt: skip
+def test_end_of_observation(
+    endpoint: str, facts: list[tuple[FactKind, int]], restart: int | None, expected: tuple[int, bool, str]
+) -> None:
     drugs = [course(-900, 0), *([course(restart, None)] if restart else [])]
     (member,) = rows(history(KEPT, drugs, [Fact(k, day(d)) for k, d in facts]), endpoint=endpoint)
     assert end(member) == expected
@@ -247,18 +251,34 @@ def test_quantiles_follow_n_plus_one() -> None:
 def test_missing_keys_take_the_defaults_and_are_written_out() -> None:
     written = as_json(parse_definition({"slug": "c"}))
     assert written["include"] == {"stop_reason": ["tfr_attempt"]}
-    assert written["event_rule"] == {"n_consecutive": 1, "date_of_event": "first", "max_gap_days": None, "restart_confirms": True}  # fmt: skip
+    assert written["event_rule"] == {
+        "n_consecutive": 1,
+        "date_of_event": "first",
+        "max_gap_days": None,
+        "restart_confirms": True,
+    }
     assert parse_definition(written) == parse_definition({"slug": "c"})
 
 
 def test_every_problem_is_named_with_its_place() -> None:
     with pytest.raises(DefinitionProblem) as caught:
         parse_definition(
-            {"slug": "Not A Slug", "endpont": "x", "endpoint": "cure", "factors": [{"name": "sex", "cut": 3}, {"name": "sex"}],
+            {"slug": "Not A Slug", "endpont": "x", "endpoint": "cure", "factors": [{"name": "sex", "cut": 3},
+             {"name": "sex"}],
              "include": {"age_at_stop": {"ge": "old"}}, "confidence": {"level": 95}, "cox": ["unknown"]}
         )  # fmt: skip
     text = str(caught.value)
-    for place in ("slug", "endpont", "did you mean endpoint", "'cure'", "no order", "stands twice", "include.age_at_stop.ge", "level", "cox 'unknown'"):  # fmt: skip
+    for place in (
+        "slug",
+        "endpont",
+        "did you mean endpoint",
+        "'cure'",
+        "no order",
+        "stands twice",
+        "include.age_at_stop.ge",
+        "level",
+        "cox 'unknown'",
+    ):
         assert place in text, place
 
 

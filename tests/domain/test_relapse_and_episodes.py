@@ -145,7 +145,14 @@ def test_an_open_dose_inside_a_longer_course_does_not_shorten_it() -> None:
 
 
 def test_a_stop_known_to_the_year_lies_before_the_restart_of_the_drug() -> None:
-    first = Course("a", Drug.IMATINIB, dt.date(2012, 1, 1), dt.date(2016, 7, 1), StopReason.TFR_ATTEMPT, stopped_precision=Precision.YEAR)  # fmt: skip
+    first = Course(
+        "a",
+        Drug.IMATINIB,
+        dt.date(2012, 1, 1),
+        dt.date(2016, 7, 1),
+        StopReason.TFR_ATTEMPT,
+        stopped_precision=Precision.YEAR,
+    )
     again = Course("b", Drug.IMATINIB, dt.date(2016, 6, 1))
     (episode,) = find_episodes([first, again], [], [])
     assert dt.date(2016, 1, 1) < episode.stopped_on < dt.date(2016, 6, 1)
@@ -237,7 +244,9 @@ def test_the_run_agrees_with_a_slow_second_reading() -> None:
 
 def test_a_first_result_already_deep_after_six_months_is_left_censored() -> None:
     assert response_before_stop(STOP, day(-900), [deep(-700), deep(-10)], None).left_censored
-    six_months = response_before_stop(dt.date(2012, 1, 1), dt.date(2010, 1, 15), [TimePoint(dt.date(2010, 7, 15), ResponseClass.MR4)], None)  # fmt: skip
+    six_months = response_before_stop(
+        dt.date(2012, 1, 1), dt.date(2010, 1, 15), [TimePoint(dt.date(2010, 7, 15), ResponseClass.MR4)], None
+    )
     assert six_months.left_censored
     assert not response_before_stop(STOP, day(-720), [deep(-700), deep(-10)], None).left_censored
     known = response_before_stop(STOP, day(-900), [deep(-700), deep(-10)], day(-800))
@@ -256,7 +265,9 @@ def test_treatment_time_is_the_union_of_days() -> None:
 # --- dates ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("start", "stop"), [("2012-03-15", "2018-03-15"), ("2008-02-29", "2014-02-28"), ("2012-08-31", "2018-08-31")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start", "stop"), [("2012-03-15", "2018-03-15"), ("2008-02-29", "2014-02-28"), ("2012-08-31", "2018-08-31")]
+)
 def test_72_calendar_months_are_reached_on_the_day_whatever_the_leap_days(start: str, stop: str) -> None:
     begin, end = dt.date.fromisoformat(start), dt.date.fromisoformat(stop)
     assert Duration(begin, end).reaches(72)
@@ -270,7 +281,8 @@ def test_the_end_of_a_month_is_clamped() -> None:
 
 @pytest.mark.parametrize(
     ("start", "stop", "answer"),
-    [("2012-03", "2018-03-20", None), ("2012-03", "2018-02-28", False), ("2012-03", "2018-04-01", True), ("2012", "2018-06-30", None)],
+    [("2012-03", "2018-03-20", None), ("2012-03", "2018-02-28", False), ("2012-03", "2018-04-01", True), ("2012",
+    "2018-06-30", None)],
 )  # fmt: skip
 def test_an_imputed_date_that_straddles_the_cut_gives_no_answer(start: str, stop: str, answer: bool | None) -> None:
     assert between(parse_date(start), parse_date(stop)).reaches(72) is answer

@@ -29,9 +29,9 @@ from monitoring.wording.reason_texts import TEXTS, in_english
 from scripts.clinical_pages import SETTLED_ELSEWHERE
 
 SHIPPED = [
-    # id, population, evidence, start of the file's digest.
-    # What was read of a shipped file is never edited: where this table disagrees, put the change into a new file with the
-    # next number (ADR 0016: what nobody had read was taken out).
+    # id, population, evidence, start of the file's digest. What was read of a shipped file is never edited: where this
+    # table disagrees, put the change into a new file with the next number (ADR 0016: what nobody had read was taken
+    # out).
     ("eligibility-chinese-2020.1", "any", "S2", "8b66b43aeb7598ba"),
     ("eligibility-eln-2020.1", "adult", "S2", "411312a834e11f0e"),
     ("eligibility-eln-2025.1", "adult", "S", "895d44a0e73fdd89"),

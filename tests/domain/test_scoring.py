@@ -43,7 +43,8 @@ WORKED_EXAMPLES = [
 
 
 @pytest.mark.parametrize(
-    ("name", "tubes", "gene", "factor", "percent", "mr", "expected", "flags"), WORKED_EXAMPLES, ids=[e[0] for e in WORKED_EXAMPLES]
+    ("name", "tubes", "gene", "factor", "percent", "mr", "expected", "flags"), WORKED_EXAMPLES,
+    ids=[e[0] for e in WORKED_EXAMPLES]
 )  # fmt: skip
 def test_worked_example(
     name: str, tubes: str, gene: str, factor: str, percent: str, mr: str, expected: str, flags: str
@@ -95,7 +96,8 @@ def test_row_2_atypical_transcripts_are_not_on_the_scale(transcript: Transcript)
 
 @pytest.mark.parametrize(
     ("control", "expected"),
-    [("9999", "INEVALUABLE_MR4"), ("10000", "MR4"), ("31999", "MR4"), ("32000", "MR4_5"), ("99999", "MR4_5"), ("100000", "MR5")],
+    [("9999", "INEVALUABLE_MR4"), ("10000", "MR4"), ("31999", "MR4"), ("32000", "MR4_5"), ("99999", "MR4_5"), ("100000",
+    "MR5")],
 )  # fmt: skip
 def test_rows_3_to_6_undetected_abl1(control: str, expected: str) -> None:
     assert one(f"nd/{control}") == expected

@@ -193,7 +193,8 @@ def test_a_group_that_nobody_of_was_at_risk_at_an_event_is_no_degree_of_freedom(
     assert survival.log_rank([early, one]) is None  # no test without a degree of freedom
 
 
-TIED = [(4, True), (4, True), (4, False), (6, True), (6, True), (6, True), (8, False), (9, True), (9, True), (11, False),
+TIED = [(4, True), (4, True), (4, False), (6, True), (6, True), (6, True), (8, False), (9, True), (9, True), (11,
+    False),
         (12, True), (12, False), (13, True), (15, True), (15, False), (20, False)]  # fmt: skip
 AGES = [61, 40, 55, 52, 47, 33, 64, 70, 45, 39, 58, 50, 44, 36, 62, 41]
 ARM = [0, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0]
@@ -228,7 +229,9 @@ def weighted_efron(weights: list[float]) -> np.ndarray:
 
 
 def test_the_robust_variance_is_the_jackknife_of_the_weighted_fit_by_patient() -> None:
-    """R's ``cluster``: the squares of what each patient moves the coefficients, by numeric derivative of the weights."""
+    """R's ``cluster``: the squares of what each patient moves the coefficients, by numeric derivative of the
+    weights.
+    """
     step, plain = 1e-5, [1.0] * len(TIED)
     moved = []
     for position in range(len(TIED)):

@@ -18,11 +18,15 @@ from tests.builders import copies, reported
 
 # replicates or report -> row of the decision table and sentence
 COPIES = [
-    ("nd/0", "row 1", "Every replicate failed its run controls or has no control signal, or the assay does not see the transcript."),
-    ("nd/9999", "row 3", "Not detected, but no replicate is good enough: at most 9999 control gene copies, MR4 needs 10000."),
+    ("nd/0", "row 1",
+    "Every replicate failed its run controls or has no control signal, or the assay does not see the transcript."),
+    ("nd/9999", "row 3",
+    "Not detected, but no replicate is good enough: at most 9999 control gene copies, MR4 needs 10000."),
     ("nd/10000", "rows 4 to 6", "Not detected in 10000 control gene copies of good replicates: enough for MR4."),
-    ("nd/60000; nd/4000", "rows 4 to 6", "Not detected in 60000 control gene copies of good replicates: enough for MR4_5."),
-    ("nd/60000; nd/50000", "rows 4 to 6", "Not detected in 110000 control gene copies of good replicates: enough for MR5."),
+    ("nd/60000; nd/4000", "rows 4 to 6",
+    "Not detected in 60000 control gene copies of good replicates: enough for MR4_5."),
+    ("nd/60000; nd/50000", "rows 4 to 6",
+    "Not detected in 110000 control gene copies of good replicates: enough for MR5."),
     ("51/50000", "row 8", "0.102 % IS is above 0.1 %."),
     ("50/50000", "rows 9 and 11", "0.1 % IS is at most 0.1 %."),
     ("3/40000", "rows 9 and 11", "0.0075 % IS is at most 0.01 %."),
@@ -118,7 +122,9 @@ def test_a_guess_is_marked() -> None:
 
 @pytest.mark.parametrize("kind", list(AlertKind))
 def test_every_kind_of_alert_says_why(kind: AlertKind) -> None:
-    reason = why_alert(kind, Certainty.SUSPECTED, "r.1", on=dt.date(2025, 3, 10), value=Decimal("0.2"), days=40, highest=Decimal("0.3"))  # fmt: skip
+    reason = why_alert(
+        kind, Certainty.SUSPECTED, "r.1", on=dt.date(2025, 3, 10), value=Decimal("0.2"), days=40, highest=Decimal("0.3")
+    )
     assert reason.text_code in TEXTS
     assert in_english(reason)
     assert reason.citation
@@ -127,10 +133,21 @@ def test_every_kind_of_alert_says_why(kind: AlertKind) -> None:
 
 def test_a_loss_says_how_sure_it_is() -> None:
     def line(certainty: Certainty, value: str | None) -> tuple[str, str]:
-        found = why_alert(AlertKind.LOSS_OF_MMR, certainty, "r.1", on=dt.date(2025, 3, 10), value=Decimal(value) if value else None, days=40, highest=Decimal("0.3"))  # fmt: skip
+        found = why_alert(
+            AlertKind.LOSS_OF_MMR,
+            certainty,
+            "r.1",
+            on=dt.date(2025, 3, 10),
+            value=Decimal(value) if value else None,
+            days=40,
+            highest=Decimal("0.3"),
+        )
         return found.line, in_english(found)
 
-    assert line(Certainty.CONFIRMED, "0.2") == ("A5", "0.2 % IS on 2025-03-10, 40 days after the stop, is above 0.1 %; the highest since is 0.3 %.")  # fmt: skip
+    assert line(Certainty.CONFIRMED, "0.2") == (
+        "A5",
+        "0.2 % IS on 2025-03-10, 40 days after the stop, is above 0.1 %; the highest since is 0.3 %.",
+    )
     assert line(Certainty.PROVISIONAL, None)[0] == "A4"
     assert "it has no value" in line(Certainty.PROVISIONAL, None)[1]
 

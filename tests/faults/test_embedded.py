@@ -69,7 +69,8 @@ def made(var: Path, made_once: Path) -> Path:
 
 def manage(var: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "manage.py", *words], cwd=ROOT, env=own_environment(var, **more), capture_output=True, text=True,
+        [sys.executable, "manage.py", *words], cwd=ROOT, env=own_environment(var, **more), capture_output=True,
+        text=True,
         check=False, timeout=180,
     )  # fmt: skip
 
@@ -99,7 +100,8 @@ def test_two_commands_at_once_share_the_servers(made: Path) -> None:
     script = "import time; from monitoring.models import Centre; time.sleep({}); print(Centre.objects.count())"
     long, short = (
         subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v0", "-c", script.format(seconds)], cwd=ROOT, env=own_environment(made),
+            [sys.executable, "manage.py", "shell", "-v0", "-c", script.format(seconds)], cwd=ROOT,
+            env=own_environment(made),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for seconds in (6, 0)
@@ -183,7 +185,8 @@ def test_a_cluster_of_an_older_version_keeps_its_data_and_gets_an_owner_that_is_
         "select distinct tableowner from pg_tables where schemaname = 'public'",
         "select distinct proowner::regrole::text from pg_proc where pronamespace = 'public'::regnamespace",
         databases,
-        "insert into monitoring_centre (code, look, name, time_zone, is_synthetic) values ('new', 'new', '', 'UTC', false) returning code",
+        "insert into monitoring_centre (code, look, name, time_zone, is_synthetic) values ('new', 'new', '', 'UTC', "
+        "false) returning code",
     ) == [
         "[('kept',)]",
         "[('cml_superuser',)]",
@@ -241,7 +244,8 @@ def test_a_full_disk_is_told(var: Path) -> None:
 
 def test_missing_and_odd_settings_stop_with_a_hint(var: Path) -> None:
     whole = {
-        "DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://none", "SECRET_KEY": "x" * 40, "IDENTITY_KEY": "x" * 40,
+        "DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://none", "SECRET_KEY": "x" * 40,
+        "IDENTITY_KEY": "x" * 40,
     }  # fmt: skip
     for name, value, word in (
         ("SECRET_KEY", "", "SECRET_KEY is not set"),
@@ -264,7 +268,8 @@ def test_serve_loads_the_demo_shows_it_and_survives_being_killed(var: Path) -> N
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own_environment(var, PORT=str(port), DATABASE_ROLE="owner"),
+            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own_environment(var, PORT=str(port),
+            DATABASE_ROLE="owner"),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""A loss that is posted reaches a person: with everything up, with the broker frozen, with the broker gone, no worker alive."""
+"""A loss that is posted reaches a person: with everything up, with the broker frozen, with the broker gone, no
+worker alive.
+"""
 
 import contextlib
 import datetime as dt
@@ -76,7 +78,12 @@ def post(port: int, token: str, patient: Patient) -> float:
     }  # fmt: skip
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     started = time.monotonic()
-    connection.request("POST", "/api/v1/results/", json.dumps(sample), {"Authorization": f"Token {token}", "Content-Type": "application/json", "Host": "localhost"})  # fmt: skip
+    connection.request(
+        "POST",
+        "/api/v1/results/",
+        json.dumps(sample),
+        {"Authorization": f"Token {token}", "Content-Type": "application/json", "Host": "localhost"},
+    )
     answer = connection.getresponse()
     assert answer.status == 201, answer.read()
     connection.close()

@@ -24,7 +24,8 @@ DRUGS = (Drug.IMATINIB, Drug.IMATINIB, Drug.DASATINIB, Drug.DASATINIB, Drug.INTE
 REASONS = (StopReason.TFR_ATTEMPT, StopReason.TFR_ATTEMPT, StopReason.PREGNANCY, StopReason.UNKNOWN)
 KINDS = (
     *[FactKind.SAMPLE_TAKEN] * 6, *[FactKind.MUTATION] * 2, FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT,
-    FactKind.PREGNANCY, FactKind.CONSENT_WITHDRAWN, FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP, FactKind.LAST_CONTACT,
+    FactKind.PREGNANCY, FactKind.CONSENT_WITHDRAWN, FactKind.TRANSFER, FactKind.LOST_TO_FOLLOW_UP,
+    FactKind.LAST_CONTACT,
 )  # fmt: skip
 # A day near an event lies whole months and a few days from it: inside a window or schedule, on its edge, just outside.
 MONTHS = (0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 6, 12)

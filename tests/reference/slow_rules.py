@@ -1,7 +1,8 @@
 """The clinical rules a second time: slow, obvious, and read from the written rules instead of from the product.
 
 Days are walked one at a time, sets of days stand for courses, percentages are fractions, and the numbers of a rule set
-are read from its file as they stand. Nothing here calls what decides in the product; only its records of facts are read.
+are read from its file as they stand. Nothing here calls what decides in the product; only its records of facts are
+read.
 The comments name the section of the written rules that a function restates.
 
 Left out on purpose: several tubes in one result, other control genes than ABL1, atypical transcripts, missing factors,
@@ -34,7 +35,9 @@ DMR = ("MR4", "MR4_5", "MR5")
 
 @functools.cache
 def numbers_of(rule_id: str) -> dict[str, Any]:
-    """The values of a shipped rule file, name by name; where our sources are silent, those of the set that stands in."""
+    """The values of a shipped rule file, name by name; where our sources are silent, those of the set that stands
+    in.
+    """
     raw = json.loads((RULE_FILES / f"{rule_id}.json").read_text(encoding="utf-8"), parse_float=Decimal)
     own = {name: parameter.get("value") for name, parameter in raw["parameters"].items()}
     lent = numbers_of(raw["where_silent"]) if "where_silent" in raw else {}
@@ -135,7 +138,9 @@ def days_of(results: Sequence[ResultFact]) -> list[Day]:
 
 
 def only_unproven(day: Day, kind: str) -> bool:
-    """A value as deep as the class from a sample too poor to prove it: it neither shows the class nor its loss (1.3)."""
+    """A value as deep as the class from a sample too poor to prove it: it neither shows the class nor its loss
+    (1.3).
+    """
     return day.poor and day.found.percent is not None and day.found.percent <= LIMITS[kind]
 
 
@@ -247,7 +252,9 @@ def loss_in(off: Sequence[Day], restarted_on: date | None) -> tuple[date | None,
 
 
 def episodes_of(series: Series) -> list[Off]:
-    """A stop opens an episode when no other TKI goes on and none starts within 28 days, or MMR is lost before it does."""
+    """A stop opens an episode when no other TKI goes on and none starts within 28 days, or MMR is lost before it
+    does.
+    """
     runs, days = drug_runs(series.courses), days_of(series.results)
     tki_days = {
         run.first + n * ONE_DAY for run in runs for n in range(((run.last or END_OF_TIME) - run.first).days + 1)
@@ -400,7 +407,9 @@ def protocol_event(days: Sequence[Day], stop: date, restart: date | None, rule_i
 
 
 def _second_value(later: Sequence[Day], days: Sequence[Day], restart: date | None, by_restart: bool) -> date | None:
-    """What confirms: the next value off treatment, a restart before it, or one above within 28 days after the restart."""
+    """What confirms: the next value off treatment, a restart before it, or one above within 28 days after the
+    restart.
+    """
     if later:
         return later[0].on if later[0].kind == "NO_MMR" else None
     if restart is None or by_restart:
@@ -542,7 +551,9 @@ def _mutated_since(known: Series, days: Sequence[Day], phase: tuple[str, date, b
 
 
 def _regular(start: date, stop: date, phases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The run of the table in which the interval starts; a sample within the tolerance of its end opens the next run."""
+    """The run of the table in which the interval starts; a sample within the tolerance of its end opens the next
+    run.
+    """
     for phase in phases:
         if phase["to"] is None or start + phase["tolerance_days"] * ONE_DAY < span_after(stop, phase["to"]):
             return dict(phase)
@@ -550,7 +561,9 @@ def _regular(start: date, stop: date, phases: Sequence[dict[str, Any]]) -> dict[
 
 
 def _lost_off(days: Sequence[Day], since: date) -> str:
-    """MMR where the last value is above 0.1 %; MR4 where it was there at the stop or since and the last shows it lost."""
+    """MMR where the last value is above 0.1 %; MR4 where it was there at the stop or since and the last shows it
+    lost.
+    """
     if not days:
         return ""
     last = days[-1]

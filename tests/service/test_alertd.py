@@ -1,4 +1,6 @@
-"""Alerts that arrive: owed with the alert, sent with a lease, escalated, taken back; alertd with nothing but a database."""
+"""Alerts that arrive: owed with the alert, sent with a lease, escalated, taken back; alertd with nothing but a
+database.
+"""
 
 import datetime as dt
 import io
@@ -120,7 +122,9 @@ def test_a_rise_in_certainty_is_a_new_round(enter: Callable[..., None], grace: U
     assert sorted(AlertDelivery.objects.values_list("key", flat=True))[-1].split(":")[2] == "2"
 
 
-def test_a_withdrawn_alert_tells_whoever_was_told_and_nobody_else(enter: Callable[..., None], grace: User, centre: Centre, member: Callable[..., User]) -> None:  # fmt: skip
+def test_a_withdrawn_alert_tells_whoever_was_told_and_nobody_else(
+    enter: Callable[..., None], grace: User, centre: Centre, member: Callable[..., User]
+) -> None:
     enter("L1", 5, "100/50000")
     send_all()
     member("late", centre)
@@ -207,7 +211,9 @@ def test_a_hanging_mail_server_holds_neither_the_round_nor_the_others(
 # --- escalation --------------------------------------------------------------------------------------------------
 
 
-def test_silence_escalates_without_end(enter: Callable[..., None], grace: User, member: Callable[..., User], centre: Centre) -> None:  # fmt: skip
+def test_silence_escalates_without_end(
+    enter: Callable[..., None], grace: User, member: Callable[..., User], centre: Centre
+) -> None:
     adam = member("adam", centre, Role.ADMINISTRATOR)
     enter("L1", 5, "100/50000")
     now = clock.now()

@@ -77,14 +77,20 @@ def body(**more: Any) -> dict[str, Any]:
         "patient_id": "P1",
         "collected_on": "2025-03-10",
         "conversion_factor": 1,
-        "replicates": [{"bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"bcr_abl1_copies": 44, "control_gene_copies": 48000}],
+        "replicates": [{"bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"bcr_abl1_copies": 44,
+        "control_gene_copies": 48000}],
         **more,
     }  # fmt: skip
 
 
 def off_treatment(patient: Patient) -> None:
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01",
-                             stopped_on=clock.now().date() - dt.timedelta(days=90), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient,
+        drug="imatinib",
+        started_on="2010-01-01",
+        stopped_on=clock.now().date() - dt.timedelta(days=90),
+        stop_reason="tfr_attempt",
+    )
 
 
 def recent(days: int = 5) -> str:
@@ -124,7 +130,10 @@ def test_null_copies_are_not_detected_and_numbers_keep_their_digits(technician: 
     result = PcrResult.objects.get()
     assert [t.bcr_abl1_copies for t in result.replicates.all()] == [None, None]
     assert result.assessments.get().response_class == "MR4_5"
-    raw = '{"laboratory":"LAB","accession_number":"A2","patient_id":"P1","collected_on":"2025-04","is_percent":0.100000000000000001}'
+    raw = (
+        '{"laboratory":"LAB","accession_number":"A2","patient_id":"P1","collected_on":"2025-04",'
+        '"is_percent":0.100000000000000001}'
+    )
     answer = technician.client.generic("POST", "/api/v1/results/", raw, "application/json")
     assert answer.status_code == 201
     assert str(PcrResult.objects.get(accession_number="A2").is_percent) == "0.100000000000000001"
@@ -180,7 +189,8 @@ def test_amend_verify_and_retract_need_the_version_that_was_read(technician: Api
     assert verifier.post(path + "verify/", If_Match='"2"').status_code == 409
     assert technician.post(path + "amend/", {"is_percent": 0.2}, If_Match='"2"').status_code == 400, "a reason"
     amended = technician.post(
-        path + "amend/", {"replicates": [{"bcr_abl1_copies": 6, "control_gene_copies": 60000}], "reason": "tube mixed up"},
+        path + "amend/", {"replicates": [{"bcr_abl1_copies": 6, "control_gene_copies": 60000}],
+        "reason": "tube mixed up"},
         If_Match='"2"',
     )  # fmt: skip
     assert (amended.json()["status"], amended.json()["version"]) == ("corrected", 3)
@@ -267,7 +277,12 @@ def test_a_stop_is_recorded_changed_and_taken_back(clinician: Api, patient: Pati
     assert clinician.get("episodes/").json()["results"][0]["stopped_on"] == "2020-02-29"
     early = clinician.send("PATCH", path, {"stopped_on": "2014-01-01", "reason": "x"}, If_Match=stopped.headers["ETag"])
     assert early.json()["errors"][0]["field"] == "stopped_on"
-    back = clinician.send("PATCH", path, {"stopped_on": None, "stop_reason": None, "reason": "never stopped"}, If_Match=stopped.headers["ETag"])  # fmt: skip
+    back = clinician.send(
+        "PATCH",
+        path,
+        {"stopped_on": None, "stop_reason": None, "reason": "never stopped"},
+        If_Match=stopped.headers["ETag"],
+    )
     assert back.json()["stopped_on"] is None
     classify_owed(now=clock.now())
     assert clinician.get("episodes/").json()["count"] == 0
@@ -278,7 +293,9 @@ def test_observations_are_recorded_and_changed(clinician: Api, patient: Patient)
         "observations/", {"patient_id": "P1", "kind": "withdrawal_syndrome", "observed_on": "2020-03", "grade": 2}
     )
     assert (made.status_code, made.json()["observed_on"]) == (201, "2020-03")
-    changed = clinician.send("PATCH", f"observations/{made.json()['id']}/", {"grade": 3, "reason": "worse"}, If_Match=made.headers["ETag"])  # fmt: skip
+    changed = clinician.send(
+        "PATCH", f"observations/{made.json()['id']}/", {"grade": 3, "reason": "worse"}, If_Match=made.headers["ETag"]
+    )
     assert changed.json()["grade"] == 3
     assert (
         clinician.post("observations/", {"patient_id": "P1", "kind": "flu", "observed_on": "2020"}).status_code == 400
@@ -335,7 +352,15 @@ def test_a_rise_above_one_and_ten_percent_is_told_again(
 ) -> None:
     acknowledge(alert, by=User.objects.get(username="grace_t"), note="", now=clock.now())
     for accession, percent, level in (("B1", "0.9", 0), ("B2", "1.5", 1), ("B3", "12", 10)):
-        technician.post("results/", body(accession_number=accession, collected_on=recent(3 - len(accession) + 1), replicates=None, is_percent=percent))  # fmt: skip
+        technician.post(
+            "results/",
+            body(
+                accession_number=accession,
+                collected_on=recent(3 - len(accession) + 1),
+                replicates=None,
+                is_percent=percent,
+            ),
+        )
         before = Alert.objects.get().round
         classify_owed(now=clock.now())
         alert = Alert.objects.get()

@@ -64,7 +64,10 @@ def test_what_was_regained_later_changes_the_digest_although_no_row_of_the_membe
     second = recompute(twin)
     assert first.snapshot is not None
     assert second.snapshot is not None
-    assert second.snapshot.figures["outcomes_after_loss"]["restarted"] != first.snapshot.figures["outcomes_after_loss"]["restarted"]  # fmt: skip
+    assert (
+        second.snapshot.figures["outcomes_after_loss"]["restarted"]
+        != first.snapshot.figures["outcomes_after_loss"]["restarted"]
+    )
 
 
 def test_a_patient_who_cannot_be_classified_fails_the_run_and_not_the_command(
@@ -104,13 +107,31 @@ def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
     publication = published(twin)
     assert publication is not None
     text = json.dumps(snapshot_json(publication), allow_nan=False)
-    for key in ("cohort", "data_cutoff", "computed_at", "digest", "rule_versions", "library_versions", "definition", "counts",
-                "crude", "kaplan_meier", "univariate", "cox", "competing_risks", "follow_up", "table1", "outcomes_after_loss"):  # fmt: skip
+    for key in (
+        "cohort",
+        "data_cutoff",
+        "computed_at",
+        "digest",
+        "rule_versions",
+        "library_versions",
+        "definition",
+        "counts",
+        "crude",
+        "kaplan_meier",
+        "univariate",
+        "cox",
+        "competing_risks",
+        "follow_up",
+        "table1",
+        "outcomes_after_loss",
+    ):
         assert key in json.loads(text), key
     header, *rows = members_csv(publication).decode().splitlines()
     assert header == (
-        "patient_id,attempt,included,exclusion_reason,stopped_on,end_on,days,months,event,end_reason,first_dmr_on,dmr_months,"
-        "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre,groups,dmr_run_from"
+        "patient_id,attempt,included,exclusion_reason,stopped_on,end_on,days,months,event,end_reason,first_dmr_on,"
+        "dmr_months,"
+        "tki_months,time_to_dmr_months,age_at_diagnosis,age_at_stop,sex,transcript,drug_at_stop,risk_group,centre,"
+        "groups,dmr_run_from"
     )
     assert len(rows) == 36
 

@@ -47,7 +47,8 @@ def rows_of(code: str) -> list[models.Model]:
         laboratory,
         Membership.objects.create(user=user, centre=centre, role=Role.CLINICIAN, valid_from="2020-01-01"),
         Assay.objects.create(laboratory=laboratory, name=f"{code}-assay"),
-        ConversionFactor.objects.create(laboratory=laboratory, assay_name=f"{code}-f", factor=1, valid_from="2020-01-01"),
+        ConversionFactor.objects.create(laboratory=laboratory, assay_name=f"{code}-f", factor=1,
+        valid_from="2020-01-01"),
         EscalationPolicy.objects.create(centre=centre, steps=STEPS, signed_by=f"{code}-chief"),
         define_cohort({"slug": code.lower(), "title": f"{code}-cohort", "include": {"centre": [code]}}, by="test")[0],
     ]  # fmt: skip

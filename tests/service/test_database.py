@@ -69,7 +69,8 @@ def test_a_result_row_that_cannot_be_is_refused(stored: PcrResult, field: str, v
                 "laboratory_id": stored.laboratory_id, "accession_number": "A2", "patient_id": stored.patient_id,
                 "collected_on": dt.date(2020, 1, 1), "recorded_by_id": stored.recorded_by_id, "version": 1,
                 "collected_precision": "day", "control_gene": "ABL1", "method": "", "assay_name": "", "kit_lot": "",
-                "specimen": "PB", "is_comparator": "=", "reported_class": "", "status": "final", "reason": "", field: value,
+                "specimen": "PB", "is_comparator": "=", "reported_class": "", "status": "final", "reason": "",
+                field: value,
             },
         )  # fmt: skip
 
@@ -170,7 +171,8 @@ def acting_as(role: str) -> Iterator[None]:
 
 
 CLINICAL = (
-    "monitoring_patient", "monitoring_pcrresult", "monitoring_replicate", "monitoring_tkicourse", "monitoring_observation",
+    "monitoring_patient", "monitoring_pcrresult", "monitoring_replicate", "monitoring_tkicourse",
+    "monitoring_observation",
     "monitoring_responseassessment", "monitoring_responseevent", "monitoring_tfrepisode", "monitoring_alert",
     "monitoring_patientevent", "cohorts_cohortsnapshot",
 )  # fmt: skip
@@ -188,7 +190,11 @@ def test_the_application_may_not_delete_clinical_rows_nor_disable_their_triggers
 @pytest.mark.parametrize("table", ["monitoring_pcrresult", "monitoring_responseevent", "monitoring_patientevent"])
 def test_the_application_may_not_update_what_only_grows(table: str) -> None:
     with acting_as(APP_ROLE), refused("permission denied"), connection.cursor() as cursor:
-        cursor.execute(f"update {table} set rule_version = 'x'" if "response" in table else f"update {table} set patient_id = patient_id")  # fmt: skip
+        cursor.execute(
+            f"update {table} set rule_version = 'x'"
+            if "response" in table
+            else f"update {table} set patient_id = patient_id"
+        )
 
 
 def test_the_application_reads_and_adds(patient: Patient) -> None:

@@ -56,7 +56,8 @@ def test_score_writes_one_line_an_accession_in_order_of_appearance(tmp_path: Pat
     lines, _, code = scored(
         tmp_path,
         "accession_number,bcr_abl1_copies,control_gene_copies,conversion_factor,collected_on,received_on\n"
-        "Z,60,52000,1,2024-01,\nA,nd,18000,0.8,2024-01-01,2024-01-05\nZ,44,48000,1,2024-01,\nA,nd,17000,0.8,2024-01-01,2024-01-05\n",
+        "Z,60,52000,1,2024-01,\nA,nd,18000,0.8,2024-01-01,2024-01-05\nZ,44,48000,1,2024-01,\nA,nd,17000,0.8,"
+        "2024-01-01,2024-01-05\n",
     )
     assert lines == [
         "accession_number,is_percent,mr_value,response_class,flags,sensitivity",
@@ -186,8 +187,13 @@ def test_a_person_without_a_role_sees_nothing(client: Client, ada: User) -> None
 def test_another_centre_is_never_visible_nor_countable(
     client: Client, patient: Patient, ada: User, member: Callable[..., User]
 ) -> None:
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=dt.date(2010, 1, 1),
-                             stopped_on=clock.now().date() - dt.timedelta(days=60), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient,
+        drug="imatinib",
+        started_on=dt.date(2010, 1, 1),
+        stopped_on=clock.now().date() - dt.timedelta(days=60),
+        stop_reason="tfr_attempt",
+    )
     recent = (clock.now().date() - dt.timedelta(days=5)).isoformat()
     record_result(report("L1", recent, "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     classify_owed(now=clock.now())

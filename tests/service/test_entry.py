@@ -14,7 +14,8 @@ pytestmark = pytest.mark.django_db
 def answer(path: str, content_type: str, method: str = "GET") -> tuple[str, bytes]:
     said: list[str] = []
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "x=%e4", "CONTENT_TYPE": content_type, "CONTENT_LENGTH": "3",
+        "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "x=%e4", "CONTENT_TYPE": content_type,
+        "CONTENT_LENGTH": "3",
         "SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.input": io.BytesIO(b"a=b"), "wsgi.errors": io.StringIO(),
         "wsgi.url_scheme": "http", "HTTP_HOST": "localhost",
     }  # fmt: skip

@@ -51,7 +51,8 @@ def signed_in(user: User) -> Client:
 
 
 def body(**more: Any) -> dict[str, Any]:
-    return {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "collected_on": days_ago(5), "conversion_factor": 1,
+    return {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "collected_on": days_ago(5),
+     "conversion_factor": 1,
             "replicates": [{"bcr_abl1_copies": 60, "control_gene_copies": 52000}], **more}  # fmt: skip
 
 
@@ -60,7 +61,10 @@ def post(client: Client, path: str, said: Any = None, **headers: str) -> Any:
 
 
 def file_of(client_user: str, *, status: str = "", accession: str = "A1", copies: str = "60", reason: str = "") -> None:
-    text = "laboratory,accession_number,patient_id,collected_on,conversion_factor,bcr_abl1_copies,control_gene_copies,status,reason\n"
+    text = (
+        "laboratory,accession_number,patient_id,collected_on,conversion_factor,bcr_abl1_copies,"
+        "control_gene_copies,status,reason\n"
+    )
     text += f"LAB,{accession},P1,{days_ago(5)},1,{copies},52000,{status},{reason}\n"
     by = User.objects.get(username=client_user)
     run = take_upload("results", "f.csv", text.encode(), by=by, dry_run=False, amend_reason=reason)
@@ -82,8 +86,10 @@ def verify(client: Client) -> Any:
 
 
 ENTERED = {
-    "page": lambda ada: ada.post("/bench/", {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "centre": "H1",
-                                             "collected_on": days_ago(5), "conversion_factor": "1", "bcr_abl1_copies_1": "60",
+    "page": lambda ada: ada.post("/bench/", {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1",
+     "centre": "H1",
+                                             "collected_on": days_ago(5), "conversion_factor": "1",
+                                             "bcr_abl1_copies_1": "60",
                                              "control_gene_copies_1": "52000"}),
     "api": lambda ada: post(ada, "results/", body()),
     "api, final": lambda ada: post(ada, "results/", body(status="final")),
@@ -94,14 +100,16 @@ ENTERED = {
 FINALISED = {
     "api": lambda ada: post(ada, "results/", body(status="final")),
     "api, corrected": lambda ada: post(ada, "results/", body(status="corrected", reason="x")),
-    "api, other content": lambda ada: post(ada, "results/", body(status="corrected", reason="x", collected_on=days_ago(6))),
+    "api, other content": lambda ada: post(ada, "results/", body(status="corrected", reason="x",
+    collected_on=days_ago(6))),
     "api, filled": lambda ada: post(ada, "results/", body(status="final", is_percent=0.115)),
     "file": lambda ada: file_of("ada_t", status="final"),
     "file, corrected": lambda ada: file_of("ada_t", status="corrected", reason="x", copies="61"),
     "file, with a reason": lambda ada: file_of("ada_t", copies="62", reason="read again"),
     "amend": lambda ada: amend(ada, conversion_factor=1.1, reason="x"),
     "amend what was withdrawn": lambda ada: (
-        post(ada, f"results/{standing().public_id}/retract/", {"reason": "x"}, **{"If-Match": f'"{standing().version}"'}),
+        post(ada, f"results/{standing().public_id}/retract/", {"reason": "x"},
+        **{"If-Match": f'"{standing().version}"'}),
         amend(ada, conversion_factor=1.1, reason="x"),
     ),
     "verify": verify,
@@ -210,8 +218,13 @@ def test_a_persons_own_token_finalises_nothing(ada_t: Client) -> None:
 def lost(patient: Patient, ada: User, member: Callable[..., User]) -> Alert:
     """An open loss of MMR that the clinicians were told of."""
     member("grace", patient.centre)
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=dt.date(2015, 1, 1),
-                             stopped_on=clock.now().date() - dt.timedelta(days=90), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient,
+        drug="imatinib",
+        started_on=dt.date(2015, 1, 1),
+        stopped_on=clock.now().date() - dt.timedelta(days=90),
+        stop_reason="tfr_attempt",
+    )
     for accession, days, tubes in (("L1", 100, "nd/60000"), ("L2", 9, "100/50000")):
         record_result(
             report(accession, days_ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()

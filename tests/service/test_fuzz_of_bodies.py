@@ -34,25 +34,40 @@ BODIES = 2400 if os.environ.get("LONG_FORMS") else 240
 SEED = 20261126
 
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1e308, 1e-308, 10**400, "", " ", "\t", "\n", "\x00", "\u2028", "\u202e", "\ufeff", "ￇ", "＜0.1", "<", ">",
-    "<<1", "nan", "NaN", "inf", "-inf", "1e5", "1E400", "0x10", "1_000", "١٢", "1,5", "1.000,5", "nd", "ND ", "未检出", "#REF!", "=1+1",
-    "@SUM(1)", "'; drop table x;--", "<script>alert(1)</script>", "%s%n", "{{7*7}}", "../../etc/passwd", "A" * 5000, "𝟏𝟐", "P1", "LAB", "H1",
-    "2025-02-29", "2024-02-29", "0000-00-00", "9999-12-31", "2025-13-01", "2025-03-10T25:00", "2025-03-10T08:30-23:59", "2025-03", "2025",
-    "2025-03-10T08:30:00+08:00", [], [[]], [None], {}, {"a": 1}, [{"bcr_abl1_copies": None}], [1, 2, 3], ["nd"], "final", "corrected",
-    "entered_in_error", "preliminary", "\ud800", "é\u0301", "Ａ１", "0.0000000000000000000000001", "99999999999999999999", "imatinib", "death",
+    None, True, False, 0, -1, 1e308, 1e-308, 10**400, "", " ", "\t", "\n", "\x00", "\u2028", "\u202e", "\ufeff", "ￇ",
+    "＜0.1", "<", ">",
+    "<<1", "nan", "NaN", "inf", "-inf", "1e5", "1E400", "0x10", "1_000", "١٢", "1,5", "1.000,5", "nd", "ND ", "未检出",
+    "#REF!", "=1+1",
+    "@SUM(1)", "'; drop table x;--", "<script>alert(1)</script>", "%s%n", "{{7*7}}", "../../etc/passwd", "A" * 5000,
+    "𝟏𝟐", "P1", "LAB", "H1",
+    "2025-02-29", "2024-02-29", "0000-00-00", "9999-12-31", "2025-13-01", "2025-03-10T25:00", "2025-03-10T08:30-23:59",
+    "2025-03", "2025",
+    "2025-03-10T08:30:00+08:00", [], [[]], [None], {}, {"a": 1}, [{"bcr_abl1_copies": None}], [1, 2, 3], ["nd"],
+    "final", "corrected",
+    "entered_in_error", "preliminary", "\ud800", "é\u0301", "Ａ１", "0.0000000000000000000000001",
+    "99999999999999999999",
+    "imatinib", "death",
 ]  # fmt: skip
 
 BASES: dict[str, dict[str, Any]] = {
-    "results": {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "centre": "H1", "collected_on": "2025-03-10",
-                "collected_at": None, "received_at": None, "issued_at": None, "control_gene": "ABL1", "conversion_factor": 1,
-                "is_percent": None, "mr_value": None, "detected": None, "limit_of_detection": None, "status": "final", "version": None,
+    "results": {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "centre": "H1",
+     "collected_on": "2025-03-10",
+                "collected_at": None, "received_at": None, "issued_at": None, "control_gene": "ABL1",
+                "conversion_factor": 1,
+                "is_percent": None, "mr_value": None, "detected": None, "limit_of_detection": None, "status": "final",
+                "version": None,
                 "reason": "", "specimen": "PB", "run_valid": None,
-                "replicates": [{"bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"bcr_abl1_copies": None, "control_gene_copies": 48000}]},
-    "patients": {"patient_id": "P2", "centre": "H1", "sex": "F", "birth_date": "1990-01-01", "birth_year": 1990, "diagnosed_on": "2010-01-01",
-                 "transcript": "e13a2", "hospital_number": "HN1", "family_name": "Li", "given_name": "N", "reason": "x"},
-    "treatments": {"patient_id": "P1", "centre": "H1", "drug": "imatinib", "drug_text": "", "started_on": "2015-01-01", "stopped_on": "2024-01-01",
+                "replicates": [{"bcr_abl1_copies": 60, "control_gene_copies": 52000}, {"bcr_abl1_copies": None,
+                 "control_gene_copies": 48000}]},
+    "patients": {"patient_id": "P2", "centre": "H1", "sex": "F", "birth_date": "1990-01-01", "birth_year": 1990,
+     "diagnosed_on": "2010-01-01",
+                 "transcript": "e13a2", "hospital_number": "HN1", "family_name": "Li", "given_name": "N",
+                  "reason": "x"},
+    "treatments": {"patient_id": "P1", "centre": "H1", "drug": "imatinib", "drug_text": "", "started_on": "2015-01-01",
+     "stopped_on": "2024-01-01",
                    "stop_reason": "tfr_attempt", "dose_mg_per_day": 400, "reason": "x"},
-    "observations": {"patient_id": "P1", "centre": "H1", "observed_on": "2024-05-05", "kind": "death", "detail": "cml", "grade": 2, "reason": "x"},
+    "observations": {"patient_id": "P1", "centre": "H1", "observed_on": "2024-05-05", "kind": "death", "detail": "cml",
+    "grade": 2, "reason": "x"},
 }  # fmt: skip
 VERBS = {
     "amend": {"conversion_factor": 1.1, "reason": "x", "replicates": BASES["results"]["replicates"]},
@@ -89,7 +104,9 @@ def mutated(base: dict[str, Any], chance: random.Random) -> bytes:
 
 
 def whole() -> None:
-    """Every result has the tubes it was sent with: those of a result are numbered without a gap where none was named."""
+    """Every result has the tubes it was sent with: those of a result are numbered without a gap where none was
+    named.
+    """
     for result in PcrResult.objects.all():
         numbers = sorted(Replicate.objects.filter(result=result).values_list("number", flat=True))
         assert len(numbers) == len(set(numbers))
@@ -137,7 +154,11 @@ def test_no_body_stops_a_verb(people: dict[str, Client]) -> None:
     result, alert = PcrResult.objects.get(accession_number="W1"), Alert.objects.filter(kind="loss_of_mmr").get()
     for _ in range(BODIES // 4):
         verb = chance.choice(list(VERBS))
-        who, path = ("verifier", f"results/{result.public_id}") if verb in ("amend", "retract", "verify") else ("clinician", f"alerts/{alert.public_id}")  # fmt: skip
+        who, path = (
+            ("verifier", f"results/{result.public_id}")
+            if verb in ("amend", "retract", "verify")
+            else ("clinician", f"alerts/{alert.public_id}")
+        )
         raw = mutated(VERBS[verb] | {"reason": "x"}, chance)
         match = chance.choice(['"1"', "*", "", 'W/"2"', "\u00e9", '"' + "9" * 400 + '"'])
         answer = people[who].post(f"/api/v1/{path}/{verb}/", raw, "application/json", headers={"If-Match": match})
@@ -147,8 +168,10 @@ def test_no_body_stops_a_verb(people: dict[str, Client]) -> None:
 
 def test_no_form_stops_the_entry_page(people: dict[str, Client]) -> None:
     chance = random.Random(SEED + 2)
-    fields = ("patient_id", "centre", "laboratory", "accession_number", "collected_on", "received_on", "tested_on", "control_gene", "method",
-              "assay", "kit_lot", "conversion_factor", "is_percent", "mr_value", "limit_of_detection", "specimen", "bcr_abl1_copies_1",
+    fields = ("patient_id", "centre", "laboratory", "accession_number", "collected_on", "received_on", "tested_on",
+     "control_gene", "method",
+              "assay", "kit_lot", "conversion_factor", "is_percent", "mr_value", "limit_of_detection", "specimen",
+              "bcr_abl1_copies_1",
               "control_gene_copies_1", "bcr_abl1_copies_2", "control_gene_copies_2")  # fmt: skip
     for number in range(BODIES // 4):
         form = {"patient_id": "P1", "laboratory": "LAB", "accession_number": f"F{number}", "collected_on": "2025-03-10",

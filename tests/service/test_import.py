@@ -31,7 +31,10 @@ from monitoring.services.entry.identities import read_identity
 
 pytestmark = pytest.mark.django_db
 PATIENTS = "patient_id,centre,sex,birth_date\nP1,H1,F,2001-02-03\nP2,H1,M,2002-03-04\n"
-RESULTS = "laboratory,accession_number,patient_id,collected_on,replicate,bcr_abl1_copies,control_gene_copies,conversion_factor\n"
+RESULTS = (
+    "laboratory,accession_number,patient_id,collected_on,replicate,bcr_abl1_copies,control_gene_copies,"
+    "conversion_factor\n"
+)
 
 
 class Door:
@@ -49,7 +52,15 @@ class Door:
             path.write_bytes(content)
         out, err = io.StringIO(), io.StringIO()
         try:
-            call_command(f"import_{kind}", str(path), "--errors", str(self.folder / "errors.csv"), *options, stdout=out, stderr=err)  # fmt: skip
+            call_command(
+                f"import_{kind}",
+                str(path),
+                "--errors",
+                str(self.folder / "errors.csv"),
+                *options,
+                stdout=out,
+                stderr=err,
+            )
             code = 0
         except SystemExit as stopped:
             code = int(stopped.code or 0)
@@ -332,7 +343,10 @@ def test_spellings_of_a_percentage_are_understood_and_reported(
 
 
 def test_zero_percent_is_refused_unless_the_laboratory_means_not_detected(known: Door) -> None:
-    row = "laboratory,accession_number,patient_id,collected_on,is_percent,limit_of_detection\nLAB,A1,P1,2020-01-01,0,0.003\n"
+    row = (
+        "laboratory,accession_number,patient_id,collected_on,is_percent,limit_of_detection\nLAB,A1,P1,2020-01-01,0,"
+        "0.003\n"
+    )
     assert known("results", row) == 1
     assert "write nd" in known.errors[0]["reason"]
     Laboratory.objects.update_or_create(code="LAB", defaults={"zero_means_not_detected": True})
@@ -521,11 +535,13 @@ def test_spellings_of_one_letter_are_one_identifier(known: Door) -> None:
         ("observations", "patient_id,observed_on,kind\nP1,2020-01-01,death\nP1,2020-01-02,death\n"),
         (
             "results",
-            "laboratory,accession_number,patient_id,collected_on,tested_on,is_percent\nL,A,P1,2020-01-01,1999-01-01,1\n",
+            "laboratory,accession_number,patient_id,collected_on,tested_on,is_percent\nL,A,P1,2020-01-01,1999-01-01,"
+            "1\n",
         ),
         (
             "results",
-            'laboratory,accession_number,patient_id,collected_on,control_gene_copies,is_percent\nL,A,P1,2020-01-01,"32,000",1\n',
+            "laboratory,accession_number,patient_id,collected_on,control_gene_copies,is_percent\nL,A,P1,2020-01-01,"
+            '"32,000",1\n',
         ),
         ("results", "laboratory,accession_number,patient_id,collected_on,is_percent\nL,#REF!,P1,2020-01-01,1\n"),
     ],

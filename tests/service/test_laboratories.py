@@ -46,7 +46,9 @@ def factor(patient: Patient, ada: User, member: Callable[..., User]) -> Conversi
     member("grace", patient.centre)
     laboratory = reporting("LAB", patient.centre)
     found = ConversionFactor.objects.create(laboratory=laboratory, factor="0.5", valid_from="2010-01-01")
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
+    )
     for accession, days, tubes in (("A1", 70, "nd/60000"), ("A2", 20, "96/60000")):
         said = report(accession, ago(days).isoformat(), tubes, conversion_factor=None)
         record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())

@@ -88,12 +88,14 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "laboratory-settings"): (D,), ("POST", "laboratory-centres"): (D,), ("POST", "new-assay"): (D,),
     ("POST", "assay"): (D,), ("POST", "protocol-centres"): (D,), ("POST", "people"): (D,), ("POST", "person"): (D,),
     ("POST", "person-link"): (D,), ("POST", "close-person"): (D,), ("POST", "confirm-role"): (D,),
-    ("POST", "end-role"): (D,), ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST", "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
+    ("POST", "end-role"): (D,), ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST",
+    "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
     ("POST", "api-patients"): RECORDING, ("PATCH", "api-patient"): RECORDING, ("POST", "api-treatments"): RECORDING,
     ("PATCH", "api-treatment"): RECORDING, ("POST", "api-observations"): RECORDING,
     ("PATCH", "api-observation"): RECORDING, ("POST", "api-results"): LABORATORY,
     ("POST", "api-result-verify"): (V,), ("POST", "api-result-amend"): LABORATORY,
-    ("POST", "api-result-retract"): LABORATORY, ("POST", "api-alert-acknowledge"): WARD, ("POST", "api-alert-act"): WARD,
+    ("POST", "api-result-retract"): LABORATORY, ("POST", "api-alert-acknowledge"): WARD, ("POST",
+    "api-alert-act"): WARD,
     ("POST", "api-alert-withdraw"): WARD,
 }  # fmt: skip
 
@@ -103,7 +105,8 @@ OBJECT_OF = {
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert, "api-patient": Patient,
     "api-treatment": TkiCourse, "api-observation": Observation, "api-result": PcrResult,
     "api-result-verify": PcrResult, "api-result-amend": PcrResult, "api-result-retract": PcrResult,
-    "api-patient-monitoring": Patient, "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert, "api-alert-act": Alert,
+    "api-patient-monitoring": Patient, "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert,
+    "api-alert-act": Alert,
     "api-alert-withdraw": Alert, "person": User, "person-link": User, "close-person": User,
     "confirm-role": Membership, "end-role": Membership,
 }  # fmt: skip
@@ -364,7 +367,10 @@ def everything() -> dict[str, str]:
     """A digest of every table but those that say who is here and who looked."""
     tables = connection.introspection.table_names()
     kept = [m for m in apps.get_models() if m._meta.db_table in tables and m not in (Session, AccessEvent)]
-    return {m._meta.label: hashlib.sha256(repr(list(m._base_manager.order_by("pk").values_list())).encode()).hexdigest() for m in kept}  # fmt: skip
+    return {
+        m._meta.label: hashlib.sha256(repr(list(m._base_manager.order_by("pk").values_list())).encode()).hexdigest()
+        for m in kept
+    }
 
 
 @pytest.mark.parametrize("role", ANYBODY)

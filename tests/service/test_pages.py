@@ -63,7 +63,8 @@ def sign_in(member: Callable[..., User], patient: Patient) -> SignIn:
 
 def entry(**more: str) -> dict[str, str]:
     return {
-        "patient_id": "P1", "laboratory": "LAB", "accession_number": "E1", "collected_on": recent(), "control_gene": "ABL1",
+        "patient_id": "P1", "laboratory": "LAB", "accession_number": "E1", "collected_on": recent(),
+        "control_gene": "ABL1",
         "conversion_factor": "1", "bcr_abl1_copies_1": "60", "control_gene_copies_1": "52000",
         "bcr_abl1_copies_2": "44", "control_gene_copies_2": "48000", **more,
     }  # fmt: skip
@@ -74,8 +75,13 @@ def recent(days: int = 5) -> str:
 
 
 def off_treatment(patient: Patient) -> None:
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01",
-                             stopped_on=clock.now().date() - dt.timedelta(days=90), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient,
+        drug="imatinib",
+        started_on="2010-01-01",
+        stopped_on=clock.now().date() - dt.timedelta(days=90),
+        stop_reason="tfr_attempt",
+    )
 
 
 # --- entering ---------------------------------------------------------------------------------------------------
@@ -166,8 +172,15 @@ def test_undetected_is_written_u(sign_in: SignIn) -> None:
 
 
 def test_an_amendment_keeps_what_the_form_does_not_show(sign_in: SignIn, patient: Patient, ada: User) -> None:
-    stored = report("E1", recent(), "60/52000;44/48000;1/20000;2/30000", limit_of_quantification=None, kit_lot="K7",
-                    collected_at=dt.datetime.fromisoformat(recent() + "T08:30:00+00:00"), reported_class="MMR")  # fmt: skip
+    stored = report(
+        "E1",
+        recent(),
+        "60/52000;44/48000;1/20000;2/30000",
+        limit_of_quantification=None,
+        kit_lot="K7",
+        collected_at=dt.datetime.fromisoformat(recent() + "T08:30:00+00:00"),
+        reported_class="MMR",
+    )
     record_result(stored, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     result, vera = PcrResult.objects.get(), sign_in(Role.VERIFIER)
     page = vera.get(f"/results/{result.public_id}/amend/").content.decode()
@@ -242,7 +255,8 @@ def test_a_signed_ladder_decides_who_is_told_and_when(sign_in: SignIn, patient: 
     sign_in(Role.CLINICIAN)
     sign_in(Role.ADMINISTRATOR)
     EscalationPolicy.objects.create(
-        centre=patient.centre, steps=[{"roles": ["administrator"], "wait_hours": 1}, {"roles": ["clinician"], "wait_hours": 2}],
+        centre=patient.centre, steps=[{"roles": ["administrator"], "wait_hours": 1}, {"roles": ["clinician"],
+        "wait_hours": 2}],
         acknowledged_comes_back_days=3, signed_by="Dr Example",
     )  # fmt: skip
     off_treatment(patient)
@@ -259,10 +273,20 @@ def test_a_signed_ladder_decides_who_is_told_and_when(sign_in: SignIn, patient: 
     assert (acknowledged.next_action_at - clock.now()).days == 2
 
 
-@pytest.mark.parametrize("steps", [[], [{"roles": ["nurse"], "wait_hours": 1}], [{"roles": ["clinician"], "wait_hours": 0}], {"a": 1}, [{"roles": [], "wait_hours": 3}]])  # fmt: skip
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [],
+        [{"roles": ["nurse"], "wait_hours": 1}],
+        [{"roles": ["clinician"], "wait_hours": 0}],
+        {"a": 1},
+        [{"roles": [], "wait_hours": 3}],
+    ],
+)
 def test_a_ladder_that_forgets_people_is_refused(client: Client, centre: Centre, steps: Any) -> None:
     client.force_login(User.objects.create_superuser("root"))
-    answer = client.post("/admin/monitoring/escalationpolicy/add/", {"centre": centre.pk, "steps": str(steps).replace("'", '"'),
+    answer = client.post("/admin/monitoring/escalationpolicy/add/", {"centre": centre.pk,
+     "steps": str(steps).replace("'", '"'),
                          "acknowledged_comes_back_days": 7, "signed_by": "x"})  # fmt: skip
     assert answer.status_code == 200
     assert not EscalationPolicy.objects.exists()
@@ -314,7 +338,15 @@ def test_a_timeline_shows_shapes_and_records_who_looked(
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
     with django_assert_max_num_queries(32):
         text = grace.get(f"/patients/{patient.public_id}/").content.decode()
-    for words in ("Meier", "not detected", "not evaluable", "0.2 % IS", "MMR lost: 0.2 %", "timeline-data", "loss of MMR off treatment"):  # fmt: skip
+    for words in (
+        "Meier",
+        "not detected",
+        "not evaluable",
+        "0.2 % IS",
+        "MMR lost: 0.2 %",
+        "timeline-data",
+        "loss of MMR off treatment",
+    ):
         assert words in text, words
     chart = text.split('id="timeline-data"')[1].split("</script>")[0]
     assert '"percent": 0.0032' in chart, "undetected stands at the sample's own sensitivity"
@@ -348,7 +380,13 @@ def test_small_groups_of_other_centres_are_withheld(sign_in: SignIn, centre: Cen
         patient = Patient.objects.create(
             centre=centre if n else elsewhere, patient_id=f"C{n}", sex="F" if n < 2 else "M"
         )
-        TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on="2020-01-01", stop_reason="tfr_attempt")  # fmt: skip
+        TkiCourse.objects.create(
+            patient=patient,
+            drug="imatinib",
+            started_on="2010-01-01",
+            stopped_on="2020-01-01",
+            stop_reason="tfr_attempt",
+        )
         for accession, on, tubes in ((f"a{n}", "2019-12-01", "nd/60000"), (f"b{n}", "2021-01-01", "nd/60000")):
             record_result(report(accession, on, tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
     cohort, _ = define_cohort({"slug": "c", "title": "All", "factors": [{"name": "sex"}]}, by="test")

@@ -31,7 +31,8 @@ WORDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "collected_on": (
         ("2020-01-31", "2020-03-01", str(TODAY)),
         ("2020-02-29", "2021-02-29", "2020-01", "2020", str(TODAY.year), "", "2020-04-31", "01.02.2020", "1850-01-01",
-         "2199-01-01", "1999-12-31", "2000-01-01", str(TODAY + dt.timedelta(days=1)), str(TODAY + dt.timedelta(days=2))),
+         "2199-01-01", "1999-12-31", "2000-01-01", str(TODAY + dt.timedelta(days=1)),
+          str(TODAY + dt.timedelta(days=2))),
     ),
     "collected_at": (("",), ("2020-01-31T08:30", "2020-01-31T23:30:00-05:00", "2020-01-31")),
     "received_on": (("", "2020-03-01", str(TODAY)), ("2019-01-01", "2020-03", "x")),

@@ -48,7 +48,9 @@ def later(days: int) -> dt.datetime:
 def enter(patient: Patient, ada: User, member: Callable[..., User]) -> Callable[..., None]:
     """Results of a patient who stopped 60 days ago, seen by Grace."""
     member("grace", patient.centre)
-    TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt")  # fmt: skip
+    TkiCourse.objects.create(
+        patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
+    )
 
     def record(accession: str, days: int, tubes: str = "nd/60000", **more: Any) -> None:
         record_result(
@@ -101,7 +103,13 @@ def test_who_was_overdue_before_the_service_watched_is_a_row_of_one_worklist(
 ) -> None:
     for n in range(5):
         patient = Patient.objects.create(centre=centre, patient_id=f"H{n}")
-        TkiCourse.objects.create(patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(300 + n), stop_reason="tfr_attempt")  # fmt: skip
+        TkiCourse.objects.create(
+            patient=patient,
+            drug="imatinib",
+            started_on="2010-01-01",
+            stopped_on=ago(300 + n),
+            stop_reason="tfr_attempt",
+        )
         record_result(
             report(f"H{n}", ago(200).isoformat(), "nd/60000"),
             patient=patient,
@@ -264,8 +272,10 @@ def test_a_centre_of_the_demo_is_told_what_is_not_in_our_sources(
     client.force_login(grace)
     page = client.get(f"/patients/{patient.public_id}/").content.decode()
     for words in (
-        "Chinese guideline 2020 sampling: not in our sources. ELN 2020 sampling stands in and is named beside each line.",
-        "Not in our sources: first chronic phase only; PCR on the International Scale, of quality; sensitivity of the assay",
+        "Chinese guideline 2020 sampling: not in our sources. ELN 2020 sampling stands in and is named beside "
+        "each line.",
+        "Not in our sources: first chronic phase only; PCR on the International Scale, of quality; sensitivity of "
+        "the assay",
         "Of which age this rule set speaks is not in our sources.",
     ):
         assert words in page, words

@@ -63,7 +63,8 @@ def test_the_logins_and_the_database_are_made_and_making_them_again_changes_noth
         with psycopg.connect(address(WATCHDOG, "watchdog's")) as watchdog:
             watchdog.execute("set role cml_watchdog")
     found = admin.execute(
-        "select rolname::text, rolsuper, rolcreatedb, rolcreaterole from pg_roles where rolname like 'prepared%' order by 1"
+        "select rolname::text, rolsuper, rolcreatedb, rolcreaterole from pg_roles where rolname like 'prepared%' "
+        "order by 1"
     ).fetchall()
     assert found == [(name, False, False, False) for name in sorted((OWNER, SERVICE, WATCHDOG))]
 
@@ -123,7 +124,8 @@ def test_printed_it_changes_nothing_and_holds_no_password(admin: psycopg.Connect
         ("DATABASE_URL", f"postgresql://{OWNER}:y@h/prepared", "logins of their own"),
         ("DATABASE_URL", "postgresql://cml_app:y@h/prepared", "logins of their own"),
         ("DATABASE_URL", "postgresql://x:%C3%A9@h/prepared", "printable ASCII"),
-        ("DATABASE_ADMIN_URL", "postgresql://cml_owner:wrong@/postgres?host=/nowhere", "DATABASE_ADMIN_URL: connection"),
+        ("DATABASE_ADMIN_URL", "postgresql://cml_owner:wrong@/postgres?host=/nowhere",
+        "DATABASE_ADMIN_URL: connection"),
     ],
 )  # fmt: skip
 def test_a_wrong_address_is_told_by_its_name(

@@ -42,7 +42,20 @@ from tests.conftest import reporting
 
 pytestmark = pytest.mark.django_db
 T, V, C, A, D = Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ANALYST, Role.ADMINISTRATOR
-OF_A_CENTRE = (Patient, TkiCourse, Observation, PcrResult, ResponseAssessment, ResponseEvent, TfrEpisode, Alert, AlertDelivery, Centre, Laboratory, LaboratoryCentre)  # fmt: skip
+OF_A_CENTRE = (
+    Patient,
+    TkiCourse,
+    Observation,
+    PcrResult,
+    ResponseAssessment,
+    ResponseEvent,
+    TfrEpisode,
+    Alert,
+    AlertDelivery,
+    Centre,
+    Laboratory,
+    LaboratoryCentre,
+)
 
 
 def days_ago(days: int) -> str:
@@ -92,8 +105,16 @@ BETRAYALS = ("100", "K77", "1990-05-05", "by phone", "imatinib/", "is stored", "
 
 def own_result(days: int = 8, **more: Any) -> dict[str, Any]:
     """A result of the caller's own patient under a key of the other centre."""
-    return {"laboratory": "LAB", "accession_number": "TWO-2", "patient_id": "P1", "centre": "ONE", "collected_on": days_ago(days),
-            "conversion_factor": 1, "replicates": [{"bcr_abl1_copies": None, "control_gene_copies": 70001}], **more}  # fmt: skip
+    return {
+        "laboratory": "LAB",
+        "accession_number": "TWO-2",
+        "patient_id": "P1",
+        "centre": "ONE",
+        "collected_on": days_ago(days),
+        "conversion_factor": 1,
+        "replicates": [{"bcr_abl1_copies": None, "control_gene_copies": 70001}],
+        **more,
+    }
 
 
 TAKING: dict[str, dict[str, Any]] = {
@@ -212,7 +233,8 @@ def test_there_is_no_difference_between_a_foreign_number_and_one_that_nobody_has
 
 RECORDED: dict[str, dict[str, str]] = {
     "patients": {"patient_id": "P1", "centre": "TWO", "sex": "M", "reason": "x"},
-    "treatments": {"patient_id": "P1", "centre": "TWO", "drug": "imatinib", "started_on": "2015-01-01", "stopped_on": "2016-01-01",
+    "treatments": {"patient_id": "P1", "centre": "TWO", "drug": "imatinib", "started_on": "2015-01-01",
+     "stopped_on": "2016-01-01",
                    "reason": "x"},
     "observations": {"patient_id": "P1", "centre": "TWO", "kind": "death", "observed_on": "2024-01-01", "reason": "x"},
 }  # fmt: skip
@@ -255,7 +277,8 @@ def test_a_result_is_not_given_to_a_patient_of_a_centre_that_its_laboratory_does
     for patient_id, centre in (("P1", "TWO"), ("P3", "THREE")):
         change = {"patient_id": patient_id, "centre": centre, "reason": "mixed up"}
         answer = client.post(
-            f"/api/v1/results/{result.public_id}/amend/", json.dumps(change), "application/json", headers={"If-Match": '"1"'}
+            f"/api/v1/results/{result.public_id}/amend/", json.dumps(change), "application/json",
+            headers={"If-Match": '"1"'}
         )  # fmt: skip
         assert answer.status_code == 400, answer.content
     assert not PcrResult.objects.filter(version=2).exists()

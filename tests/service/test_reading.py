@@ -29,7 +29,10 @@ from monitoring.models import Centre, ImportRun, JobRun, Patient, PcrResult, Rep
 from tests.conftest import reporting
 
 PATIENTS = COLUMNS["patients"], REQUIRED_COLUMNS["patients"]
-HEADER = '<row r="1"><c r="A1" t="inlineStr"><is><t>patient_id</t></is></c><c r="B1" t="inlineStr"><is><t>centre</t></is></c></row>'
+HEADER = (
+    '<row r="1"><c r="A1" t="inlineStr"><is><t>patient_id</t></is></c><c r="B1" t="inlineStr"><is><t>centre</t>'
+    "</is></c></row>"
+)
 ROW = '<row r="2"><c r="A2"><v>7</v></c><c r="B2"><v>8</v></c></row>'
 SHEET = "xl/worksheets/sheet1.xml"
 
@@ -292,8 +295,35 @@ def test_the_lease_is_renewed_while_nothing_is_heard(
 
 # --- mutated files ----------------------------------------------------------------------------------------------
 
-RESULTS = ("laboratory", "accession_number", "patient_id", "collected_on", "bcr_abl1_copies", "control_gene_copies", "conversion_factor")  # fmt: skip
-ODD = ("", "\x00", "#N/A", '"', "1e999", "-1", "2025-02-30", "nd", "9" * 400, "Ａ", "\u202e", "0", "\\N", "\\.", "\t", "'", "a,b", "1E+05")  # fmt: skip
+RESULTS = (
+    "laboratory",
+    "accession_number",
+    "patient_id",
+    "collected_on",
+    "bcr_abl1_copies",
+    "control_gene_copies",
+    "conversion_factor",
+)
+ODD = (
+    "",
+    "\x00",
+    "#N/A",
+    '"',
+    "1e999",
+    "-1",
+    "2025-02-30",
+    "nd",
+    "9" * 400,
+    "Ａ",
+    "\u202e",
+    "0",
+    "\\N",
+    "\\.",
+    "\t",
+    "'",
+    "a,b",
+    "1E+05",
+)
 
 
 @pytest.mark.django_db

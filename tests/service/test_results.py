@@ -173,10 +173,12 @@ def test_a_final_report_of_what_was_withdrawn_is_a_conflict(record: Any) -> None
     ("stands", "comes", "action", "is_percent", "tubes"),
     [
         ({"is_percent": "5.2"}, {"tubes": "nd/60000"}, RowOutcome.REFUSED, "5.2", 0),
-        ({"is_percent": "5.2"}, {"tubes": "nd/60000", "status": "corrected", "reason": "x"}, RowOutcome.AMENDED, None, 1),
+        ({"is_percent": "5.2"}, {"tubes": "nd/60000", "status": "corrected", "reason": "x"}, RowOutcome.AMENDED, None,
+        1),
         ({"tubes": "60/60000"}, {"is_percent": "5.2", "tubes": "60/60000"}, RowOutcome.COMPLETED, "5.2", 1),
         ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000"}, RowOutcome.UNCHANGED, "5.2", 1),
-        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000", "kit_lot": "L1"}, RowOutcome.COMPLETED, "5.2", 1),
+        ({"is_percent": "5.2", "tubes": "60/60000"}, {"tubes": "60/60000", "kit_lot": "L1"}, RowOutcome.COMPLETED,
+        "5.2", 1),
         (
             {"is_percent": "5.2", "tubes": "60/60000"},
             {"tubes": "61/60000", "status": "corrected", "reason": "x"}, RowOutcome.AMENDED, None, 1,

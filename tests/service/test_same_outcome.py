@@ -1,4 +1,5 @@
-"""However the same facts arrive, the outcome is the same: in one file or many, twice, by file or by request, amended and
+"""However the same facts arrive, the outcome is the same: in one file or many, twice, by file or by request, amended
+and
 amended back. The outcome is what people see: classes, standing events, episodes, live alerts."""
 
 import dataclasses
@@ -30,7 +31,9 @@ from tests.service.test_api import Api
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
-FEW = settings(max_examples=max(8, settings().max_examples // 10), suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+FEW = settings(
+    max_examples=max(8, settings().max_examples // 10), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 SEEDS = st.integers(0, 2**32)
 STOPPED = patients().filter(lambda s: len(s.results) > 2 and any(c.stopped_on for c in s.courses))
 RESULTS = (

@@ -1,4 +1,6 @@
-"""One poison in each step of a round: the others are done, the poisoned one is named and told, and after the repair it is done."""
+"""One poison in each step of a round: the others are done, the poisoned one is named and told, and after the repair
+it is done.
+"""
 
 import datetime as dt
 import io
@@ -527,7 +529,9 @@ def test_what_is_not_owed_any_more_is_settled_without_being_done(
     lost: tuple[Patient, Patient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def off(rows: Any) -> int:
-        return set_aside.work_off("overdue", rows, lambda pks: 1 // 0, key="public_id", centre="centre_id", limit=9, now=clock.now())  # fmt: skip
+        return set_aside.work_off(
+            "overdue", rows, lambda pks: 1 // 0, key="public_id", centre="centre_id", limit=9, now=clock.now()
+        )
 
     off(Patient.objects.all())
     assert now_set_aside().count() == 2
@@ -586,7 +590,7 @@ def test_sends_that_never_end_are_replaced_bounded_and_told(
     assert (len(mails_to("grace")), len(mails_to("gil"))) == (1, 1)
 
 
-# --- values are right where they are made ---------------------------------------------------------------------------------
+# --- values are right where they are made -------------------------------------------------------------------------
 
 ODD = ["\n", "\r", "\x00", "\x07", "\x85", "\xad", "\u200b", LINE_SEPARATOR, "\u2029", "\u202e", "\ufeff", "\U000e0041"]
 

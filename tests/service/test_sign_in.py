@@ -1,4 +1,6 @@
-"""Signing in under somebody who guesses: tries are counted before a hash is computed, by every door and every way in."""
+"""Signing in under somebody who guesses: tries are counted before a hash is computed, by every door and every way
+in.
+"""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor

@@ -33,7 +33,8 @@ def user(member: Callable[..., User], patient: Patient) -> User:
 
 
 def row(**more: str) -> dict[str, str]:
-    return {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "collected_on": days_ago(5), "conversion_factor": "1",
+    return {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1", "collected_on": days_ago(5),
+     "conversion_factor": "1",
             "bcr_abl1_copies": "60", "control_gene_copies": "52000", **more}  # fmt: skip
 
 

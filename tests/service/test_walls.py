@@ -1,4 +1,6 @@
-"""Every table against every deed, as the login the service really uses, and as the watchdog: what passes stands here."""
+"""Every table against every deed, as the login the service really uses, and as the watchdog: what passes stands
+here.
+"""
 
 import contextlib
 import os
@@ -23,7 +25,8 @@ from tests.processes import on_this_database
 pytestmark = pytest.mark.django_db
 
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
-NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent", "monitoring_accessevent",
+NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent",
+    "monitoring_accessevent",
            "cohorts_cohortsnapshot", "django_admin_log", "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
 # … of these only this …
@@ -57,7 +60,13 @@ NOT = {
     "monitoring_tfrepisode": {"id", "public_id", "patient_id", "subject_key"},
 }
 # … and these are deleted.
-DELETED = {"monitoring_classificationrequest", "monitoring_idempotentrequest", "monitoring_laboratorycentre", "monitoring_signintries", "django_session"}  # fmt: skip
+DELETED = {
+    "monitoring_classificationrequest",
+    "monitoring_idempotentrequest",
+    "monitoring_laboratorycentre",
+    "monitoring_signintries",
+    "django_session",
+}
 # What the watchdog must never read, whatever else it may.
 CLOSED_TO_THE_WATCHDOG = {
     ("django_session", "session_key"), ("django_session", "session_data"), ("auth_user", "password"),
@@ -143,7 +152,8 @@ def test_the_service_gives_itself_nothing(service: psycopg.Connection) -> None:
     "deed",
     ["set role cml_owner", "set role cml_superuser", "set session authorization cml_owner", "create role x",
      "create database x", "create schema x", "create table public.x ()", "alter role cml_service superuser",
-     "grant cml_owner to cml_service", "set session_replication_role = replica", "copy monitoring_centre to program 'true'",
+     "grant cml_owner to "
+     "cml_service", "set session_replication_role = replica", "copy monitoring_centre to program 'true'",
      "drop function cml_kept() cascade", "create or replace function cml_kept() returns trigger language sql as ''",
      "select pg_read_file('/etc/passwd')", "alter database cml owner to cml_service"],
 )  # fmt: skip

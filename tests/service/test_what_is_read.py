@@ -340,7 +340,10 @@ def test_a_limit_that_proves_less_than_the_copies_is_said(door: Door) -> None:
 
 # --- dialects ----------------------------------------------------------------------------------------------------
 
-PLAIN = "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,assay\nLAB,A1,P1,2024-06-01,60,50000,Größe 定量\n"
+PLAIN = (
+    "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,assay\nLAB,A1,P1,"
+    "2024-06-01,60,50000,Größe 定量\n"
+)
 CHINESE = PLAIN.replace("Größe ", "")
 
 
@@ -527,7 +530,14 @@ def test_amending_one_cell_on_the_page_keeps_every_other(
     for field in PcrResult._meta.concrete_fields:
         if field.attname not in changed:
             assert getattr(after, field.attname) == getattr(before, field.attname), field.attname
-    tubes = [list(r.replicates.order_by("number").values_list("number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported")) for r in (before, after)]  # fmt: skip
+    tubes = [
+        list(
+            r.replicates.order_by("number").values_list(
+                "number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported"
+            )
+        )
+        for r in (before, after)
+    ]
     assert tubes[0] == tubes[1]
 
 

@@ -70,7 +70,9 @@ SHOWN_ATTRIBUTES = re.compile(r"""\b(?:aria-label|placeholder|title|alt)="([^"]*
 
 @functools.cache
 def cited() -> list[str]:
-    """What stays in English: titles, ids, lines and citations of rule sets lead to English papers and files; longest first."""
+    """What stays in English: titles, ids, lines and citations of rule sets lead to English papers and files; longest
+    first.
+    """
     texts = {QUESTIONS_CITATION}
     for rules in load_rule_sets().values():
         texts |= {rules.title, str(rules.citation)}
@@ -229,7 +231,8 @@ def test_a_contradiction_is_a_conflict_in_every_language(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
-        ("POST", "results/", '{"patient_id": "P1", "collected_on": "10.03.2025", "laboratory": "LAB", "accession_number": "E1"}', 400),
+        ("POST", "results/",
+        '{"patient_id": "P1", "collected_on": "10.03.2025", "laboratory": "LAB", "accession_number": "E1"}', 400),
         ("POST", "results/", '{"patiend_id": "P1"}', 400),
         ("POST", "results/", "{", 400),
         ("POST", "results/", "[]", 400),
@@ -373,7 +376,8 @@ PAGES = {
     "/operations/": (Role.ADMINISTRATOR,),
 }
 RESULTS = (
-    "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor,is_percent\n"
+    "laboratory,accession_number,patient_id,collected_on,bcr_abl1_copies,control_gene_copies,conversion_factor,"
+    "is_percent\n"
     'NEW,F1,P1,2025-01-01,60,52000,1,\nNEW,F2,P1,2025-02-01,0,60000,1,\nNEW,F3,P9,2025-03-01,nd,60000,1,\n'
     'NEW,F4,P1,2025-04-01,,,,"0,25 %"\nNEW,F5,P1,2999-04-01,nd,60000,1,\nNEW,F6,P1,2025-04-01,nd,60000,1'
 )  # fmt: skip
@@ -461,8 +465,10 @@ ON_TREATMENT: dict[str, tuple[dict[str, str], str, tuple[tuple[int, str], ...]]]
     "an adult in deep response": (ADULT, "2018-02-01", ((500, "nd/60000"), (300, "nd/60000"), (30, "nd/60000"))),
     "an adult of whom little is known": ({}, "2018-02-01", ((30, "20/4000"),)),
     "an adult who lost MMR": (ADULT, "2018-02-01", ((400, "6/60000"), (200, "6/60000"), (30, "600/60000"))),
-    "an adult in the first year": (ADULT, "days ago: 190", ((186, "30000/60000"), (100, "9000/60000"), (5, "3000/60000"))),
-    "an adult in an advanced phase": ({**ADULT, "phase": "AP", "transcript": "other"}, "2018-02-01", ((30, "nd/60000"),)),
+    "an adult in the first year": (ADULT, "days ago: 190", ((186, "30000/60000"), (100, "9000/60000"), (5,
+    "3000/60000"))),
+    "an adult in an "
+    "advanced phase": ({**ADULT, "phase": "AP", "transcript": "other"}, "2018-02-01", ((30, "nd/60000"),)),
     "a child": (CHILD, "2018-02-01", ((500, "nd/60000"), (30, "nd/60000"))),
 }  # fmt: skip
 
@@ -586,7 +592,8 @@ def test_no_english_is_left_where_a_result_is_entered_and_looked_at(
     client = Client(headers={"Accept-Language": "zh-hans"})
     client.force_login(member("vera", furnished.centre, Role.VERIFIER))
     entry = {
-        "patient_id": "P1", "laboratory": "LAB", "accession_number": "E1", "collected_on": recent(), "control_gene": "ABL1",
+        "patient_id": "P1", "laboratory": "LAB", "accession_number": "E1", "collected_on": recent(),
+        "control_gene": "ABL1",
         "conversion_factor": "1", "bcr_abl1_copies_1": "60", "control_gene_copies_1": "52000",
     }  # fmt: skip
     result = PcrResult.objects.get(accession_number="T4")

@@ -60,7 +60,10 @@ SEND_FAILURES = (OSError, smtplib.SMTPException, concurrent.futures.TimeoutError
 
 
 class Command(DoorCommand):
-    help = "Every two seconds: classify what is owed, send what is due, escalate, claim nightly slots. Needs PostgreSQL only."
+    help = (
+        "Every two seconds: classify what is owed, send what is due, escalate, claim nightly slots. Needs "
+        "PostgreSQL only."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="do one round and exit")

@@ -31,7 +31,8 @@ _SERVICE, _OWNER, _WATCHDOG, _ADMIN = (
 
 class Command(BaseCommand):
     help = (
-        "Make the owner's, the service's and the watchdog's login and the database, as the superuser of DATABASE_ADMIN_URL; "
+        "Make the owner's, the service's and the watchdog's login and the database, as the superuser of "
+        "DATABASE_ADMIN_URL; "
         "harmless when it is run again. Names and passwords are those of DATABASE_OWNER_URL, DATABASE_URL and "
         "DATABASE_WATCHDOG_URL (optional)."
     )
@@ -48,7 +49,8 @@ class Command(BaseCommand):
         service = _address(addresses.str(_SERVICE, default=""), _SERVICE)
         watchdog = addresses.str(_WATCHDOG, default="")
         logins = Logins(
-            _login(owner, _OWNER), _login(service, _SERVICE), _login(_address(watchdog, _WATCHDOG), _WATCHDOG) if watchdog else None
+            _login(owner, _OWNER), _login(service, _SERVICE), _login(_address(watchdog, _WATCHDOG),
+            _WATCHDOG) if watchdog else None
         )  # fmt: skip
         _check_names(logins)
         database = _database(owner, _OWNER)
@@ -62,7 +64,8 @@ class Command(BaseCommand):
             _prepare(admin, database, logins)
         except psycopg.Error as problem:
             raise CommandError(f"{_ADMIN}: {str(problem).strip()}", returncode=3) from problem
-        self.stderr.write(f"database {database} belongs to {logins.owner.name}; {logins.service.name} is a member of {APP_ROLE} only",
+        self.stderr.write(f"database {database} belongs to {logins.owner.name}; {logins.service.name} is a member "
+                          f"of {APP_ROLE} only",
                           style_func=lambda line: line)  # fmt: skip
 
 
@@ -115,6 +118,7 @@ def _check_names(logins: Logins) -> None:
     names = [one.name for one in (logins.owner, logins.service, logins.watchdog) if one]
     if len({*names, APP_ROLE, WATCHDOG_ROLE}) != len(names) + 2:
         raise CommandError(
-            f"{_OWNER}, {_SERVICE} and {_WATCHDOG} must name logins of their own, other than {APP_ROLE} and {WATCHDOG_ROLE}",
+            f"{_OWNER}, {_SERVICE} and {_WATCHDOG} must name logins of their own, other than {APP_ROLE} and "
+            f"{WATCHDOG_ROLE}",
             returncode=2,
         )

@@ -1,6 +1,7 @@
 """Alerts that a day brings: an overdue sample or result, nobody seen, no restart after a loss, no MMR after a restart.
 
-Each patient is looked at once a day; what is recorded later closes the alert in the classifying transaction (``plans``).
+Each patient is looked at once a day; what is recorded later closes the alert in the classifying transaction
+(``plans``).
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ def _open_no_restart(episode_ids: Sequence[int], now: dt.datetime) -> int:
 
 
 def raise_no_mmr_after_restart(*, now: dt.datetime, limit: int = CHECKED_AT_ONCE) -> int:
-    """Open an alert where MMR is not back three months after a restart for its loss (NCCN: mutation test, adherence)."""
+    """Open an alert where MMR is not back three months after a restart for its loss (NCCN: mutation test,
+    adherence).
+    """
     latest = add_months(now.date(), -NO_MMR_AFTER_RESTART_MONTHS)
     known = Alert.objects.filter(kind=AlertKind.NO_MMR_AFTER_RESTART).values("subject_key")
     episodes = (

@@ -144,7 +144,9 @@ def put_aside(pk: int, problem: BaseException, *, now: dt.datetime) -> None:
 
 
 def postpone(one: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
-    """Try again later, with growing pauses and jitter up to five minutes, for ever; returns whether the lease was ours."""
+    """Try again later, with growing pauses and jitter up to five minutes, for ever; returns whether the lease was
+    ours.
+    """
     pause = min(LONGEST_PAUSE_SECONDS, 2 ** min(one.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
     return bool(
         AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True).update(

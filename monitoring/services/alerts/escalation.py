@@ -126,7 +126,9 @@ def signed_ladder(policy: EscalationPolicy) -> Ladder:
 
 
 def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
-    """Tell the first step of the ladder of alerts that were opened, or that people must hear of again. Runs in the classifying transaction."""
+    """Tell the first step of the ladder of alerts that were opened, or that people must hear of again. Runs in the
+    classifying transaction.
+    """
     told = [a for a in alerts if a.hand_over_id is None or a.acted_at is not None]
     ladders = Ladders({a.centre_id for a in told})
     for alert in told:

@@ -224,7 +224,9 @@ def open_on_a_day(
     *,
     since: dt.date | None = None,
 ) -> bool:
-    """Open an alert on the evidence of a day; what has been so ``since`` long before we knew it goes to the worklist."""
+    """Open an alert on the evidence of a day; what has been so ``since`` long before we knew it goes to the
+    worklist.
+    """
     return open_by_the_clock(
         kind,
         patient=patient,

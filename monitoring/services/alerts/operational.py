@@ -1,4 +1,6 @@
-"""Telling those who run the service: one open alert for each centre whose work is set aside, and settings that are none."""
+"""Telling those who run the service: one open alert for each centre whose work is set aside, and settings that are
+none.
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ NEEDS_A_PERSON_AFTER_ATTEMPTS = 5
 
 
 class ClassificationFailed(Exception):
-    """Some patients could not be classified and were set aside; the others were. Their requests stay, with the error."""
+    """Some patients could not be classified and were set aside; the others were. Their requests stay, with the
+    error.
+    """
 
 
 def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Collection[int] = ()) -> int:
@@ -287,7 +289,8 @@ def episode_rows(said: Replay) -> list[EpisodeRow]:
                 e.kind.value, e.attempt, e.course.drug.value, e.stopped_on,
                 e.baseline.response_class.value if e.baseline else "", summary.tki_days, summary.dmr_days,
                 summary.first_dmr_on, e.loss.first.on if e.loss else None, e.loss.confirmed_on if e.loss else None,
-                e.restarted_on, e.restart.drug.value if e.restart else "", e.mmr_regained_on, e.dmr_regained_on, e.state,
+                e.restarted_on, e.restart.drug.value if e.restart else "", e.mmr_regained_on, e.dmr_regained_on,
+                e.state,
                 evidence_json(summary.evidence),
             ),
             ids[e.loss.first.key] if e.loss else None,

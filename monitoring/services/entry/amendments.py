@@ -96,7 +96,8 @@ def amend_result(
 ) -> Verdict:
     """Store a corrected version: the report is complete and says why.
 
-    It is preliminary where the standing one is, and where a second person of the laboratory verifies what a person says.
+    It is preliminary where the standing one is, and where a second person of the laboratory verifies what a person
+    says.
     """
     if barred := _barred(standing, patient, reach):
         return barred

@@ -245,7 +245,8 @@ select storable.record, storable.tube_count, storable.has_tubes, storable.labora
   left join lateral (
       select exists (
           select 1 from monitoring_pcrresult other
-           where stored.id is null and other.patient_id = storable.patient and other.collected_on = storable.collected_on
+           where stored.id is null and other.patient_id = storable.patient
+             and other.collected_on = storable.collected_on
              and other.laboratory_id = laboratory.id
              and not exists (select 1 from monitoring_pcrresult later where later.supersedes_id = other.id)
              and other.status <> 'entered_in_error'
@@ -274,7 +275,8 @@ update plain_record set verdict = 'left'
         select record, stored.number::integer as number,
                (stored.run_valid, stored.bcr_abl1_reported, stored.bcr_abl1_copies, stored.control_gene_copies) as tube
           from plain_record
-          -- By the unique key of each result, whatever the statistics say: "offset 0" keeps this from being turned round.
+          -- By the unique key of each result, whatever the statistics say:
+          -- "offset 0" keeps this from being turned round.
           cross join lateral (select * from monitoring_replicate where result_id = plain_record.id offset 0) stored
          where verdict = 'unchanged' and has_tubes
       ) kept using (record, number)

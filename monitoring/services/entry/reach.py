@@ -108,5 +108,8 @@ def not_treating(column: str, value: str) -> Problem:
 
 def alike(column: str, given: str, known: str) -> Problem:
     """The refusal of a new identifier that a reader would take for a known one."""
-    reason = _("looks like %(known)s, which is known: they differ only by case, width, blanks or look-alike letters; write it as it is known")  # fmt: skip
+    reason = _(
+        "looks like %(known)s, which is known: they differ only by case, width, blanks or look-alike letters; write "
+        "it as it is known"
+    )
     return Problem(column, given, reason % {"known": known})

@@ -57,7 +57,8 @@ def reconcile(
 ) -> Reconciled[Row]:
     """Compare facts with stored rows in order; a key met twice is compared with what the first made of it.
 
-    ``normalise`` brings a row into the form that is stored, and then ``check``, which writes nothing, refuses it or not.
+    ``normalise`` brings a row into the form that is stored, and then ``check``, which writes nothing, refuses it or
+    not.
 
     Who is ``barred`` from a row is told so before anything is said of what stands there.
     """

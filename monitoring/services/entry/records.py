@@ -108,7 +108,9 @@ def record_patients(
         outcome = reconcile(
             facts, stored, key=lambda f: (f.centre, f.patient_id), fresh=fresh, values=lambda f: f.values,
             amend_reason=amend_reason, barred=barred, normalise=lambda row: _normalise(row, now),
-            check=lambda f, row: identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row),
+            check=lambda f, row: (
+                identities.problem(f, row) or _not_yet(row, now, PATIENT_DATES) or _patient_in_order(row)
+            ),
         )  # fmt: skip
         for position, (f, row) in enumerate(zip(facts, outcome.rows, strict=True)):
             if (

@@ -71,7 +71,8 @@ def record_results(
 
     A report that equals a stored version changes nothing; one that fills an empty value or finalises a preliminary
     result becomes a new version; any other difference needs a correcting status or ``amend_reason``. One that its
-    laboratory wrote before the version that stands is kept beside it. A refused report does not stop the others. With ``dry_run`` the verdicts are the same and nothing is stored. What stands in a centre
+    laboratory wrote before the version that stands is kept beside it. A refused report does not stop the others. With
+    ``dry_run`` the verdicts are the same and nothing is stored. What stands in a centre
     out of ``reach``, or at a laboratory that does not report for the patient's centre, is refused before anything else
     is said of it.
     """
@@ -348,7 +349,8 @@ def _is_older(report: LaboratoryReport, standing: LaboratoryReport) -> bool:
 
 def _late(report: LaboratoryReport, newest: StoredResult) -> Verdict:
     words = _(
-        "this report of %(accession)s is older than the version that stands; it is kept in the history and changes nothing"
+        "this report of %(accession)s is older than the version that stands; it is kept in the history and "
+        "changes nothing"
     )
     note = words % {"accession": report.accession_number}
     return dataclasses.replace(_of(RowOutcome.UNCHANGED, newest), notes=(note,), is_late=True)
@@ -388,7 +390,8 @@ def _note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patie
         if others and reports[n].status != ResultStatus.ENTERED_IN_ERROR:
             said = {"accession": reports[n].accession_number, "others": ", ".join(others[:5])}
             words = _(
-                "%(accession)s: also %(others)s of the same patient, laboratory and day is stored; if one replaces the other, mark the replaced one as entered in error"
+                "%(accession)s: also %(others)s of the same patient, laboratory and day is stored; if one replaces "
+                "the other, mark the replaced one as entered in error"
             )
             verdicts[n] = dataclasses.replace(verdicts[n], notes=(*verdicts[n].notes, words % said))  # fmt: skip
 

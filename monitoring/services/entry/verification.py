@@ -50,7 +50,8 @@ def raise_unverified(*, now: dt.datetime, limit: int = 200) -> int:
 
 
 def raise_suspicious(*, now: dt.datetime, limit: int = 50) -> int:
-    """Open an alert for each preliminary value above 0.1 % that would lose MMR, looks like a slip, and has waited an hour.
+    """Open an alert for each preliminary value above 0.1 % that would lose MMR, looks like a slip, and has waited an
+    hour.
 
     The clinicians know of the possible loss already; this asks the laboratory whether the value is what was measured.
     """

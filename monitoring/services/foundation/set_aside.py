@@ -37,7 +37,9 @@ def is_database_lost(problem: Exception) -> bool:
 
 
 def describe(problem: BaseException) -> str:
-    """The kind of an error, where it was raised in our own code, and the constraint that refused, without its message."""
+    """The kind of an error, where it was raised in our own code, and the constraint that refused, without its
+    message.
+    """
     words = type(problem).__name__
     constraint = getattr(getattr(problem.__cause__, "diag", None), "constraint_name", None)
     if isinstance(problem, DatabaseError) and constraint:

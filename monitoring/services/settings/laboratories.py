@@ -1,4 +1,6 @@
-"""Laboratories, the centres they report for, and their settings. A setting that decides classes makes their patients owed a classification."""
+"""Laboratories, the centres they report for, and their settings. A setting that decides classes makes their patients
+owed a classification.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def start_reporting(laboratory: Laboratory, centre: Centre, *, by: str, reason: 
 
 
 def stop_reporting(laboratory: Laboratory, centre: Centre, *, by: str, reason: str) -> None:
-    """Let a laboratory report for a centre no longer. Raises ``StandingResultsError`` where the centre has results of it."""
+    """Let a laboratory report for a centre no longer. Raises ``StandingResultsError`` where the centre has results
+    of it.
+    """
     with transaction.atomic(), recorded_as(by, reason):
         if PcrResult.objects.filter(laboratory=laboratory, patient__centre=centre).exists():
             raise StandingResultsError
