@@ -42,7 +42,7 @@ def _trigger(name: str, moment: str, table: str, how: str) -> str:
 
 
 _KEPT = """
-create or replace function public.cml_kept() returns trigger language plpgsql 
+create or replace function public.cml_kept() returns trigger language plpgsql
 set search_path = pg_catalog, pg_temp as $$
 begin
     if coalesce(current_setting('cml.wipe', true), '') <> 'on' then

@@ -19,7 +19,6 @@ from cohorts.domain.members import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication
 from cohorts.selectors.disclosure import disclosed, member_rows
 from cohorts.selectors.snapshots import published
-from monitoring.api.fields import instant
 from monitoring.api.resources import Resource, etag
 from monitoring.models import Role
 from monitoring.services.foundation.access import record_access
@@ -30,10 +29,10 @@ SLUG = OpenApiParameter("slug", OpenApiTypes.STR, OpenApiParameter.PATH)
 class PublicationOut(serializers.Serializer[CohortPublication]):
     """What is published of a cohort."""
 
-    data_cutoff = serializers.DateField()
-    computed_at = serializers.DateTimeField()
+    data_cutoff = serializers.DateField(source="snapshot.data_cutoff")
+    computed_at = serializers.DateTimeField(source="snapshot.computed_at")
     confirmed_at = serializers.DateTimeField()
-    digest = serializers.CharField()
+    digest = serializers.CharField(source="snapshot.digest")
 
 
 class CohortOut(serializers.Serializer[Cohort]):
@@ -43,23 +42,7 @@ class CohortOut(serializers.Serializer[Cohort]):
     title = serializers.CharField()
     is_active = serializers.BooleanField()
     definition = serializers.DictField()
-    published = PublicationOut(allow_null=True)
-
-    def to_representation(self, instance: Cohort) -> dict[str, Any]:
-        shown = getattr(instance, "publication", None)
-        return {
-            "slug": instance.slug,
-            "title": instance.title,
-            "is_active": instance.is_active,
-            "definition": instance.definition,
-            "published": shown
-            and {
-                "data_cutoff": shown.snapshot.data_cutoff.isoformat(),
-                "computed_at": instant(shown.snapshot.computed_at),
-                "confirmed_at": instant(shown.confirmed_at),
-                "digest": shown.snapshot.digest,
-            },
-        }
+    published = PublicationOut(source="publication", allow_null=True)
 
 
 class CohortFilter(django_filters.FilterSet):

@@ -17,13 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
-from monitoring.api.explained import ReasonOut, reason_json
-from monitoring.api.fields import NumberOut, instant, number
+from monitoring.api.explained import ReasonOut
+from monitoring.api.fields import NumberOut, WordsOf
 from monitoring.api.filters import InstantFilter
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import field_refusal, public_id_of
 from monitoring.api.resources import Resource, etag, idempotently, require_match
-from monitoring.domain.course.off_treatment import State
 from monitoring.domain.course.series import Drug
 from monitoring.intake.values import Cells
 from monitoring.models import Alert, Role
@@ -43,90 +42,56 @@ class DeedOut(serializers.Serializer[Any]):
     """What a person did about an alert."""
 
     at = serializers.DateTimeField()
-    by = serializers.CharField()
+    by = serializers.CharField(source="who")
     what = serializers.CharField()
     drug = serializers.CharField()
     on = serializers.DateField(allow_null=True)
     note = serializers.CharField()
 
 
+class MutationOut(serializers.CharField):
+    """A mutation with the day on which it was recorded."""
+
+    def to_representation(self, value: Any) -> str:
+        return f"{value.detail}, {value.observed_on.isoformat()}"
+
+
 class AlertOut(serializers.Serializer[Alert]):
     """One alert with its facts and its rule."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(source="public_id")
     kind = serializers.ChoiceField(choices=ALERT_KIND)
     certainty = serializers.ChoiceField(choices=CERTAINTY)
     state = serializers.ChoiceField(choices=AlertState.values)
-    centre = serializers.CharField()
-    patient = serializers.UUIDField(allow_null=True)
-    patient_id = serializers.CharField(allow_null=True)
-    evidence = serializers.UUIDField(allow_null=True, help_text="the result it rests on")
+    centre = serializers.CharField(source="centre.code")
+    patient = serializers.UUIDField(source="patient.public_id", allow_null=True)
+    patient_id = serializers.CharField(source="patient.patient_id", allow_null=True)
+    evidence = serializers.UUIDField(source="evidence.public_id", allow_null=True, help_text="the result it rests on")
     evidence_on = serializers.DateField()
     is_percent = NumberOut()
     highest_percent = NumberOut(help_text="highest value off treatment since, % IS")
     doubling_days = NumberOut(help_text="how fast it doubles, days; null where it does not rise or cannot be told")
     days_off_treatment = serializers.IntegerField(allow_null=True)
-    worklist = serializers.UUIDField(allow_null=True, help_text="the go-live worklist whose row this is")
+    worklist = serializers.UUIDField(
+        source="hand_over.public_id", allow_null=True, help_text="the go-live worklist whose row this is"
+    )
     rule_version = serializers.CharField()
     opened_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
-    closing_reason = serializers.CharField(help_text="in the language of the request")
-    closing_code = serializers.CharField(help_text="stable")
+    closing_reason = WordsOf(closing_words, help_text="in the language of the request")
+    closing_code = serializers.CharField(source="closing_reason", help_text="stable")
     round = serializers.IntegerField()
     next_action_at = serializers.DateTimeField(allow_null=True)
     acknowledged_at = serializers.DateTimeField(allow_null=True)
-    acknowledged_by = serializers.CharField(allow_null=True)
+    acknowledged_by = serializers.CharField(source="acknowledged_by.username", allow_null=True)
     note = serializers.CharField()
     action = serializers.CharField()
-    reason = ReasonOut()
-    patient_state = ReasonOut(allow_null=True, help_text="where the patient stands today; null on treatment")
+    reason = ReasonOut(of=alert_reason)
+    patient_state = ReasonOut(
+        source="patient_state.reason", allow_null=True, help_text="where the patient stands today; null on treatment"
+    )
     deeds = DeedOut(many=True, help_text="what people did, oldest first; nothing covers an earlier deed")
-    mutations = serializers.ListField(child=serializers.CharField(), help_text="resistance mutations on record")
-
-    def to_representation(self, instance: Alert) -> dict[str, Any]:
-        state: State | None = instance.patient_state  # type: ignore[attr-defined]  # where the row was read
-        mutations = instance.mutations  # type: ignore[attr-defined]  # the same
-        return {
-            "id": str(instance.public_id),
-            "kind": instance.kind,
-            "certainty": instance.certainty,
-            "state": instance.state,
-            "centre": instance.centre.code,
-            "patient": str(instance.patient.public_id) if instance.patient else None,
-            "patient_id": instance.patient.patient_id if instance.patient else None,
-            "evidence": str(instance.evidence.public_id) if instance.evidence else None,
-            "evidence_on": instance.evidence_on.isoformat(),
-            "is_percent": number(instance.is_percent),
-            "highest_percent": number(instance.highest_percent),
-            "doubling_days": number(instance.doubling_days),
-            "days_off_treatment": instance.days_off_treatment,
-            "worklist": str(instance.hand_over.public_id) if instance.hand_over else None,
-            "rule_version": instance.rule_version,
-            "opened_at": instant(instance.opened_at),
-            "closed_at": instant(instance.closed_at),
-            "closing_reason": closing_words(instance),
-            "closing_code": instance.closing_reason,
-            "round": instance.round,
-            "next_action_at": instant(instance.next_action_at),
-            "acknowledged_at": instant(instance.acknowledged_at),
-            "acknowledged_by": instance.acknowledged_by.get_username() if instance.acknowledged_by else None,
-            "note": instance.note,
-            "action": instance.action,
-            "reason": reason_json(alert_reason(instance)),
-            "patient_state": reason_json(state.reason) if state else None,
-            "deeds": [
-                {
-                    "at": instant(d.at),
-                    "by": d.who,
-                    "what": d.what,
-                    "drug": d.drug,
-                    "on": d.on and d.on.isoformat(),
-                    "note": d.note,
-                }
-                for d in instance.deeds  # type: ignore[attr-defined]  # where the row was read
-            ],
-            "mutations": [f"{m.detail}, {m.observed_on.isoformat()}" for m in mutations],
-        }
+    mutations = serializers.ListField(child=MutationOut(), help_text="resistance mutations on record")
 
 
 class AcknowledgeIn(serializers.Serializer[Any]):

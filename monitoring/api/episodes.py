@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
@@ -15,26 +14,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
-from monitoring.api.explained import ReasonOut, reason_json
+from monitoring.api.explained import ReasonOut
 from monitoring.api.refusals import public_id_of
 from monitoring.api.resources import Resource
-from monitoring.domain.course.off_treatment import State
 from monitoring.models import Patient, TfrEpisode
 from monitoring.models.choices import EPISODE_STATE, STOP_REASON
 from monitoring.selectors.episodes import standing_episodes, states_of
-
-DATES = (
-    "stopped_on", "first_dmr_on", "loss_on", "loss_confirmed_on", "restarted_on", "mmr_regained_on", "dmr_regained_on",
-)  # fmt: skip
 
 
 class EpisodeOut(serializers.Serializer[TfrEpisode]):
     """One time off treatment."""
 
-    id = serializers.UUIDField()
-    patient = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    centre = serializers.CharField()
+    id = serializers.UUIDField(source="public_id")
+    patient = serializers.UUIDField(source="patient.public_id")
+    patient_id = serializers.CharField(source="patient.patient_id")
+    centre = serializers.CharField(source="patient.centre.code")
     kind = serializers.ChoiceField(choices=STOP_REASON, help_text="the reason of the stop")
     attempt = serializers.IntegerField(help_text="number of the TFR attempt, 0 for other kinds")
     drug = serializers.CharField()
@@ -51,30 +45,11 @@ class EpisodeOut(serializers.Serializer[TfrEpisode]):
     restart_drug = serializers.CharField()
     mmr_regained_on = serializers.DateField(allow_null=True)
     dmr_regained_on = serializers.DateField(allow_null=True)
-    state = serializers.ChoiceField(choices=EPISODE_STATE, help_text="what is known of it today")
-    standing = ReasonOut(help_text="the same as a sentence with its facts")
+    state = serializers.ChoiceField(
+        source="standing.code", choices=EPISODE_STATE, help_text="what is known of it today"
+    )
+    standing = ReasonOut(source="standing.reason", help_text="the same as a sentence with its facts")
     rule_version = serializers.CharField()
-
-    def to_representation(self, instance: TfrEpisode) -> dict[str, Any]:
-        standing: State = instance.standing  # type: ignore[attr-defined]  # where the row was read
-        dates = {name: getattr(instance, name) for name in DATES}
-        return {
-            "id": str(instance.public_id),
-            "patient": str(instance.patient.public_id),
-            "patient_id": instance.patient.patient_id,
-            "centre": instance.patient.centre.code,
-            "kind": instance.kind,
-            "attempt": instance.attempt,
-            "drug": instance.drug,
-            "baseline_class": instance.baseline_class,
-            "tki_days": instance.tki_days,
-            "dmr_days": instance.dmr_days,
-            "restart_drug": instance.restart_drug,
-            "state": standing.code.value,
-            "standing": reason_json(standing.reason),
-            "rule_version": instance.rule_version,
-            **{name: on.isoformat() if on else None for name, on in dates.items()},
-        }
 
 
 class EpisodeFilter(django_filters.FilterSet):

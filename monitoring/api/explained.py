@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,17 @@ class ReasonOut(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="stable; the text is in the language of the request")
     text = serializers.CharField()
     facts = serializers.DictField()
+
+    def __init__(self, *args: Any, of: Callable[[Any], Reason] | None = None, **options: Any) -> None:
+        """``of`` says how the reason is found of the row; without it the row has it as an attribute."""
+        super().__init__(*args, **options)
+        self._of = of
+
+    def get_attribute(self, instance: Any) -> Any:
+        return super().get_attribute(instance) if self._of is None else self._of(instance)
+
+    def to_representation(self, instance: Reason) -> dict[str, Any]:
+        return reason_json(instance)
 
 
 def reason_json(reason: Reason) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -11,14 +13,14 @@ from rest_framework import serializers
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 
 
-def number(value: Decimal | None) -> float | None:
-    """A stored decimal as a JSON number (the nearest double, which prints a laboratory's digits back)."""
-    return None if value is None else float(value)
-
-
 def partly(on: dt.date | None, precision: str) -> str | None:
     """A date as it was said: ``2025-03-10``, ``2025-03`` or ``2025``."""
     return None if on is None else str(PartialDate(on, Precision(precision)))
+
+
+def precision_column(name: str) -> str:
+    """The column that says how exactly a date is known."""
+    return f"{name.removesuffix('_on')}_precision"
 
 
 def instant(at: dt.datetime | None) -> str | None:
@@ -32,10 +34,30 @@ class NumberIn(serializers.Field):  # type: ignore[type-arg]  # only its schema 
 
 
 @extend_schema_field({"type": "string", "nullable": True, "example": "2025-03-10"})
-class PartialDateField(serializers.Field):  # type: ignore[type-arg]  # only its schema is used
-    """A date, month or year: ``2025-03-10``, ``2025-03``, ``2025``."""
+class PartialDateField(serializers.Field):  # type: ignore[type-arg]  # bodies are read by ``intake``, as files are
+    """A date, month or year: ``2025-03-10``, ``2025-03``, ``2025``; its precision stands in a column beside it."""
+
+    def get_attribute(self, instance: Any) -> str | None:
+        return partly(super().get_attribute(instance), getattr(instance, precision_column(str(self.source))))
+
+    def to_representation(self, value: str) -> str:
+        return value
 
 
 @extend_schema_field({"type": "number", "nullable": True})
-class NumberOut(serializers.Field):  # type: ignore[type-arg]  # only its schema is used
+class NumberOut(serializers.Field):  # type: ignore[type-arg]  # answers only
     """A number."""
+
+    def to_representation(self, value: Decimal) -> float:
+        return float(value)
+
+
+class WordsOf(serializers.CharField):
+    """Words that are made of the whole row."""
+
+    def __init__(self, words: Callable[[Any], str], **options: Any) -> None:
+        super().__init__(**options)
+        self._words = words
+
+    def get_attribute(self, instance: Any) -> str:
+        return self._words(instance)

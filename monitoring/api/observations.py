@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
-from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
+from monitoring.api.fields import NumberIn, PartialDateField, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
@@ -31,28 +31,15 @@ CHANGEABLE = ("observed_on", "detail", "grade")
 class ObservationOut(serializers.Serializer[Observation]):
     """One dated fact."""
 
-    id = serializers.UUIDField()
-    patient = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    centre = serializers.CharField()
+    id = serializers.UUIDField(source="public_id")
+    patient = serializers.UUIDField(source="patient.public_id")
+    patient_id = serializers.CharField(source="patient.patient_id")
+    centre = serializers.CharField(source="patient.centre.code")
     observed_on = PartialDateField()
     kind = serializers.ChoiceField(choices=FACT_KIND)
     detail = serializers.CharField()
     grade = serializers.IntegerField(allow_null=True)
     recorded_at = serializers.DateTimeField()
-
-    def to_representation(self, instance: Observation) -> dict[str, Any]:
-        return {
-            "id": str(instance.public_id),
-            "patient": str(instance.patient.public_id),
-            "patient_id": instance.patient.patient_id,
-            "centre": instance.patient.centre.code,
-            "observed_on": partly(instance.observed_on, instance.observed_precision),
-            "kind": instance.kind,
-            "detail": instance.detail,
-            "grade": instance.grade,
-            "recorded_at": instant(instance.recorded_at),
-        }
 
 
 class ObservationChangeIn(serializers.Serializer[Any]):

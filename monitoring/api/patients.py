@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from monitoring import clock
 from monitoring.api.explained import monitoring_json
-from monitoring.api.fields import NumberIn, PartialDateField, instant, partly
+from monitoring.api.fields import NumberIn, PartialDateField
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import field_refusal, public_id_of
 from monitoring.api.resources import RECORDING, Resource, idempotently
@@ -39,12 +39,12 @@ CHANGEABLE = tuple(c for c in PATIENT_COLUMNS if c not in ("patient_id", "centre
 class PatientOut(serializers.Serializer[Patient]):
     """A patient by pseudonym."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(source="public_id")
     patient_id = serializers.CharField()
-    centre = serializers.CharField()
+    centre = serializers.CharField(source="centre.code")
     sex = serializers.CharField()
-    birth_date = PartialDateField()
-    birth_year = serializers.IntegerField(allow_null=True)
+    birth_date = PartialDateField(source="born_on")
+    birth_year = serializers.IntegerField(source="born_on.year", allow_null=True)
     diagnosed_on = PartialDateField()
     transcript = serializers.CharField()
     risk_score = serializers.CharField()
@@ -55,23 +55,8 @@ class PatientOut(serializers.Serializer[Patient]):
     recorded_at = serializers.DateTimeField()
 
     def to_representation(self, instance: Patient) -> dict[str, Any]:
-        born = partly(instance.born_on, instance.born_precision)
-        return {
-            "id": str(instance.public_id),
-            "patient_id": instance.patient_id,
-            "centre": instance.centre.code,
-            "sex": instance.sex,
-            "birth_date": born if instance.born_precision != "year" else None,
-            "birth_year": instance.born_on.year if instance.born_on else None,
-            "diagnosed_on": partly(instance.diagnosed_on, instance.diagnosed_precision),
-            "transcript": instance.transcript,
-            "risk_score": instance.risk_score,
-            "risk_group": instance.risk_group,
-            "phase": instance.phase,
-            "first_mmr_on": partly(instance.first_mmr_on, instance.first_mmr_precision),
-            "first_dmr_on": partly(instance.first_dmr_on, instance.first_dmr_precision),
-            "recorded_at": instant(instance.recorded_at),
-        }
+        shown = super().to_representation(instance)
+        return shown if instance.born_precision != "year" else {**shown, "birth_date": None}
 
 
 class PatientChangeIn(serializers.Serializer[Any]):

@@ -9,16 +9,18 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from monitoring.api.explained import ReasonOut, reason_json
-from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
+from monitoring.api.explained import ReasonOut
+from monitoring.api.fields import NumberIn, NumberOut, PartialDateField
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import field_refusal
+from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.tables import TableRow
 from monitoring.models import (
     ClassificationRequest,
     Patient,
     PcrResult,
+    Replicate,
     ResponseAssessment,
     ResultStatus,
 )
@@ -32,11 +34,15 @@ REPLICATE_FIELDS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
+def _class_reason(assessment: ResponseAssessment) -> Reason:
+    return class_reason(assessment, assessment.result)
+
+
 class AssessmentOut(serializers.Serializer[ResponseAssessment]):
     """What the rules made of a result."""
 
     response_class = serializers.ChoiceField(choices=RESPONSE_CLASS)
-    flags = serializers.ListField(child=serializers.CharField())
+    flags = serializers.ListField(source="flag_codes", child=serializers.CharField())
     is_percent = NumberOut()
     mr_value = NumberOut()
     sensitivity = serializers.ChoiceField(choices=["NONE", "MR4", "MR4_5", "MR5"])
@@ -46,45 +52,36 @@ class AssessmentOut(serializers.Serializer[ResponseAssessment]):
     factor_state = serializers.CharField()
     rule_version = serializers.CharField()
     assessed_at = serializers.DateTimeField()
-    reason = ReasonOut()
-
-    def to_representation(self, instance: ResponseAssessment) -> dict[str, Any]:
-        return {
-            "response_class": instance.response_class,
-            "flags": instance.flags.split(";") if instance.flags else [],
-            "is_percent": number(instance.is_percent),
-            "mr_value": number(instance.mr_value),
-            "sensitivity": instance.sensitivity,
-            "detected": instance.detected,
-            "upper_bound_percent": number(instance.upper_bound_percent),
-            "conversion_factor": number(instance.conversion_factor),
-            "factor_state": instance.factor_state,
-            "rule_version": instance.rule_version,
-            "assessed_at": instant(instance.assessed_at),
-            "reason": reason_json(class_reason(instance, self.context["result"])),
-        }
+    reason = ReasonOut(of=_class_reason)
 
 
 class ReplicateOut(serializers.Serializer[Any]):
     """One tube; ``bcr_abl1_copies`` null is not detected where ``bcr_abl1_reported``, else not counted."""
 
-    replicate = serializers.IntegerField()
+    replicate = serializers.IntegerField(source="number")
     bcr_abl1_reported = serializers.BooleanField()
     bcr_abl1_copies = NumberOut()
     control_gene_copies = NumberOut()
     run_valid = serializers.BooleanField()
 
 
+class PendingOrDone(serializers.ChoiceField):
+    """Whether a class waits to be computed."""
+
+    def to_representation(self, value: Any) -> str:
+        return "pending" if value else "done"
+
+
 class ResultOut(serializers.Serializer[PcrResult]):
     """The current version of a result."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(source="public_id")
     version = serializers.IntegerField()
-    laboratory = serializers.CharField()
+    laboratory = serializers.CharField(source="laboratory.code")
     accession_number = serializers.CharField()
-    patient = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    centre = serializers.CharField()
+    patient = serializers.UUIDField(source="patient.public_id")
+    patient_id = serializers.CharField(source="patient.patient_id")
+    centre = serializers.CharField(source="patient.centre.code")
     collected_on = PartialDateField()
     collected_at = serializers.DateTimeField(allow_null=True)
     received_on = serializers.DateField(allow_null=True)
@@ -93,7 +90,7 @@ class ResultOut(serializers.Serializer[PcrResult]):
     issued_at = serializers.DateTimeField(allow_null=True)
     control_gene = serializers.CharField()
     method = serializers.CharField()
-    assay = serializers.CharField()
+    assay = serializers.CharField(source="assay_name")
     kit_lot = serializers.CharField()
     specimen = serializers.CharField()
     conversion_factor = NumberOut()
@@ -108,60 +105,19 @@ class ResultOut(serializers.Serializer[PcrResult]):
     reason = serializers.CharField()
     replicates = ReplicateOut(many=True)
     recorded_at = serializers.DateTimeField()
-    recorded_by = serializers.CharField()
-    classification = serializers.ChoiceField(choices=["pending", "done"])
+    recorded_by = serializers.CharField(source="recorded_by.username")
+    classification = PendingOrDone(choices=["pending", "done"], source="is_owed")
     assessment = AssessmentOut(allow_null=True)
     notes = serializers.ListField(
-        child=serializers.CharField(), help_text="what was read otherwise than written, where the result was sent"
+        child=serializers.CharField(),
+        help_text="what was read otherwise than written, where the result was sent",
     )
 
     def to_representation(self, instance: PcrResult) -> dict[str, Any]:
         standing = instance.standing_assessments  # type: ignore[attr-defined]  # prefetched
-        return {
-            "id": str(instance.public_id),
-            "version": instance.version,
-            "laboratory": instance.laboratory.code,
-            "accession_number": instance.accession_number,
-            "patient": str(instance.patient.public_id),
-            "patient_id": instance.patient.patient_id,
-            "centre": instance.patient.centre.code,
-            "collected_on": partly(instance.collected_on, instance.collected_precision),
-            "collected_at": instant(instance.collected_at),
-            "received_on": instance.received_on and instance.received_on.isoformat(),
-            "received_at": instant(instance.received_at),
-            "tested_on": instance.tested_on and instance.tested_on.isoformat(),
-            "issued_at": instant(instance.issued_at),
-            "control_gene": instance.control_gene,
-            "method": instance.method,
-            "assay": instance.assay_name,
-            "kit_lot": instance.kit_lot,
-            "specimen": instance.specimen,
-            "conversion_factor": number(instance.conversion_factor),
-            "is_percent": number(instance.is_percent),
-            "is_comparator": instance.is_comparator,
-            "mr_value": number(instance.mr_value),
-            "reported_class": instance.reported_class,
-            "detected": instance.detected,
-            "limit_of_detection": number(instance.limit_of_detection),
-            "limit_of_quantification": number(instance.limit_of_quantification),
-            "status": instance.status,
-            "reason": instance.reason,
-            "replicates": [
-                {
-                    "replicate": tube.number,
-                    "bcr_abl1_reported": tube.bcr_abl1_reported,
-                    "bcr_abl1_copies": number(tube.bcr_abl1_copies),
-                    "control_gene_copies": number(tube.control_gene_copies),
-                    "run_valid": tube.run_valid,
-                }
-                for tube in sorted(instance.replicates.all(), key=lambda tube: tube.number)
-            ],
-            "recorded_at": instant(instance.recorded_at),
-            "recorded_by": instance.recorded_by.get_username(),
-            "classification": "pending" if instance.is_owed else "done",  # type: ignore[attr-defined]  # annotated
-            "assessment": AssessmentOut(standing[0], context={"result": instance}).data if standing else None,
-            "notes": list(getattr(instance, "notes", ())),
-        }
+        instance.assessment = standing[0] if standing else None  # type: ignore[attr-defined]  # for the answer
+        instance.notes = getattr(instance, "notes", ())  # type: ignore[attr-defined]  # set where the result was sent
+        return super().to_representation(instance)
 
 
 def as_answered(results: QuerySet[PcrResult]) -> QuerySet[PcrResult]:
@@ -170,7 +126,7 @@ def as_answered(results: QuerySet[PcrResult]) -> QuerySet[PcrResult]:
         results.select_related("patient__centre", "laboratory", "recorded_by")
         .annotate(is_owed=Exists(ClassificationRequest.objects.filter(patient=OuterRef("patient"))))
         .prefetch_related(
-            "replicates",
+            Prefetch("replicates", Replicate.objects.order_by("number")),
             Prefetch(
                 "assessments",
                 ResponseAssessment.objects.filter(superseded_at__isnull=True),

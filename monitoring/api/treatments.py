@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from monitoring import clock
-from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, instant, number, partly
+from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, partly
 from monitoring.api.parsing import cells_of
 from monitoring.api.resources import RECORDING, Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
@@ -32,10 +32,10 @@ CHANGEABLE = tuple(c for c in TREATMENT_COLUMNS if c not in ("patient_id", "cent
 class TreatmentOut(serializers.Serializer[TkiCourse]):
     """One course of one drug."""
 
-    id = serializers.UUIDField()
-    patient = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    centre = serializers.CharField()
+    id = serializers.UUIDField(source="public_id")
+    patient = serializers.UUIDField(source="patient.public_id")
+    patient_id = serializers.CharField(source="patient.patient_id")
+    centre = serializers.CharField(source="patient.centre.code")
     drug = serializers.ChoiceField(choices=[d.value for d in Drug])
     drug_text = serializers.CharField()
     started_on = PartialDateField()
@@ -43,21 +43,6 @@ class TreatmentOut(serializers.Serializer[TkiCourse]):
     stop_reason = serializers.CharField()
     dose_mg_per_day = NumberOut()
     recorded_at = serializers.DateTimeField()
-
-    def to_representation(self, instance: TkiCourse) -> dict[str, Any]:
-        return {
-            "id": str(instance.public_id),
-            "patient": str(instance.patient.public_id),
-            "patient_id": instance.patient.patient_id,
-            "centre": instance.patient.centre.code,
-            "drug": instance.drug,
-            "drug_text": instance.drug_text,
-            "started_on": partly(instance.started_on, instance.started_precision),
-            "stopped_on": partly(instance.stopped_on, instance.stopped_precision),
-            "stop_reason": instance.stop_reason,
-            "dose_mg_per_day": number(instance.dose_mg_per_day),
-            "recorded_at": instant(instance.recorded_at),
-        }
 
 
 class TreatmentChangeIn(serializers.Serializer[Any]):

@@ -203,3 +203,8 @@ class ResponseAssessment(models.Model):
             models.CheckConstraint(condition=_between("is_percent", 0, 10**15), name="assessment_is_percent"),
         ]
         indexes = [models.Index(fields=["assessed_at"], name="assessment_by_time")]
+
+    @property
+    def flag_codes(self) -> list[str]:
+        """The codes of the flags, in their fixed order."""
+        return self.flags.split(";") if self.flags else []

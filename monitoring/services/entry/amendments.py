@@ -21,8 +21,9 @@ from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
 from monitoring.services.classification.classification_queue import owe_classification
 from monitoring.services.entry.reach import Reach, laboratory_refusal, patient_out_of_reach
+from monitoring.services.entry.result_judging import FINAL, content_of, out_of_order, outside_life
 from monitoring.services.entry.result_versions import Insertion, StoredResult, insert_versions
-from monitoring.services.entry.results import FINAL, awaits_words, content_of, out_of_order, outside_life
+from monitoring.services.entry.results import awaits_words
 from monitoring.services.entry.verdicts import RowOutcome, Verdict, refusal
 from monitoring.services.entry.verification import check_may_verify
 from monitoring.services.foundation.races import is_lost_race

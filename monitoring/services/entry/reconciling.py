@@ -72,11 +72,9 @@ def reconcile(
         if problem := barred(one):
             refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
-        row = stored.get(key(one))
+        known = stored.get(key(one))
+        row = fresh(one) if known is None else known
         given = values(one)
-        is_new = row is None
-        if row is None:
-            row = fresh(one)
         found = difference({name: value_of(row, name) for name in given}, given)
         if found.contradicted and not amend_reason:
             refuse(contradiction(found))
@@ -98,9 +96,9 @@ def reconcile(
         confirms = treats is not None and treats(one) and _confirm(row)
         stored[key(one)] = row
         outcome.rows.append(row)
-        action = _action(is_new, bool(found.filled) or confirms, bool(found.contradicted))
+        action = _action(known is None, bool(found.filled) or confirms, bool(found.contradicted))
         outcome.verdicts.append(Verdict(action, id=row.pk))
-        if is_new:
+        if known is None:
             outcome.created.append(row)
         elif action is not RowOutcome.UNCHANGED and row.pk is not None:
             outcome.changed.append(row)

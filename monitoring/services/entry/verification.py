@@ -15,8 +15,8 @@ from monitoring.models import Alert, PcrResult, ResponseAssessment, ResultStatus
 from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
 from monitoring.services.alerts.lifecycle import HISTORY_AFTER_DAYS, open_by_the_clock
+from monitoring.services.entry.result_judging import content_of
 from monitoring.services.entry.result_versions import versions_of
-from monitoring.services.entry.results import content_of
 from monitoring.services.foundation import set_aside
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
