@@ -157,7 +157,9 @@ class _Reader:
         return Definition(
             slug=slug,
             title=title,
-            stop_reasons=self._words("include.stop_reason", include.get("stop_reason", ["tfr_attempt"]), list(StopReason)),
+            stop_reasons=self._words(
+                "include.stop_reason", include.get("stop_reason", ["tfr_attempt"]), list(StopReason)
+            ),
             categories={
                 name: self._words(f"include.{name}", include[name], _known_words(name))
                 for name in CATEGORIES
@@ -170,13 +172,19 @@ class _Reader:
             },
             stopped_from=stopped_from,
             stopped_to=stopped_to,
-            min_class=ResponseClass(self._word("at_stop.min_class", at_stop.get("min_class", "MMR"), [c.value for c in DEPTH])),
+            min_class=ResponseClass(
+                self._word("at_stop.min_class", at_stop.get("min_class", "MMR"), [c.value for c in DEPTH])
+            ),
             window_days=self._whole("at_stop.window_days", at_stop.get("window_days"), 0),
             attempts=self._word("attempts", top.get("attempts", "first"), ["first", "all"]),
             endpoint=self._word("endpoint", top.get("endpoint", "loss_of_mmr"), ENDPOINTS),
             event_rule=LossRule(
-                n_consecutive=int(self._word("event_rule.n_consecutive", str(rule.get("n_consecutive", 1)), ["1", "2"])),
-                date_of_event=self._word("event_rule.date_of_event", rule.get("date_of_event", "first"), ["first", "confirming"]),
+                n_consecutive=int(
+                    self._word("event_rule.n_consecutive", str(rule.get("n_consecutive", 1)), ["1", "2"])
+                ),
+                date_of_event=self._word(
+                    "event_rule.date_of_event", rule.get("date_of_event", "first"), ["first", "confirming"]
+                ),
                 max_gap_days=self._whole("event_rule.max_gap_days", rule.get("max_gap_days"), 1),
                 restart_confirms=self._truth("event_rule.restart_confirms", rule.get("restart_confirms", True)),
             ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,101 +18,24 @@ import pandas as pd
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from lifelines.statistics import multivariate_logrank_test
-from lifelines.utils import concordance_index
 from scipy import stats
 
+from cohorts.domain.cox_algebra import concordance, gradient_and_information, polished, robust_variance
+from cohorts.domain.estimates import (
+    CoxModel,
+    CoxTerm,
+    CurvePoint,
+    Landmark,
+    Median,
+    NotEstimable,
+    Observed,
+    Test,
+    Warning_,
+)
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 # Newton steps end when the log-likelihood moves less than this: R's figures to all printed digits need it.
 COX_PRECISION = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One observed time in days, and whether the event ended it."""
-
-    days: int
-    event: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """The curve at one time at which something happened."""
-
-    days: int
-    estimate: float
-    lower: float | None
-    upper: float | None
-    at_risk: int
-    events: int
-    censored: int
-    greenwood: float
-
-
-@dataclass(frozen=True, slots=True)
-class Landmark:
-    """The curve read at a landmark; beyond the longest time there is no estimate, and ``reason`` says so."""
-
-    months: float
-    estimate: float | None
-    lower: float | None
-    upper: float | None
-    at_risk: int
-    events: int
-    censored: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Median:
-    """Median time in months by R's midpoint rule; None where the curve or the limit never reaches one half."""
-
-    estimate: float | None
-    lower: float | None
-    upper: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """A test statistic with its degrees of freedom."""
-
-    chi2: float
-    df: int
-    p: float
-
-
-@dataclass(frozen=True, slots=True)
-class CoxTerm:
-    """One coefficient of a Cox model; all None where it is not estimable."""
-
-    coef: float | None
-    se: float | None
-    hr: float | None
-    lower: float | None
-    upper: float | None
-    p: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CoxModel:
-    """A fitted Cox model with its global tests. Ties: Efron."""
-
-    terms: tuple[CoxTerm, ...]
-    lrt: Test | None
-    wald: Test | None
-    score: Test | None
-    concordance: float | None
-    warnings: tuple[Warning_, ...]
-    coefficients: tuple[float, ...] = ()
-    variance: tuple[tuple[float, ...], ...] = ()
-
-
-# A warning of a model: a code with its values, worded in the reader's language where it is shown.
-Warning_ = dict[str, str | int]
-
-
-class NotEstimable(Exception):
-    """A statistic that these data do not determine; the message is the code of the reason."""
 
 
 # --- Kaplan–Meier ------------------------------------------------------------------------------------------------
@@ -174,7 +97,9 @@ class _Jackknife:
 
 
 def interval(estimate: float, greenwood: float, *, transform: str, level: float) -> tuple[float | None, float | None]:
-    """Limits of a survival probability from Greenwood's sum, on the named scale; none at 0, both 1 at 1 without events."""
+    """Limits of a survival probability from Greenwood's sum, on the named scale; none at 0, both 1 at 1 without
+    events.
+    """
     if estimate <= 0 or math.isinf(greenwood):
         return None, None
     if greenwood == 0:
@@ -343,10 +268,10 @@ def cox(
     coefficients = fitter.params_.to_numpy(dtype=float)
     variance = fitter.variance_matrix_.to_numpy(dtype=float)
     if not any(separated):
-        coefficients, variance = _polished(coefficients, matrix, days, event)
+        coefficients, variance = polished(coefficients, matrix, days, event)
         if clusters is not None:
             named = [clusters[position] for position in order]
-            variance = _robust_variance(coefficients, variance, matrix, days, event, named)
+            variance = robust_variance(coefficients, variance, matrix, days, event, named)
     return CoxModel(
         terms=tuple(
             CoxTerm(None, None, None, None, None, None)
@@ -359,7 +284,7 @@ def cox(
         else Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
         wald=None if any(separated) else _wald(coefficients, variance),
         score=_score_test(matrix, observed) if clusters is None else None,
-        concordance=_concordance(matrix @ coefficients, days, event),
+        concordance=concordance(matrix @ coefficients, days, event),
         warnings=tuple(words),
         coefficients=tuple(map(float, coefficients)),
         variance=tuple(tuple(map(float, row)) for row in variance),
@@ -385,7 +310,9 @@ def _check_columns(matrix: np.ndarray) -> None:
 
 
 def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Observed]) -> list[bool]:
-    """Which covariates have no finite maximum: one level without an event or never at risk at one, or a flat likelihood."""
+    """Which covariates have no finite maximum: one level without an event or never at risk at one, or a flat
+    likelihood.
+    """
     event = np.array([o.event for o in observed])
     days = np.array([o.days for o in observed])
     first_event = days[event].min()
@@ -412,14 +339,6 @@ def _exp(number: float) -> float | None:
     return math.exp(number) if number < 700 else None
 
 
-def _concordance(predictor: np.ndarray, days: np.ndarray, event: np.ndarray) -> float | None:
-    """Harrell's concordance; predictors that differ by rounding only are ties."""
-    try:
-        return float(concordance_index(days, -np.round(predictor, 9), event))
-    except ZeroDivisionError:  # no pair of members can be compared
-        return None
-
-
 def _separation_words(observed: Sequence[Observed], separated: Sequence[bool]) -> list[Warning_]:
     events = sum(o.event for o in observed)
     return [
@@ -434,85 +353,11 @@ def _wald(coefficients: np.ndarray, variance: np.ndarray) -> Test:
     return Test(chi2, len(coefficients), float(stats.chi2.sf(chi2, len(coefficients))))
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One of the d steps in which Efron's approximation takes d events of one time out of the risk set."""
-
-    at_risk: np.ndarray  # positions
-    died: np.ndarray
-    share: float  # k of d
-    weight: float  # the summed hazards that are left
-    mean: np.ndarray
-
-
-def _efron_steps(beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray) -> Iterator[_Step]:
-    hazard = np.exp(matrix @ beta)
-    for time in np.unique(days[event]):
-        at_risk, died = np.flatnonzero(days >= time), np.flatnonzero((days == time) & event)
-        whole, tied = hazard[at_risk], hazard[died]
-        for number in range(len(died)):
-            share = number / len(died)
-            weight = float(whole.sum() - share * tied.sum())
-            mean = (whole @ matrix[at_risk] - share * (tied @ matrix[died])) / weight
-            yield _Step(at_risk, died, share, weight, mean)
-
-
-def _gradient_and_information(
-    beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and negative second derivative of the log partial likelihood with Efron's ties."""
-    width = matrix.shape[1]
-    hazard = np.exp(matrix @ beta)
-    gradient, information = matrix[event].sum(axis=0), np.zeros((width, width))
-    for step in _efron_steps(beta, matrix, days, event):
-        risk, died = matrix[step.at_risk], matrix[step.died]
-        second = (risk.T * hazard[step.at_risk]) @ risk - step.share * ((died.T * hazard[step.died]) @ died)
-        information += second / step.weight - np.outer(step.mean, step.mean)
-        gradient = gradient - step.mean
-    return gradient, information
-
-
-def _polished(
-    beta: np.ndarray, matrix: np.ndarray, days: np.ndarray, event: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients to a gradient below 1e-10, and their variance; covariates are centred, which changes neither."""
-    centred = matrix - matrix.mean(axis=0)
-    for _newton in range(20):
-        gradient, information = _gradient_and_information(beta, centred, days, event)
-        if np.abs(gradient).max() < 1e-10:
-            break
-        beta = beta + np.linalg.solve(information, gradient)
-    return beta, np.linalg.inv(information)
-
-
-def _robust_variance(
-    beta: np.ndarray,
-    naive: np.ndarray,
-    matrix: np.ndarray,
-    days: np.ndarray,
-    event: np.ndarray,
-    clusters: Sequence[str],
-) -> np.ndarray:
-    """The sandwich of R's ``coxph(..., cluster)``: score residuals with Efron's ties, summed within each cluster."""
-    centred = matrix - matrix.mean(axis=0)
-    hazard = np.exp(centred @ beta)
-    residuals = np.zeros_like(centred)
-    for step in _efron_steps(beta, centred, days, event):
-        apart = centred - step.mean
-        residuals[step.died] += apart[step.died] / len(step.died)
-        residuals[step.at_risk] -= apart[step.at_risk] * (hazard[step.at_risk] / step.weight)[:, None]
-        residuals[step.died] += step.share * apart[step.died] * (hazard[step.died] / step.weight)[:, None]
-    _, position = np.unique(np.asarray(clusters), return_inverse=True)
-    summed = np.zeros((position.max() + 1, matrix.shape[1]))
-    np.add.at(summed, position, residuals @ naive)
-    return summed.T @ summed
-
-
 def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None:
     """The score test at zero coefficients with Efron's ties, which lifelines does not offer."""
     days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
     width = matrix.shape[1]
-    gradient, information = _gradient_and_information(np.zeros(width), matrix, days, event)
+    gradient, information = gradient_and_information(np.zeros(width), matrix, days, event)
     try:
         chi2 = float(gradient @ np.linalg.solve(information, gradient))
     except np.linalg.LinAlgError:

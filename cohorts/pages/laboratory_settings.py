@@ -1,4 +1,6 @@
-"""A laboratory's settings, an assay, a conversion factor: first what would change, cohorts included, then the change."""
+"""A laboratory's settings, an assay, a conversion factor: first what would change, cohorts included, then the
+change.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ class AssayForm(SettingForm):
     class Meta:
         model = Assay
         fields = (
-            "name", "method", "control_gene", "sees_p210", "sees_p190", "minimum_control_copies", "limit_of_blank_copies",
+            "name", "method", "control_gene", "sees_p210", "sees_p190", "minimum_control_copies",
+            "limit_of_blank_copies",
             "limit_of_detection_percent", "limit_of_quantification_percent", "sd_log10_below_mr_3_5",
             "sd_log10_from_mr_3_5", "sd_log10_beyond_mr_4_25",
         )  # fmt: skip
@@ -89,7 +92,10 @@ def _words_of(row: LaboratorySetting) -> tuple[str, str]:
         title = _("Change an assay") if row.pk else _("Describe an assay")
         return title, _("An assay is found by its name on a result. Earlier classes stay readable beside the new ones.")
     title = _("Correct a conversion factor") if row.pk else _("Register a conversion factor")
-    return title, _("A factor counts for results that name none of their own, by the day of the test, else of receipt, else of collection. Earlier classes stay readable beside the new ones.")  # fmt: skip
+    return title, _(
+        "A factor counts for results that name none of their own, by the day of the test, else of receipt, else of "
+        "collection. Earlier classes stay readable beside the new ones."
+    )
 
 
 @require_http_methods(["GET", "POST"])

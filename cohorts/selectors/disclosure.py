@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models.functions import Now, TruncDate
 
-from cohorts.domain.members import CSV_COLUMNS
+from cohorts.domain.member_rows import CSV_COLUMNS
 from cohorts.models import CohortPublication
 from cohorts.selectors.snapshots import snapshot_json
 from monitoring.models import Centre, Membership, Role

@@ -67,7 +67,8 @@ Days = dict[int, set[dt.date]]
 
 
 def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict[int, list[TimePoint]], Days, Days]:
-    """Evaluable classes of final blood results, the days on which the assay had never seen anything, and those of marrow.
+    """Evaluable classes of final blood results, the days on which the assay had never seen anything, and those of
+    marrow.
 
     What is preliminary or entered in error never counts.
     """

@@ -52,7 +52,10 @@ def check_definition(data: object, centres: Collection[int] | None) -> Definitio
         if named not in mine
     ]
     if not _named(definition) and not _takes_only(definition, mine):
-        problems.append(_("include.centre: without it a cohort takes in every centre; name your centres: %(mine)s") % {"mine": shown})  # fmt: skip
+        problems.append(
+            _("include.centre: without it a cohort takes in every centre; name your centres: %(mine)s")
+            % {"mine": shown}
+        )
     if problems:
         raise DefinitionProblem(problems)
     standing = Cohort.objects.filter(slug=definition.slug).first()

@@ -19,8 +19,8 @@ from monitoring.services.foundation.jobs import claim_slot, finish
 def classify_pending_patients(*, before: dt.datetime) -> None:
     """The first step of a night: figures rest on classes, so whoever was pending before this instant gets theirs.
 
-    The first cohort of a slot does the work, the others find nothing left. Raises ``ClassificationFailed`` where somebody
-    cannot be classified; those who are set aside already are passed over.
+    The first cohort of a slot does the work, the others find nothing left. Raises ``ClassificationFailed`` where
+    somebody cannot be classified; those who are set aside already are passed over.
     """
     pending = ClassificationRequest.objects.filter(requested_at__lte=before)
     while pending.exists() and classify_owed(now=clock.now()):

@@ -23,7 +23,8 @@ from django.db import transaction
 
 from cohorts.domain.definition import Definition, as_json, parse_definition
 from cohorts.domain.figures import FIGURES_VERSION, compute_figures
-from cohorts.domain.members import FROZEN_COLUMNS, Member, build_members, frozen_row
+from cohorts.domain.member_rows import FROZEN_COLUMNS, frozen_row
+from cohorts.domain.members import Member, build_members
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
@@ -39,11 +40,11 @@ LIBRARIES = ("lifelines", "numpy", "pandas", "scipy")
 def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None) -> CohortRun:
     """Compute the figures of a cohort and publish them if anything changed. Whoever is pending is classified before.
 
-    This is a boundary: whatever the data of one cohort bring about is recorded in its run and, with the whole traceback,
-    in the log of the operator; the standing figures stay up and the other cohorts are computed.
+    This is a boundary: whatever the data of one cohort bring about is recorded in its run and, with the whole
+    traceback, in the log of the operator; the standing figures stay up and the other cohorts are computed.
 
-    ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look back,
-    whose snapshot is kept and never takes the place of what is published.
+    ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look
+    back, whose snapshot is kept and never takes the place of what is published.
     """
     now = clock.now()
     cutoff = as_of or (known_at or now).date()

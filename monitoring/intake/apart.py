@@ -26,7 +26,9 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from monitoring.intake.bounds import PAGE
-from monitoring.intake.tables import FileProblem, Row, Table, Wrong, open_table
+from monitoring.intake.file_problems import FileProblem, Wrong
+from monitoring.intake.headers import Row
+from monitoring.intake.tables import Table, open_table
 
 BLOCK_ROWS, BLOCK_CHARACTERS = 200, 200_000
 PIPE_BYTES = 1 << 18

@@ -186,7 +186,8 @@ def _limit_note(report: LaboratoryReport) -> tuple[str, ...]:
         "copies_class": by_copies.value,
     }  # fmt: skip
     words = _(
-        "limit_of_detection: %(limit)s %% proves %(limit_class)s, the %(copies)s control copies %(copies_class)s; the copies are counted"
+        "limit_of_detection: %(limit)s %% proves %(limit_class)s, the %(copies)s control copies %(copies_class)s; "
+        "the copies are counted"
     )
     return (words % said,)
 

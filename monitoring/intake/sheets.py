@@ -288,7 +288,8 @@ def _texts(line: int, cells: list[dict[str, Any]], bounds: Bounds, formats: _For
     if last > bounds.columns:
         said = {"line": line, "column": last, "most": bounds.columns}
         raise TooMuch(
-            _("row %(line)s has a cell in column %(column)s, and at most %(most)s columns are read; delete what stands beside the table")
+            _("row %(line)s has a cell in column %(column)s, and at most %(most)s columns are read; delete what "
+              "stands beside the table")
             % said
         )  # fmt: skip
     if not texts:

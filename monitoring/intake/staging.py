@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from psycopg import sql
 
 from monitoring.intake.columns import NUMBER_COLUMNS
+from monitoring.intake.file_problems import Wrong
 from monitoring.intake.numbers import AMBIGUOUS, PROOFS
 from monitoring.intake.plain import SEPARATOR
-from monitoring.intake.tables import Table, TableRow, Wrong
+from monitoring.intake.tables import Table, TableRow
 from monitoring.services.foundation.sessions import own_session
 
 FETCH_ROWS = 5000
@@ -89,7 +90,8 @@ class Staging:
             return
         own = sql.Identifier(keys[-1])
         reason = _(
-            "line %(line)s does not name its accession and may be a replicate of this one; a result is stored whole or not at all"
+            "line %(line)s does not name its accession and may be a replicate of this one; a result is stored whole "
+            "or not at all"
         )
         self._session.execute(
             sql.SQL("""
@@ -154,7 +156,8 @@ class Staging:
         As one value, because taking in rows one by one costs more than making them; no cell needs an escape.
         """
         query = sql.SQL("""
-            select convert_to(string_agg(concat_ws(E'\\t', record, position, {}), E'\\n' order by record, position), 'UTF8')
+            select convert_to(string_agg(concat_ws(E'\\t', record, position, {}), E'\\n' order by record, position),
+                              'UTF8')
               from numbered where record between %s and %s and whole_plain
         """).format(sql.SQL(", ").join(map(sql.Identifier, self._names)))
         with self._session.cursor(binary=True) as cursor:
@@ -169,7 +172,8 @@ class Staging:
         columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         query = sql.SQL("""
             select record, line, {}, {} from numbered
-             where record between %s and %s and (%s::integer[] is null or not whole_plain or record = any(%s::integer[]))
+             where record between %s and %s
+               and (%s::integer[] is null or not whole_plain or record = any(%s::integer[]))
              order by record, position
         """).format(_WRONG, columns)
         named = None if but is None else list(but)

@@ -24,10 +24,10 @@ from django.utils.translation import gettext as _
 from monitoring import clock
 from monitoring.intake.apart import ApartReader, ReaderLostError
 from monitoring.intake.bounds import PAGE
+from monitoring.intake.file_problems import FileProblem
 from monitoring.intake.lines import NoWorkbook, TooMuch
 from monitoring.intake.loading import FileOutcome, Upload, load_file
 from monitoring.intake.sheets import check_archive
-from monitoring.intake.tables import FileProblem
 from monitoring.models import ImportRun, JobRun, Role
 from monitoring.permissions import memberships_of
 from monitoring.services.entry.identities import IdentityFacts
@@ -65,7 +65,8 @@ def take_upload(
     public_id = uuid.uuid4()
     with transaction.atomic():
         run = ImportRun.objects.create(
-            public_id=public_id, kind=kind, file_name=Path(name).name[:255], sha256=hashlib.sha256(content).hexdigest(), by=by,
+            public_id=public_id, kind=kind, file_name=Path(name).name[:255], sha256=hashlib.sha256(content).hexdigest(),
+            by=by,
             dry_run=dry_run, amend_reason=amend_reason[:500],
             content=seal(content, owner=public_id, purpose=CONTENT), language=language,
             started_at=clock.now(),
@@ -266,8 +267,10 @@ def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0, but: Collec
     waiting = waiting.exclude(public_id__in=list(but))
     leased = {
         int(job.removeprefix("import:"))
-        for job in JobRun.objects.filter(job__startswith="import:", lease_until__gte=now, finished_at__isnull=True).values_list("job", flat=True)
-    }  # fmt: skip
+        for job in JobRun.objects.filter(
+            job__startswith="import:", lease_until__gte=now, finished_at__isnull=True
+        ).values_list("job", flat=True)
+    }
     return [pk for pk in waiting.order_by("started_at").values_list("pk", flat=True) if pk not in leased][:20]
 
 

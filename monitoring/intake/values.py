@@ -229,7 +229,8 @@ class Cells:
             return None, True
         if _COMPARATOR.match(in_one_width(value)):
             reason = _(
-                "a limit is no count: write nd where nothing was detected, and the limit in %% IS in limit_of_detection, or as <0.0032 in is_percent"
+                "a limit is no count: write nd where nothing was detected, and the limit in %% IS in "
+                "limit_of_detection, or as <0.0032 in is_percent"
             )  # fmt: skip
             raise CellProblem(column, value, reason % {})
         self._refuse_doubtful_word(column, value, value)

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
-from monitoring.intake.tables import FileProblem
+from monitoring.intake.file_problems import FileProblem
 
 MOST_NOTES = 20
 

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
+from monitoring.intake.file_problems import FileProblem
 from monitoring.intake.loading import FileOutcome, load_file
-from monitoring.intake.tables import FileProblem
 from monitoring.management.door import DoorCommand
 from monitoring.services.entry.verdicts import RowOutcome
 from monitoring.services.foundation.actors import IMPORT_ACTOR, system_actor

@@ -1,4 +1,6 @@
-"""What is settled before anything of a request is read: who the client is, how long a body may be, and that nothing is kept."""
+"""What is settled before anything of a request is read: who the client is, how long a body may be, and that nothing
+is kept.
+"""
 
 from __future__ import annotations
 

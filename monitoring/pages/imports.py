@@ -14,7 +14,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from monitoring.intake.columns import COLUMNS
-from monitoring.intake.tables import FileProblem
+from monitoring.intake.file_problems import FileProblem
 from monitoring.intake.uploads import LOADING, load_again, take_upload, verdict_rows
 from monitoring.models import ImportRun
 from monitoring.permissions import requires_role

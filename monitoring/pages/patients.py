@@ -45,7 +45,8 @@ def search(request: HttpRequest) -> HttpResponse:
     """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names.
 
     What is typed is posted: an address stands in histories and logs, where no hospital number belongs. The beginning of
-    a pseudonym leads on to an address that can be kept; a hospital number is answered at once and looked up nowhere else.
+    a pseudonym leads on to an address that can be kept; a hospital number is answered at once and looked up nowhere
+    else.
     """
     given = request.POST if request.method == "POST" else request.GET
     wanted = given.get("q", "").strip().replace("\x00", "")[:60]
@@ -154,7 +155,10 @@ def chart_of(
         "points": [_point(row) for row in rows],
         "courses": [_bar(course, last) for course in record.courses],
         "marks": [*_stops(episodes), *_observed(record)],
-        "lines": [{"percent": float(limit), "label": f"{dict(RESPONSE_CLASS)[c]} {limit} %"} for c, limit in CLASS_LIMITS_PERCENT],
+        "lines": [
+            {"percent": float(limit), "label": f"{dict(RESPONSE_CLASS)[response_class]} {limit} %"}
+            for response_class, limit in CLASS_LIMITS_PERCENT
+        ],
         "words": {
             "quantified": _("quantified"),
             "below": _("detected below the limit drawn"),

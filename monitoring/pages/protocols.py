@@ -76,7 +76,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires_role((Role.ADMINISTRATOR,))
 def detail(request: HttpRequest, code: str) -> HttpResponse:
-    """Other rule sets for a protocol: shown first, changed with a reason. For administrators of every centre it serves."""
+    """Other rule sets for a protocol: shown first, changed with a reason. For administrators of every centre it
+    serves.
+    """
     protocol = get_object_or_404(Protocol, code=code)
     _check_administrator_of_all(request, protocol)
     form = ProtocolForm(request.POST if request.method == "POST" else None, protocol=protocol)

@@ -237,11 +237,19 @@ MONTH_2 = [
 ]
 
 
+MONTH_2_WORDS = {
+    "fast": "Doubling time of ",
+    "slow": "Doubling time of ",
+    "not_rising": "Not rising in month 2.",
+    "not_known": ("Month 2 has no pair of comparable values.", "Doubling time of at most "),
+}
+
+
 @pytest.mark.parametrize(("rows", "group"), MONTH_2)
 def test_month_two(rows: list[tuple[int, str | None]], group: str) -> None:
     found = month_two([value(d, p, bound="0.001") for d, p in rows], STOP, RULES)
     assert found.group == group
-    assert in_english(found.reason)
+    assert in_english(found.reason).startswith(MONTH_2_WORDS[group])
 
 
 def test_month_two_knows_nothing_after_a_restart_or_a_change_of_laboratory() -> None:
@@ -272,7 +280,13 @@ PROJECTED = [
 def test_projection(days: int, first: str, second: str, until: int | None) -> None:
     found = project_crossing(change(days, first, second), RULES)
     assert found.on == (None if until is None else day(days + until))
-    assert in_english(found.reason)
+    if until is None:
+        words = "Not rising: nothing is projected." if days < 3000 else "Not projected to pass 0.1 % within 3650 days."
+    elif until == 0:
+        words = f"Above 0.1 % already on {found.on}."
+    else:
+        words = f"Above 0.1 % projected for {found.on} if the rise goes on unchanged."
+    assert in_english(found.reason) == words
 
 
 def test_the_range_of_a_projection_is_that_of_the_doubling_time() -> None:

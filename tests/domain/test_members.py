@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
-from cohorts.domain.figures import compute_figures, quartiles
-from cohorts.domain.members import Member, PatientHistory, build_members, csv_row
+from cohorts.domain.descriptions import quartiles
+from cohorts.domain.figures import compute_figures
+from cohorts.domain.member_rows import csv_row
+from cohorts.domain.members import Member, PatientHistory, build_members
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.scale import ResponseClass

@@ -13,7 +13,7 @@ from monitoring.domain.course.series import Course, Drug, Fact, FactKind, Result
 from monitoring.domain.following.milestones import Milestone, milestones
 from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
 from monitoring.domain.vocabulary.dates import Precision
-from monitoring.wording.reason_texts import TEXTS, in_english
+from monitoring.wording.reason_texts import in_english
 from tests.builders import copies, reported
 
 START = dt.date(2020, 1, 31)  # months 3, 6, 12, 18: 30 April, 31 July, 31 January 2021, 31 July 2021
@@ -309,7 +309,7 @@ def test_order_never_matters_and_every_status_is_explained(
     assert one == other
     for milestone in one:
         assert milestone.reasons
-        assert all(r.text_code in TEXTS and in_english(r) for r in milestone.reasons)
+        assert all("None" not in in_english(r) for r in milestone.reasons)
         if milestone.month is not None and milestone.sample_on is not None:
             assert milestone.opens_on is not None
             assert milestone.closes_on is not None

@@ -41,7 +41,8 @@ def test_event_of_a_protocol(
     assert (found.event_on if found else None) == (day(event) if event else None)
     assert (found.lost.value if found else "") == lost
     if found:
-        assert in_english(found.reason)
+        words = "Loss of MMR" if lost == "MMR" else f"Confirmed loss of {lost}"
+        assert in_english(found.reason) == f"{words}, dated {found.event_on}."
 
 
 def test_a_poor_sample_neither_loses_nor_keeps_mr4() -> None:

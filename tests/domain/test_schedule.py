@@ -351,7 +351,7 @@ def test_order_never_matters_and_windows_are_in_order(
     assert one.counted_from < one.slot.due <= one.slot.latest
     assert one.slot.earliest <= one.slot.due
     assert one.reason.text_code in TEXTS
-    assert all(in_english(note) for note in (one.reason, *one.notes))
+    assert all("%(" not in in_english(note) and "None" not in in_english(note) for note in (one.reason, *one.notes))
 
 
 @given(SERIES, st.integers(0, 700))

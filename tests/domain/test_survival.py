@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cohorts.domain import survival
-from cohorts.domain.survival import NotEstimable, Observed
+from cohorts.domain.estimates import NotEstimable, Observed
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 AML_MAINTAINED = "9 13 13+ 18 23 28+ 31 34 45+ 48 161+"

@@ -23,7 +23,8 @@ from monitoring.intake import apart, uploads
 from monitoring.intake.apart import ApartReader, Limits, ReaderLostError
 from monitoring.intake.bounds import LONGEST_LINE
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
-from monitoring.intake.tables import FileProblem, open_table
+from monitoring.intake.file_problems import FileProblem
+from monitoring.intake.tables import open_table
 from monitoring.intake.uploads import forget_old_files, load_upload, owed_uploads, take_upload, verdict_rows
 from monitoring.models import Centre, ImportRun, JobRun, Patient, PcrResult, Replicate, Role
 from tests.conftest import reporting

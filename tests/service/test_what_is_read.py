@@ -19,8 +19,8 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.domain.course.series import assess
+from monitoring.intake.file_problems import FileProblem
 from monitoring.intake.loading import FileOutcome, load_file
-from monitoring.intake.tables import FileProblem
 from monitoring.models import Centre, LateReport, Patient, PcrResult, Role
 from monitoring.selectors.series import load_series
 from tests.conftest import reporting

@@ -26,7 +26,8 @@ from monitoring.domain.vocabulary.bounds import BOUNDS, Bounds
 from monitoring.domain.vocabulary.dates import DateProblem, parse_date
 from monitoring.domain.vocabulary.reasons import Reason
 from monitoring.intake.columns import COLUMNS, REQUIRED_COLUMNS
-from monitoring.intake.tables import FileProblem, open_table
+from monitoring.intake.file_problems import FileProblem
+from monitoring.intake.tables import open_table
 from monitoring.intake.uploads import load_upload
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import (

@@ -6,7 +6,7 @@ unless a reason for the amendment is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -73,9 +73,9 @@ def reconcile(
             refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
         known = stored.get(key(one))
-        row = fresh(one) if known is None else known
-        given = values(one)
-        found = difference({name: value_of(row, name) for name in given}, given)
+        row: Row = fresh(one) if known is None else known
+        given: dict[str, Any] = values(one)
+        found = difference(_values_of(row, given), given)
         if found.contradicted and not amend_reason:
             refuse(contradiction(found))
             continue
@@ -83,7 +83,7 @@ def reconcile(
             problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in found.contradicted.items()]
             refuse(Verdict(RowOutcome.REFUSED, tuple(problems)))
             continue
-        before = {name: value_of(row, name) for name in {*given, *_dates_of(row)}}
+        before = _values_of(row, [*given, *_dates_of(row)])
         for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
             put(row, name, value)
         normalise(row)
@@ -119,6 +119,10 @@ def _action(is_new: bool, filled: bool, contradicted: bool) -> RowOutcome:
     if contradicted:
         return RowOutcome.AMENDED
     return RowOutcome.COMPLETED if filled else RowOutcome.UNCHANGED
+
+
+def _values_of(row: models.Model, names: Iterable[str]) -> dict[str, Any]:
+    return {name: value_of(row, name) for name in names}
 
 
 def _dates_of(row: models.Model) -> list[str]:
