@@ -140,14 +140,14 @@ def check_cohort(patients: int) -> None:
 
 _OWE_ALL = """
 from monitoring.models import Patient
-from monitoring.services.owed import owe_classification
-owe_classification(Patient.objects.values_list("pk", flat=True), bulk=True)
+from monitoring.services.classification.classification_queue import request_classification
+request_classification(Patient.objects.values_list("pk", flat=True), bulk=True)
 """
 
 _CLASSIFY = """
 from monitoring import clock
-from monitoring.services.classification import classify_owed
-while classify_owed(now=clock.now()):
+from monitoring.services.classification.classify import classify_pending
+while classify_pending(now=clock.now()):
     pass
 """
 

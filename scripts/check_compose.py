@@ -174,11 +174,11 @@ def kill(service: str) -> None:
 
 _RECORD_AGAIN = """
 import dataclasses
-from monitoring.services.reach import EVERYWHERE
+from monitoring.services.entry.reach import EVERYWHERE
 from monitoring import clock
 from monitoring.models import PcrResult
-from monitoring.services.actors import system_actor
-from monitoring.services.amendments import amend_result, standing_result
+from monitoring.services.foundation.actors import system_actor
+from monitoring.services.entry.amendments import amend_result, standing_result
 for public_id in PcrResult.objects.filter(superseded_by=None).values_list("public_id", flat=True)[:60]:
     one = standing_result(public_id)
     report = dataclasses.replace(one.report, kit_lot=f"{one.report.kit_lot}+", reason="compose check")

@@ -8,7 +8,7 @@ import time
 from celery import shared_task
 
 from monitoring import clock
-from monitoring.services.classification.classify import ClassificationFailed, classify_hinted, classify_owed
+from monitoring.services.classification.classify import ClassificationFailed, classify_hinted, classify_pending
 from tasks.hints import CLASSIFY_OWED, CLASSIFY_PATIENT, publish
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def _classify_within_budget(older_than_seconds: float = 0) -> tuple[int, bool]:
     done, until = 0, time.monotonic() + BUDGET_SECONDS
     while time.monotonic() < until:
         try:
-            count = classify_owed(now=clock.now(), older_than_seconds=older_than_seconds)
+            count = classify_pending(now=clock.now(), older_than_seconds=older_than_seconds)
         except ClassificationFailed as failure:
             logger.error("%s", failure)
             continue

@@ -12,7 +12,7 @@ from cohorts.services.night_queue import NIGHTLY_PREFIX
 from cohorts.services.recompute import recompute, record_failure
 from monitoring import clock
 from monitoring.models import ClassificationRequest
-from monitoring.services.classification.classify import ClassificationFailed, classify_owed
+from monitoring.services.classification.classify import ClassificationFailed, classify_pending
 from monitoring.services.foundation.jobs import claim_slot, finish
 
 
@@ -23,7 +23,7 @@ def classify_pending_patients(*, before: dt.datetime) -> None:
     somebody cannot be classified; those who are set aside already are passed over.
     """
     pending = ClassificationRequest.objects.filter(requested_at__lte=before)
-    while pending.exists() and classify_owed(now=clock.now()):
+    while pending.exists() and classify_pending(now=clock.now()):
         pass
 
 

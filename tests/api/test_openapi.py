@@ -38,7 +38,7 @@ from config.wsgi import application
 from monitoring import clock
 from monitoring.api.result_shapes import REPLICATE_FIELDS
 from monitoring.models import Role
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from tests.api.world import ROLES, World, build_world, openapi_file
 
 LONG = os.environ.get("LONG_FORMS") == "1"
@@ -208,7 +208,7 @@ def test_a_client_made_from_the_file_does_a_days_work(client_package: str, live_
     again = call(Role.TECHNICIAN, "results_create", body=body, idempotency_key="once")
     assert (stored.status_code, stored.parsed, again.parsed.id) == (201, again.parsed, stored.parsed.id)
     assert (stored.parsed.version, stored.parsed.assessment, stored.parsed.classification.value) == (1, None, "pending")
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
 
     read = call(Role.CLINICIAN, "results_retrieve", str(stored.parsed.id))
     assert read.parsed.assessment.response_class.value == "MR4_5"

@@ -21,7 +21,7 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from monitoring.services.settings.tokens import create_token
@@ -61,7 +61,7 @@ def build_world() -> World:
         record_result(report(f"A{number}", on, tubes), patient=patient, by=by, reach=EVERYWHERE, now=now)
     waiting = report("A9", (stop + dt.timedelta(days=86)).isoformat(), status=ResultStatus.PRELIMINARY.value)
     record_result(waiting, patient=patient, by=by, reach=EVERYWHERE, now=now)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     cohort, _ = define_cohort({"slug": "tfr", "title": "Stops"}, by="test")
     assert recompute(cohort).ok
     ids = {

@@ -12,7 +12,7 @@ from django.urls import get_resolver
 from cohorts.services.definitions import define_cohort
 from monitoring import clock
 from monitoring.models import Centre, Membership, Patient, TkiCourse
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from tests.builders import report
@@ -49,7 +49,7 @@ def test_another_centre_is_never_visible_nor_countable(
     )
     recent = (clock.now().date() - dt.timedelta(days=5)).isoformat()
     record_result(report("L1", recent, "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     mallory = member("mallory", Centre.objects.create(code="H2"))
     assert not Patient.objects.visible_to(mallory).exists()
     client.force_login(mallory)

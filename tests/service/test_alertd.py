@@ -35,7 +35,7 @@ from monitoring.models import (
 from monitoring.notify.mail import Message
 from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act, advance
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.restarts import record_restart
@@ -68,7 +68,7 @@ def enter(patient: Patient, ada: User) -> Callable[..., None]:
             report(accession, ago(days_ago), tubes, **more), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
         assert not verdict.problems
-        classify_owed(now=clock.now())
+        classify_pending(now=clock.now())
 
     call("BASE", 70, "nd/60000")
     return call
@@ -106,7 +106,7 @@ def test_the_same_classification_twice_owes_one_message(
 ) -> None:
     enter("L1", 5, "100/50000")
     ClassificationRequest.objects.create(patient=patient)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert AlertDelivery.objects.count() == 1
 
 
@@ -407,7 +407,7 @@ def test_the_inbox_is_paginated_with_flat_queries(
             patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(60), stop_reason="tfr_attempt"
         )
         record_result(report(f"L{n}", ago(5), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client.force_login(grace)
     with django_assert_max_num_queries(15):
         first = client.get("/alerts/").content.decode()
@@ -431,7 +431,7 @@ def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada
             record_result(
                 report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
             )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.count() == 4
     assert AlertDelivery.objects.get().alert.kind == "hand_over"
 

@@ -18,7 +18,7 @@ from monitoring.api.result_shapes import AmendIn, ResultIn
 from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
 from monitoring.services.alerts.escalation import acknowledge
-from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.classification.classify import classify_pending, reclassify
 from monitoring.services.settings.tokens import create_token
 from tests.conftest import reporting
 
@@ -113,7 +113,7 @@ def test_a_result_is_stored_repeated_and_contradicted(technician: Api) -> None:
     assert other.headers["Content-Type"] == "application/problem+json"
     assert other.json()["id"] == said["id"]
     assert other.json()["errors"][0]["field"] == "collected_on"
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     done = technician.get(f"results/{said['id']}/").json()
     assert done["classification"] == "done"
     assert done["assessment"]["response_class"] == "NO_MMR"
@@ -126,7 +126,7 @@ def test_null_copies_are_not_detected_and_numbers_keep_their_digits(technician: 
         {"bcr_abl1_copies": "nd", "control_gene_copies": "17000"},
     ]
     assert technician.post("results/", body(replicates=tubes)).status_code == 201
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     result = PcrResult.objects.get()
     assert [t.bcr_abl1_copies for t in result.replicates.all()] == [None, None]
     assert result.assessments.get().response_class == "MR4_5"
@@ -219,7 +219,7 @@ def test_a_result_moves_to_another_patient_by_amendment(technician: Api, patient
         f"results/{made['id']}/amend/", {"patient_id": "P2", "reason": "wrong label"}, If_Match='"1"'
     )
     assert moved.json()["patient"] == str(other.public_id)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert patient.results.get().assessments.filter(superseded_at__isnull=True).count() == 0
 
 
@@ -273,7 +273,7 @@ def test_a_stop_is_recorded_changed_and_taken_back(clinician: Api, patient: Pati
         "PATCH", path, {"stopped_on": "2020-02-29", "stop_reason": "tfr_attempt"}, If_Match=made.headers["ETag"]
     )
     assert stopped.json()["stopped_on"] == "2020-02-29"
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert clinician.get("episodes/").json()["results"][0]["stopped_on"] == "2020-02-29"
     early = clinician.send("PATCH", path, {"stopped_on": "2014-01-01", "reason": "x"}, If_Match=stopped.headers["ETag"])
     assert early.json()["errors"][0]["field"] == "stopped_on"
@@ -284,7 +284,7 @@ def test_a_stop_is_recorded_changed_and_taken_back(clinician: Api, patient: Pati
         If_Match=stopped.headers["ETag"],
     )
     assert back.json()["stopped_on"] is None
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert clinician.get("episodes/").json()["count"] == 0
 
 
@@ -309,7 +309,7 @@ def test_observations_are_recorded_and_changed(clinician: Api, patient: Patient)
 def alert(technician: Api, clinician: Api, patient: Patient) -> Alert:
     off_treatment(patient)
     assert technician.post("results/", body(collected_on=recent())).status_code == 201
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     return Alert.objects.get()
 
 
@@ -362,7 +362,7 @@ def test_a_rise_above_one_and_ten_percent_is_told_again(
             ),
         )
         before = Alert.objects.get().round
-        classify_owed(now=clock.now())
+        classify_pending(now=clock.now())
         alert = Alert.objects.get()
         assert alert.level_percent == level
         # 0.9 confirms the loss (a new certainty); 1.5 and 12 pass a line each.
@@ -379,7 +379,7 @@ def test_lists_are_pages_with_filters_and_flat_queries(
 ) -> None:
     for n in range(12):
         technician.post("results/", body(accession_number=f"N{n}", collected_on=f"2024-{n + 1:02}-05"))
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     with django_assert_max_num_queries(10):
         small = technician.get("results/", page_size=2).json()
     with django_assert_max_num_queries(10):

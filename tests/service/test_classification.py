@@ -28,7 +28,7 @@ from monitoring.models import (
 )
 from monitoring.selectors.why import class_reason
 from monitoring.services.classification import classify
-from monitoring.services.classification.classify import ClassificationFailed, classify_owed, reclassify
+from monitoring.services.classification.classify import ClassificationFailed, classify_pending, reclassify
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -70,7 +70,7 @@ def ago(days: int) -> dt.date:
 
 
 def classify_all() -> None:
-    while classify_owed(now=clock.now()):
+    while classify_pending(now=clock.now()):
         pass
     assert list(check_ledger()) == []
 
@@ -276,15 +276,15 @@ def test_a_poisoned_patient_does_not_hold_up_the_others(
     now = clock.now()
     for _ in range(5):
         with pytest.raises(ClassificationFailed, match="1 patients"):
-            classify_owed(now=now)
-        assert classify_owed(now=now) == 0, "it is passed over for a while"
+            classify_pending(now=now)
+        assert classify_pending(now=now) == 0, "it is passed over for a while"
         now += dt.timedelta(hours=7)
     assert ResponseAssessment.objects.filter(result__patient=other).exists()
     waiting = ClassificationRequest.objects.get()
     assert waiting.attempts == 5
     assert "no rule foresaw this" in waiting.last_error
     monkeypatch.undo()
-    assert classify_owed(now=now) == 1, "it is never given up"
+    assert classify_pending(now=now) == 1, "it is never given up"
     assert not ClassificationRequest.objects.exists()
 
 

@@ -76,7 +76,7 @@ def test_a_patient_who_cannot_be_classified_fails_the_run_and_not_the_command(
     def failing(**options: Any) -> int:
         raise ClassificationFailed("1 patients could not be classified")
 
-    monkeypatch.setattr(nightly, "classify_owed", failing)
+    monkeypatch.setattr(nightly, "classify_pending", failing)
     assert run_night(twin.slug, clock.now() + dt.timedelta(minutes=1), lease_seconds=60)
     run = CohortRun.objects.get()
     assert (run.ok, run.finished_at is not None) == (False, True)
@@ -221,13 +221,13 @@ def test_the_first_cohort_of_a_night_classifies_whoever_waited_for_it(
     second = define_cohort({"slug": "second"}, by="test")[0]
     slot = clock.now() + dt.timedelta(minutes=1)
     rounds: list[int] = []
-    classify = nightly.classify_owed
+    classify = nightly.classify_pending
 
     def counted(**options: Any) -> int:
         rounds.append(classify(**options))
         return rounds[-1]
 
-    monkeypatch.setattr(nightly, "classify_owed", counted)
+    monkeypatch.setattr(nightly, "classify_pending", counted)
     assert run_night(twin.slug, slot, lease_seconds=60)
     assert sum(rounds) == Patient.objects.count()
     done = len(rounds)

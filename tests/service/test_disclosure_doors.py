@@ -12,7 +12,7 @@ from django.test import Client
 from cohorts.services.definitions import define_cohort
 from monitoring import clock
 from monitoring.models import Centre, Patient, Role, TkiCourse
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
@@ -48,7 +48,7 @@ def cohort_of(own: int, elsewhere: int, centre: Centre, by: User) -> None:
     other = Centre.objects.create(code="H2")
     for n in range(own + elsewhere):
         member_of(centre if n < own else other, f"=C{n}", by, n)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     cohort, _ = define_cohort({"slug": "c", "title": "All"}, by="test")
     recompute(cohort)
 

@@ -14,7 +14,7 @@ from django.test import Client
 from monitoring import clock
 from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import Alert, Centre, Laboratory, Membership, Patient, PcrResult, Role, TkiCourse
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -229,7 +229,7 @@ def lost(patient: Patient, ada: User, member: Callable[..., User]) -> Alert:
         record_result(
             report(accession, days_ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     return Alert.objects.get(kind="loss_of_mmr")
 
 
@@ -255,7 +255,7 @@ def test_what_the_laboratory_records_of_a_treatment_ends_no_alert_and_is_told_to
 ) -> None:
     told = lost.deliveries.count()
     assert record(ada_t, what).status_code == 201
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     lost.refresh_from_db()
     assert (lost.state, lost.deliveries.count()) == ("open", told)
     question = Alert.objects.get(kind="unconfirmed_treatment")
@@ -264,7 +264,7 @@ def test_what_the_laboratory_records_of_a_treatment_ends_no_alert_and_is_told_to
     grace = signed_in(User.objects.get(username="grace"))
     assert "nobody who treats has recorded" in grace.get(f"/alerts/{question.public_id}/").content.decode()
     assert record(grace, what).status_code == 200, "the clinician records the same: that confirms it"
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     lost.refresh_from_db()
     question.refresh_from_db()
     assert lost.state in ("closed", "withdrawn")
@@ -274,7 +274,7 @@ def test_what_the_laboratory_records_of_a_treatment_ends_no_alert_and_is_told_to
 
 def test_a_clinicians_restart_closes_the_alert_at_once(lost: Alert) -> None:
     assert record(signed_in(User.objects.get(username="grace")), "a restart").status_code == 201
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     lost.refresh_from_db()
     assert lost.state == "closed"
     assert not Alert.objects.filter(kind="unconfirmed_treatment").exists()
@@ -284,7 +284,7 @@ def test_acting_on_the_alert_with_the_restart_that_the_laboratory_has_recorded_c
     ada_t: Client, lost: Alert
 ) -> None:
     record(ada_t, "a restart")
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     grace = signed_in(User.objects.get(username="grace"))
     said = {"action": "restart", "drug": "dasatinib", "day": days_ago(2), "note": "", "version": lost.version_tag}
     assert grace.post(f"/alerts/{lost.public_id}/act/", said).status_code == 302
@@ -301,6 +301,6 @@ def test_the_laboratory_does_not_take_a_stop_away(ada_t: Client, lost: Alert, pa
                          headers={"If-Match": tag})  # fmt: skip
     assert answer.status_code == 400
     assert "clinician or an administrator" in answer.json()["errors"][0]["reason"]
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     lost.refresh_from_db()
     assert lost.state == "open"

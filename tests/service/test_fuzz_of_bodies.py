@@ -23,7 +23,7 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from tests.builders import report
@@ -124,7 +124,7 @@ def people(member: Callable[..., User], patient: Patient, ada: User) -> dict[str
     record_result(
         report("W1", "2026-10-25", status="preliminary"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
     )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     found = {}
     for role in (Role.VERIFIER, Role.CLINICIAN):
         client = Client(raise_request_exception=False)
@@ -145,7 +145,7 @@ def test_no_body_stops_the_api(people: dict[str, Client]) -> None:
     whole()
     assert answered[2], "some are stored"
     assert answered[4] > BODIES / 3, "many are refused"
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert not Observation.objects.filter(observed_on__isnull=True).exists()
 
 

@@ -12,7 +12,7 @@ from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, Observation, Patient, TkiCourse
 from monitoring.services.alerts.by_the_clock import raise_lost, raise_no_mmr_after_restart, raise_overdue
 from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, act, advance, withdraw
-from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.classification.classify import classify_pending, reclassify
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -58,7 +58,7 @@ def load(centre: Centre, ada: User, grace: User) -> Callable[..., Patient]:
                 f"{name}-{days}", ago(days).isoformat(), tubes, specimen=specimen if days == samples[-1][0] else "PB"
             )
             record_result(sent, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-        classify_owed(now=clock.now())
+        classify_pending(now=clock.now())
         return patient
 
     return one
@@ -180,7 +180,7 @@ def test_who_is_not_seen_any_more_is_an_alert_until_seen(load: Callable[..., Pat
     record_result(
         report("SEEN", ago(1).isoformat(), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
     )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert not Alert.objects.live().filter(patient=patient).exists()
 
 
@@ -204,7 +204,7 @@ def test_without_a_factor_the_raw_value_stands_beside_the_alert(
     patient = load("RAW", 60, ((90, "nd/60000"),))
     sent = report("NOCF", ago(5).isoformat(), "120/60000", conversion_factor=None)
     record_result(sent, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client.force_login(grace)
     kinds = set()
     for alert in Alert.objects.live().filter(patient=patient):
@@ -224,7 +224,7 @@ def test_a_loss_at_a_reduced_dose_says_so(load: Callable[..., Patient], grace: U
     for days, tubes in ((300, "nd/60000"), (10, "120/60000")):
         sent = report(f"D{days}", ago(days).isoformat(), tubes)
         record_result(sent, patient=patient, by=grace, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client.force_login(grace)
     alert = Alert.objects.get(patient=patient, kind="loss_of_mmr_on_treatment")
     page = client.get(f"/alerts/{alert.public_id}/").content.decode()

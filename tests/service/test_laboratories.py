@@ -25,7 +25,7 @@ from monitoring.models import (
 from monitoring.selectors.clinical import clinical_view
 from monitoring.selectors.laboratories import FactorStanding, factors_to_look_after, standing_factors
 from monitoring.selectors.series import load_series
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -52,7 +52,7 @@ def factor(patient: Patient, ada: User, member: Callable[..., User]) -> Conversi
     for accession, days, tubes in (("A1", 70, "nd/60000"), ("A2", 20, "96/60000")):
         said = report(accession, ago(days).isoformat(), tubes, conversion_factor=None)
         record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     return found
 
 
@@ -88,14 +88,14 @@ def test_a_corrected_factor_is_shown_first_and_changed_with_a_reason(
     assert not Alert.objects.filter(kind="loss_of_mmr").exists()
     assert client.post(address, fields(factor="1", change="1")).status_code == 400, "a reason"
     assert client.post(address, fields(factor="1", change="1", reason="re-validated by EQA")).status_code == 302
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     classes = ResponseAssessment.objects.filter(result__accession_number="A2").order_by("pk")
     assert [(c.response_class, c.superseded_at is None) for c in classes] == [("MMR", False), ("NO_MMR", True)]
     assert Alert.objects.get(kind="loss_of_mmr").is_percent == Decimal("0.16")
     history = ConversionFactor.pgh_event_model.objects.order_by("pgh_id").last()  # type: ignore[attr-defined]
     assert history.pgh_context["reason"] == "re-validated by EQA"
     assert client.post(address, fields(change="1", reason="the old one was right")).status_code == 302
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.get(kind="loss_of_mmr").state == "withdrawn"
     assert list(check_ledger()) == []
 
@@ -213,7 +213,7 @@ def test_a_laboratory_may_ask_for_more_control_copies_in_each_replicate(
     Assay.objects.create(laboratory=laboratory, name="in-house", minimum_control_copies=minimum)
     said = report("A1", ago(9).isoformat(), "nd/50000; nd/9000", assay_name="in-house")
     record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert ResponseAssessment.objects.get().response_class == response_class
 
 
@@ -223,7 +223,7 @@ def test_the_limit_of_quantification_of_the_assay_is_used_where_a_result_names_n
     laboratory = Laboratory.objects.create(code="LAB")
     Assay.objects.create(laboratory=laboratory, name="in-house", limit_of_quantification_percent="0.032")
     rising(patient, ada, assay_name="in-house")
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     classes = ResponseAssessment.objects.order_by("result__collected_on")
     assert [c.flags for c in classes] == ["BELOW_LOQ", "BELOW_LOQ"]
 
@@ -256,7 +256,7 @@ def test_every_change_of_the_way_of_measuring_is_marked_on_the_series(
     for n, way in enumerate(ways):
         said = report(f"W{n}", ago(100 - 10 * n).isoformat(), "10/50000", **way)
         record_result(said, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client.force_login(member("grace", patient.centre))
     answer = client.get(f"/patients/{patient.public_id}/")
     marked = [point["lab_changed"] for point in answer.context["chart"]["points"]]

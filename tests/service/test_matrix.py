@@ -33,7 +33,7 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
@@ -226,7 +226,7 @@ def place(code: str, by: User) -> Place:
         record_result(
             report(f"{code}-{accession}", on, tubes, status=status), patient=patient, by=by, reach=EVERYWHERE, now=now
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     found: dict[type[Any], Any] = {Patient: patient, TkiCourse: course, Observation: seen}
     found |= {User: clinician, Membership: member}
     found[PcrResult] = PcrResult.objects.get(accession_number=f"{code}-WAIT")

@@ -31,7 +31,7 @@ from monitoring.models import (
 )
 from monitoring.selectors.as_of import day_of, end_of_day
 from monitoring.services.alerts import escalation
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
@@ -116,7 +116,7 @@ def test_an_entered_result_is_preliminary_alerts_at_once_and_is_verified_by_anot
     assert ada.post("/bench/", entry(), follow=True).content.decode().count("is stored already") == 1, "double click"
     result = PcrResult.objects.get()
     assert result.status == "preliminary"
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.get(kind="loss_of_mmr").certainty == "provisional"
     assert "E1" in vera.get("/verify/").content.decode()
     own = ada.get(f"/results/{result.public_id}/").content.decode()
@@ -125,7 +125,7 @@ def test_an_entered_result_is_preliminary_alerts_at_once_and_is_verified_by_anot
     assert vera.post(f"/results/{result.public_id}/verify/", {"version": 1}).status_code == 302
     stale = vera.post(f"/results/{result.public_id}/verify/", {"version": 1})
     assert stale.status_code == 409
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.get(kind="loss_of_mmr").certainty == "suspected"
     assert "Nothing to verify." in vera.get("/verify/").content.decode()
 
@@ -164,7 +164,7 @@ def test_other_content_for_a_known_accession_is_refused_in_words(sign_in: SignIn
 
 def test_undetected_is_written_u(sign_in: SignIn) -> None:
     sign_in(Role.TECHNICIAN).post("/bench/", entry(bcr_abl1_copies_1="u", bcr_abl1_copies_2="nd"))
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert ResponseAssessment.objects.get().response_class == "MR5"
 
 
@@ -212,12 +212,12 @@ def test_an_amendment_keeps_what_the_form_does_not_show(sign_in: SignIn, patient
 def test_a_retraction_needs_a_reason_and_withdraws_the_alert(sign_in: SignIn, patient: Patient, ada: User) -> None:
     off_treatment(patient)
     record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     result, vera = PcrResult.objects.get(), sign_in(Role.VERIFIER)
     path = f"/results/{result.public_id}/retract/"
     assert vera.post(path, {"version": 1}).status_code == 400
     assert vera.post(path, {"version": 1, "reason": "another person's blood"}).status_code == 302
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.get(kind="loss_of_mmr").state == "withdrawn"
 
 
@@ -229,17 +229,17 @@ def test_a_result_unverified_for_four_hours_alerts_the_laboratory_and_closes_wit
 ) -> None:
     ada, vera = sign_in(Role.TECHNICIAN), sign_in(Role.VERIFIER)
     ada.post("/bench/", entry())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     later = clock.now() + dt.timedelta(hours=4, minutes=1)
     assert raise_unverified(now=clock.now()) == 0
     assert raise_unverified(now=later) == 1
     assert raise_unverified(now=later) == 0
     alert = Alert.objects.get(kind="unverified")
     assert [d.recipient.get_username() for d in AlertDelivery.objects.filter(alert=alert)] == ["the_verifier"]
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     result = PcrResult.objects.get()
     vera.post(f"/results/{result.public_id}/verify/", {"version": 1})
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     alert.refresh_from_db()
     assert alert.state == "closed"
 
@@ -261,7 +261,7 @@ def test_a_signed_ladder_decides_who_is_told_and_when(sign_in: SignIn, patient: 
     )  # fmt: skip
     off_treatment(patient)
     record_result(report("E1", recent(), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     alert = Alert.objects.get()
     assert AlertDelivery.objects.get().recipient.get_username() == "the_administrator"
     assert alert.next_action_at is not None
@@ -305,7 +305,7 @@ def test_patients_are_found_by_pseudonym_number_and_state_with_flat_queries(
             report(f"A-{patient.patient_id}", recent()), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
     off_treatment(Patient.objects.get(patient_id="Q07"))
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
     with django_assert_max_num_queries(15):
         assert grace.get("/patients/").content.decode().count("<tr>") == 32
@@ -334,7 +334,7 @@ def test_a_timeline_shows_shapes_and_records_who_looked(
         record_result(
             report(accession, recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     grace, anna = sign_in(Role.CLINICIAN), sign_in(Role.ANALYST)
     with django_assert_max_num_queries(32):
         text = grace.get(f"/patients/{patient.public_id}/").content.decode()
@@ -553,7 +553,7 @@ def test_a_page_says_what_was_known_on_a_day_and_what_was_said(sign_in: SignIn, 
     off_treatment(patient)
     old = clock.now() - dt.timedelta(days=10)
     record_result(report("K1", recent(30), "100/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=old)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     ResponseAssessment.objects.update(assessed_at=old)
     record_result(
         report("K1", recent(30), "5/50000", status="corrected", reason="wrong tube"),
@@ -562,7 +562,7 @@ def test_a_page_says_what_was_known_on_a_day_and_what_was_said(sign_in: SignIn, 
         reach=EVERYWHERE,
         now=clock.now(),
     )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     grace = sign_in(Role.CLINICIAN)
     now = grace.get(f"/patients/{patient.public_id}/").content.decode()
     then = grace.get(f"/patients/{patient.public_id}/?known_at={recent(5)}").content.decode()

@@ -24,7 +24,7 @@ from monitoring.models import (
 )
 from monitoring.models.protocols import KIND_OF
 from monitoring.services.alerts.by_the_clock import raise_no_mmr_after_restart, raise_no_restart, raise_overdue
-from monitoring.services.classification.classify import classify_owed, reclassify
+from monitoring.services.classification.classify import classify_pending, reclassify
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -60,7 +60,7 @@ def enter(patient: Patient, ada: User, member: Callable[..., User]) -> Callable[
             reach=EVERYWHERE,
             now=clock.now(),
         )
-        classify_owed(now=clock.now())
+        classify_pending(now=clock.now())
 
     return record
 
@@ -117,7 +117,7 @@ def test_who_was_overdue_before_the_service_watched_is_a_row_of_one_worklist(
             reach=EVERYWHERE,
             now=clock.now(),
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert raise_overdue(now=clock.now()) == 0, "the rest of a load may answer it"
     assert raise_overdue(now=later(1)) == 5
     assert raise_overdue(now=later(2)) == 0
@@ -209,7 +209,7 @@ def test_criteria_before_a_stop_are_shown_on_treatment_and_adult_rules_refuse_ch
     record_result(
         report("A1", ago(30).isoformat(), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
     )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client.force_login(member("grace", patient.centre))
     page = client.get(f"/patients/{patient.public_id}/").content.decode()
     assert "does not apply" in page
@@ -233,7 +233,7 @@ def test_other_rules_are_shown_first_and_changed_with_a_reason(
     before = MonitoringPlan.objects.get().due_on
     assert client.post("/protocols/std/", {**rules, "change": "1"}).status_code == 400, "a reason"
     assert client.post("/protocols/std/", {**rules, "change": "1", "reason": "quarterly visits"}).status_code == 302
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     plan = MonitoringPlan.objects.get()
     assert plan.rule_id == "schedule-quarterly.1"
     assert plan.due_on != before
@@ -265,7 +265,7 @@ def test_a_centre_of_the_demo_is_told_what_is_not_in_our_sources(
     record_result(
         report("A1", ago(5).isoformat(), "600/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
     )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     plan = MonitoringPlan.objects.get()
     assert (plan.rule_id, plan.due_on) == ("schedule-chinese-2020.1", add_months(ago(5), 3)), "planned all the same"
     grace = member("grace", patient.centre)
@@ -322,7 +322,7 @@ def on_drug(patient: Patient, ada: User, member: Callable[..., User]) -> Callabl
             reach=EVERYWHERE,
             now=clock.now(),
         )
-        classify_owed(now=clock.now())
+        classify_pending(now=clock.now())
 
     return record
 
@@ -339,7 +339,7 @@ def test_a_failed_milestone_alerts_once_and_a_correction_ends_it(
     assert list(check_ledger()) == []
     corrected = report("M12", ago(2).isoformat(), "10/50000", status="corrected", reason="tubes exchanged")
     record_result(corrected, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.get(kind="milestone_failed").state == "closed"
 
 
@@ -419,7 +419,7 @@ def test_history_of_poor_samples_alerts_though_the_last_one_is_recent(
             reach=EVERYWHERE,
             now=clock.now(),
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert {alert.kind for alert in Alert.objects.live()} == {"no_evidence", "hand_over"}
 
 
@@ -505,7 +505,7 @@ def test_a_loss_on_treatment_is_repeated_within_four_weeks_beside_its_mutation(
             reach=EVERYWHERE,
             now=clock.now(),
         )
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     plan = MonitoringPlan.objects.get()
     assert plan.text_code == "schedule.on_treatment.repeat_after_loss"
     assert plan.latest_on == ago(5) + dt.timedelta(days=28)

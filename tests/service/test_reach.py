@@ -34,7 +34,7 @@ from monitoring.models import (
     TfrEpisode,
     TkiCourse,
 )
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
 from tests.builders import report
@@ -77,7 +77,7 @@ def two(ada: User) -> tuple[Patient, Patient]:
             record_result(one, patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
         reporting(f"{code}-ONLY", centre)
         found.append(patient)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert Alert.objects.filter(kind="loss_of_mmr").count() == 2
     return found[0], found[1]
 
@@ -192,7 +192,7 @@ def test_nobody_reaches_a_result_of_another_centre_by_its_key(
         if door == "preview" and role in (T, V) and "laboratory" not in way and "version" not in way:
             neutral = ("cannot be used here", "is not known among", "is not one of the available choices")
             assert any(words in said for words in neutral), (door, said)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert of_two(two) == before
 
 
@@ -260,7 +260,7 @@ def test_nobody_reaches_a_row_of_another_centre_by_its_key(
         assert load_upload(run.pk)
         run.refresh_from_db()
         assert [row["verdict"] for row in verdict_rows(run)] == ["refused"]
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     assert of_two(two) == before
 
 

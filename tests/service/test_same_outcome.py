@@ -22,7 +22,7 @@ from monitoring.domain.course.series import FactKind, ResultFact, Series, StopRe
 from monitoring.domain.scoring.laboratory_report import ReplicateReport
 from monitoring.intake.loading import load_file
 from monitoring.models import Alert, Patient, PcrResult, ResponseAssessment, Role, TfrEpisode
-from monitoring.services.classification.classify import EPISODE_COLUMNS, classify_owed, standing_events
+from monitoring.services.classification.classify import EPISODE_COLUMNS, classify_pending, standing_events
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.amendments import amend_result, retract_result, standing_result
 from monitoring.services.entry.reach import EVERYWHERE
@@ -115,7 +115,7 @@ def as_request(row: dict[str, str]) -> dict[str, Any]:
 
 
 def classify() -> None:
-    while classify_owed(now=clock.now()):
+    while classify_pending(now=clock.now()):
         pass
 
 

@@ -48,7 +48,7 @@ from monitoring.notify.mail import Message, send
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services.alerts import by_the_clock, deliveries, escalation, plans
 from monitoring.services.classification import classify
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry import verification
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -190,7 +190,7 @@ def test_a_message_that_cannot_be_built_is_passed_over_with_growing_pauses_and_n
         return build(one)
 
     monkeypatch.setattr(deliveries, "_message", poisoned)
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     owed = AlertDelivery.objects.get(recipient=people["grace"])
     pauses = []
     for attempt in range(1, 10):
@@ -275,7 +275,7 @@ def test_an_escalation_policy_that_cannot_be_read_loses_no_alert_and_is_told(
 def test_an_alert_whose_ladder_raises_holds_up_no_other(
     client: Client, lost: tuple[Patient, Patient], people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     poisoned = Alert.objects.get(patient=lost[0])
     of = escalation.Ladders.of
 
@@ -381,7 +381,7 @@ def test_a_watched_result_that_raises_holds_up_no_other(
 def test_a_plan_that_raises_holds_up_no_other(
     client: Client, lost: tuple[Patient, Patient], people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     due = clock.now().date() - dt.timedelta(days=30)
     MonitoringPlan.objects.update(
         slot_known_on=due, earliest_on=due, due_on=due, latest_on=due, followed_until=ago(-300), checked_on=None
@@ -459,7 +459,7 @@ def test_a_reader_that_never_ends_is_ended(people: dict[str, User], monkeypatch:
 
 
 STEPS = {
-    "classify": "classify_owed", "watch unverified results": "raise_unverified",
+    "classify": "classify_pending", "watch unverified results": "raise_unverified",
     "watch suspicious values": "raise_suspicious", "watch overdue samples": "raise_overdue",
     "watch restarts": "raise_no_restart", "watch responses after a restart": "raise_no_mmr_after_restart",
     "look after uploads": "owed_uploads", "check settings": "check_settings",
@@ -567,7 +567,7 @@ def test_sends_that_never_end_are_replaced_bounded_and_told(
         released.wait(30)
         return "late"
 
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     monkeypatch.setattr(alertd, "send", hang)
     monkeypatch.setattr(alertd, "SEND_TIMEOUT_SECONDS", 0.0)
     monkeypatch.setattr(alertd, "ROUND_SECONDS", 0.1)
@@ -630,7 +630,7 @@ def test_the_migration_repairs_what_stands(ada: User, capsys: pytest.CaptureFixt
     centre = Centre.objects.create(code="H1", time_zone="Asia/Shanghai")
     patient = Patient.objects.create(centre=centre, patient_id="P1")
     record_result(report("A1", ago(5), "nd/60000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     try:
         call_command("migrate", "monitoring", "0022", verbosity=0)
         Centre.objects.create(code="H_2")

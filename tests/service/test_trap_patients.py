@@ -16,7 +16,7 @@ from cohorts.services.definitions import define_cohort
 from monitoring import clock
 from monitoring.models import Alert, Centre, Patient, ResponseAssessment, TfrEpisode
 from monitoring.selectors.clinical import clinical_view
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.wording.reasons import reason_words
 from tests.nights import recompute
@@ -59,7 +59,7 @@ def load(tmp_path: Path, centre: Centre) -> Callable[[dict[str, str]], None]:
             path = tmp_path / f"{kind}.csv"
             path.write_text(text, encoding="utf-8")
             call_command(f"import_{kind}", str(path), stdout=io.StringIO(), stderr=io.StringIO())
-        while classify_owed(now=clock.now()):
+        while classify_pending(now=clock.now()):
             pass
 
     return run

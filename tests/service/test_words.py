@@ -45,7 +45,7 @@ from monitoring.models import (
 )
 from monitoring.models.alerts import ClosingReason, DeliveryOutcome
 from monitoring.services.alerts import escalation
-from monitoring.services.classification.classify import classify_owed
+from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.amendments import standing_result, verify_result
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
@@ -405,7 +405,7 @@ def furnished(patient: Patient, centre: Centre, ada: User) -> Patient:
         TkiCourse.objects.create(patient=other, stopped_on="2020-01-01", **stopped)
         for accession, on, tubes in ((f"a{n}", "2019-12-01", "nd/60000"), (f"b{n}", "2021-01-01", "nd/60000")):
             record_result(report(accession, on, tubes), patient=other, by=ada, reach=EVERYWHERE, now=now)
-    classify_owed(now=now)
+    classify_pending(now=now)
     cohort, _changed = define_cohort({"slug": "all", "title": "All", "factors": [{"name": "sex"}]}, by="test")
     recompute(cohort)
     define_cohort({"slug": "empty", "title": "Empty"}, by="test")
@@ -494,7 +494,7 @@ def test_no_english_is_left_of_plan_milestones_and_criteria_on_treatment(
     TkiCourse.objects.create(patient=patient, drug="imatinib", started_on=started_on)
     for n, (days, tubes) in enumerate(results):
         record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client = Client(headers={"Accept-Language": "zh-hans"})
     client.force_login(member("grace", centre))
     text = client.get(f"/patients/{patient.public_id}/").content.decode()
@@ -526,7 +526,7 @@ def test_no_english_is_left_of_plan_and_kinetics_off_treatment(
     )
     for n, (days, tubes) in enumerate(results):
         record_result(report(f"T{n}", recent(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_owed(now=clock.now())
+    classify_pending(now=clock.now())
     client = Client(headers={"Accept-Language": "zh-hans"})
     client.force_login(member("grace", centre))
     text = client.get(f"/patients/{patient.public_id}/").content.decode()

@@ -35,7 +35,7 @@ from monitoring.services.alerts.by_the_clock import (
     raise_overdue,
 )
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
-from monitoring.services.classification.classify import ClassificationFailed, classify_owed
+from monitoring.services.classification.classify import ClassificationFailed, classify_pending
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.jobs import owed_slots
@@ -205,7 +205,7 @@ class Rounds:
 
     def _classify(self) -> None:
         try:
-            classify_owed(now=clock.now(), limit=CLASSIFY_AT_MOST, older_than_seconds=OWED_FOR_SECONDS)
+            classify_pending(now=clock.now(), limit=CLASSIFY_AT_MOST, older_than_seconds=OWED_FOR_SECONDS)
         except ClassificationFailed as failure:  # its patients are set aside, the others were classified
             logger.error("%s", failure)
 

@@ -1,4 +1,4 @@
-"""What is owed: a patient whose facts changed is owed a classification, and says so in the same transaction."""
+"""Pending patients: whoever's facts change is written down as pending in the same transaction."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from django.db import connection
 
 from tasks import hints
 
-_OWE = """
+_REQUEST = """
 insert into monitoring_classificationrequest (patient_id, bulk, attempts, last_error)
 select patient_id, %s, 0, '' from unnest(%s::bigint[]) patient_id
 """
 
 
-def owe_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
-    """Write that these patients are owed a classification, and hint to a worker after commit."""
-    owed = sorted(set(patient_ids))
-    if not owed:
+def request_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
+    """Write that these patients are pending, and hint to a worker after commit."""
+    pending = sorted(set(patient_ids))
+    if not pending:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_OWE, [bulk, owed])
+        cursor.execute(_REQUEST, [bulk, pending])
     if bulk:
-        hints.after_commit(hints.CLASSIFY_OWED)
+        hints.after_commit(hints.CLASSIFY_REQUESTD)
     else:
-        for pk in owed:
+        for pk in pending:
             hints.after_commit(hints.CLASSIFY_PATIENT, pk)

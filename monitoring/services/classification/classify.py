@@ -65,7 +65,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         if if_free:
             locked += list(patients.filter(pk__in=if_free).select_for_update(no_key=True, skip_locked=True))
         # Read the requests before the series: a row that is committed later brings a request of its own.
-        paid = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
+        answered = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
         loaded = load_series(locked)
         replays = {pk: replay(one.series) for pk, one in loaded.items()}
         _store_assessments(loaded, replays, now)
@@ -73,19 +73,19 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         _store_episodes(replays)
         lifecycle.update_from_replays({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
         plans.store_plans(loaded, replays, now=now)
-        ClassificationRequest.objects.filter(pk__in=paid).delete()
+        ClassificationRequest.objects.filter(pk__in=answered).delete()
     return len(locked)
 
 
 def classify_hinted(patient_id: int, *, now: dt.datetime) -> int:
-    """Classify a patient if that is still owed, and with it other single entries that wait: a burst costs one batch.
+    """Classify a patient who is still pending, and with it other single entries that wait: a burst costs one batch.
 
     A hint that comes late, because its patient was taken along or a sweep was faster, costs one small query.
     """
-    owed = ClassificationRequest.objects.filter(attempts=0)
-    if not owed.filter(patient_id=patient_id).exists():
+    pending = ClassificationRequest.objects.filter(attempts=0)
+    if not pending.filter(patient_id=patient_id).exists():
         return 0
-    waiting = owed.filter(bulk=False).exclude(patient_id=patient_id).order_by("id")
+    waiting = pending.filter(bulk=False).exclude(patient_id=patient_id).order_by("id")
     also = list(dict.fromkeys(waiting.values_list("patient_id", flat=True)[: 2 * BURST_PATIENTS]))[:BURST_PATIENTS]
     try:
         return reclassify([patient_id], now=now, if_free=also)
@@ -96,13 +96,13 @@ def classify_hinted(patient_id: int, *, now: dt.datetime) -> int:
     return _one_by_one([patient_id], now)
 
 
-def classify_owed(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0) -> int:
-    """Classify up to ``limit`` patients of those who are owed it, single entries before bulk loads.
+def classify_pending(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0) -> int:
+    """Classify up to ``limit`` pending patients, single entries before bulk loads.
 
     A patient whose replay fails keeps the request with the error, is set aside and tried again with growing pauses, and
     does not hold up the others; the failure is raised at the end. Returns how many patients were classified.
     """
-    patient_ids = _next_owed(now, limit, older_than_seconds)
+    patient_ids = _next_pending(now, limit, older_than_seconds)
     if not patient_ids:
         return 0
     try:
@@ -114,24 +114,24 @@ def classify_owed(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_s
     return _one_by_one(patient_ids, now)
 
 
-def _next_owed(now: dt.datetime, limit: int, older_than_seconds: float) -> list[int]:
+def _next_pending(now: dt.datetime, limit: int, older_than_seconds: float) -> list[int]:
     before = now - dt.timedelta(seconds=older_than_seconds)
     aside = dict(now_set_aside().filter(kind=SetAsideKind.CLASSIFICATION).values_list("key", "retry_at"))
     if aside:
-        _settle_paid(aside.keys(), now)
+        _settle_classified(aside.keys(), now)
     waiting = [key for key, retry_at in aside.items() if retry_at > now]
     # A request that has not failed yet brings new facts, perhaps the repair: it does not wait for the others.
-    owed = ClassificationRequest.objects.filter(
+    pending = ClassificationRequest.objects.filter(
         Q(attempts=0) | ~Q(patient__public_id__in=waiting), requested_at__lte=before
     )
-    rows = owed.order_by("bulk", "attempts", "id").values_list("patient_id", flat=True)[: limit * 4]
+    rows = pending.order_by("bulk", "attempts", "id").values_list("patient_id", flat=True)[: limit * 4]
     return list(dict.fromkeys(rows))[:limit]
 
 
-def _settle_paid(keys: Collection[str], now: dt.datetime) -> None:
-    """Whoever was set aside and is owed nothing any more was classified meanwhile, by whatever door."""
-    owed = ClassificationRequest.objects.filter(patient__public_id__in=list(keys))
-    still = {str(key) for key in owed.values_list("patient__public_id", flat=True)}
+def _settle_classified(keys: Collection[str], now: dt.datetime) -> None:
+    """A patient who was set aside and is no longer pending was classified meanwhile, by another run."""
+    pending = ClassificationRequest.objects.filter(patient__public_id__in=list(keys))
+    still = {str(key) for key in pending.values_list("patient__public_id", flat=True)}
     set_aside.settle(SetAsideKind.CLASSIFICATION, set(keys) - still, now=now)
 
 

@@ -19,7 +19,7 @@ from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Patient, PcrResult, ResultStatus
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.selectors.series import REPORT_COLUMNS, load_replicates, report_of
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.entry.reach import Reach, laboratory_refusal, patient_out_of_reach
 from monitoring.services.entry.result_judging import FINAL, content_of, out_of_order, outside_life
 from monitoring.services.entry.result_versions import Insertion, StoredResult, insert_versions
@@ -145,7 +145,7 @@ def _supersede(
     try:
         with transaction.atomic():
             insert_versions([insertion], by, now)
-            owe_classification({patient.pk, row.patient_id}, bulk=False)
+            request_classification({patient.pk, row.patient_id}, bulk=False)
     except IntegrityError as problem:
         if not is_lost_race(problem):
             raise

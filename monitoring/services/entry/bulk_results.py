@@ -20,7 +20,7 @@ from psycopg import sql
 
 from monitoring.domain.vocabulary.bounds import BOUNDS
 from monitoring.selectors.laboratories import reporting_laboratories
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.settings.laboratories import laboratory_twins, make_laboratories, report_for
 
 
@@ -55,7 +55,7 @@ def record_plain_results(
             cursor.execute(_INSERT_RESULTS, {"by": by.pk, "now": now})
             cursor.execute(_INSERT_REPLICATES)
             cursor.execute("select distinct patient_id from plain_record where verdict = 'created'")
-            owe_classification((pk for (pk,) in cursor.fetchall()), bulk=True)
+            request_classification((pk for (pk,) in cursor.fetchall()), bulk=True)
             cursor.execute(_REPORTED_FOR)
             report_for([(known[code].row.pk, centre_id) for code, centre_id in cursor.fetchall()])
         cursor.execute("drop table plain_row, plain_record")  # inside an outer transaction they would stay

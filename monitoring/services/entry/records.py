@@ -22,7 +22,7 @@ from monitoring.domain.text.lookalike import look_of
 from monitoring.domain.vocabulary.dates import PartialDate
 from monitoring.models import Centre, Observation, Patient, TkiCourse
 from monitoring.selectors.patients import Birth, birth_of, born_alike
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.entry.identities import Identities, IdentityFacts
 from monitoring.services.entry.reach import Reach, alike, centre_out_of_reach, not_treating, patient_out_of_reach
 from monitoring.services.entry.reconciling import Row, put, reconcile, value_of, write
@@ -123,7 +123,7 @@ def record_patients(
         if not dry_run:
             write(Patient, outcome)
             identities.store()
-            owe_classification({row.pk for row in outcome.changed}, bulk=bulk)
+            request_classification({row.pk for row in outcome.changed}, bulk=bulk)
         return outcome.verdicts
 
 
@@ -196,7 +196,7 @@ def record_courses(
         )  # fmt: skip
         if not dry_run:
             write(TkiCourse, outcome)
-            owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
+            request_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
         return outcome.verdicts
 
 
@@ -234,7 +234,7 @@ def record_observations(
         )  # fmt: skip
         if not dry_run:
             write(Observation, outcome)
-            owe_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
+            request_classification({row.patient_id for row in (*outcome.created, *outcome.changed)}, bulk=bulk)
         return outcome.verdicts
 
 
@@ -273,7 +273,7 @@ def change(
         return problem
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         row.save()
-        owe_classification([row.pk if isinstance(row, Patient) else row.patient_id], bulk=False)
+        request_classification([row.pk if isinstance(row, Patient) else row.patient_id], bulk=False)
     return None
 
 

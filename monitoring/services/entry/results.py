@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Laboratory, Patient, ResultStatus
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.entry.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
 from monitoring.services.entry.result_judging import (
     DESCRIPTIVE,
@@ -115,7 +115,7 @@ def record_results(
         if not dry_run and insertions:
             insert_versions(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
-            owe_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
+            request_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
             if reach.is_operator:
                 centre_of = {patient.pk: patient.centre_id for patient in patients}
                 report_for({(i.laboratory_id, centre_of[i.patient_id]) for i in insertions})

@@ -11,7 +11,7 @@ from django.db import transaction
 from monitoring.domain.text.lookalike import look_of
 from monitoring.models import Centre, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting, PcrResult
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.foundation.actors import recorded_as
 
 
@@ -30,7 +30,7 @@ def save_setting(row: LaboratorySetting, *, by: str, reason: str = "laboratory s
         results = PcrResult.objects.filter(laboratory_id=laboratory_id)
         if isinstance(row, ConversionFactor):
             results = results.filter(control_gene=row.control_gene)
-        owe_classification(results.values_list("patient_id", flat=True).distinct(), bulk=True)
+        request_classification(results.values_list("patient_id", flat=True).distinct(), bulk=True)
 
 
 def make_laboratories(known: dict[str, ReportingLaboratory], named: Collection[str], dry_run: bool) -> dict[str, str]:

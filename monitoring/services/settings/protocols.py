@@ -20,7 +20,7 @@ from monitoring.models.protocols import KIND_OF
 from monitoring.selectors.clinical import ClinicalView, Rules, rules_of, view_of
 from monitoring.selectors.series import load_series
 from monitoring.selectors.what_if import BATCH_PATIENTS, Preview
-from monitoring.services.classification.classification_queue import owe_classification
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.foundation.actors import recorded_as
 
 
@@ -43,7 +43,7 @@ def follow(centre: Centre, protocol: Protocol | None, *, by: User, reason: str) 
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         centre.protocol = protocol
         centre.save(update_fields=["protocol"])
-        owe_classification(Patient.objects.filter(centre=centre).values_list("pk", flat=True), bulk=True)
+        request_classification(Patient.objects.filter(centre=centre).values_list("pk", flat=True), bulk=True)
 
 
 def _compared(of: QuerySet[Patient], old: Rules, new: Rules, as_of: dt.date) -> Preview:
@@ -65,7 +65,7 @@ def change_protocol(protocol: Protocol, named: Mapping[str, str], *, by: User, r
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         wanted.save()
         touched = Patient.objects.filter(centre__protocol=protocol).values_list("pk", flat=True)
-        owe_classification(touched, bulk=True)
+        request_classification(touched, bulk=True)
     return wanted
 
 
