@@ -11,7 +11,7 @@ from typing import Any
 from monitoring.domain.rules.rule_sets import RuleSet, load_rule_sets, superseded_by
 from monitoring.domain.scoring.response_rules import EUTOS_2015
 from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, CONTROL_LIMITS
-from tests.domain.test_scoring import WORKED_EXAMPLES
+from tests.domain.scoring.test_scoring import WORKED_EXAMPLES
 from tests.trap_patients import COLUMNS, TRAPS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,17 +32,17 @@ SETTLED_ELSEWHERE = {
 }
 # Page, title, and the test module whose tables it prints.
 TABLES = {
-    "state": ("Where a patient off treatment stands", "tests.domain.test_state"),
-    "numbers": ("Numbers and words as they are written", "tests.domain.test_numbers"),
-    "schedule": ("The next sample", "tests.domain.test_schedule"),
-    "kinetics": ("Doubling and halving times", "tests.domain.test_kinetics"),
-    "milestones": ("Milestones on treatment", "tests.domain.test_milestones"),
-    "eligibility": ("Criteria before a stop", "tests.domain.test_eligibility"),
-    "early-signs": ("Early signs off treatment", "tests.domain.test_watch"),
-    "protocol-events": ("The event of a protocol", "tests.domain.test_protocol_loss"),
+    "state": ("Where a patient off treatment stands", "tests.domain.course.test_off_treatment"),
+    "numbers": ("Numbers and words as they are written", "tests.intake.test_numbers"),
+    "schedule": ("The next sample", "tests.domain.following.test_schedule"),
+    "kinetics": ("Doubling and halving times", "tests.domain.following.test_kinetics"),
+    "milestones": ("Milestones on treatment", "tests.domain.following.test_milestones"),
+    "eligibility": ("Criteria before a stop", "tests.domain.stopping.test_eligibility"),
+    "early-signs": ("Early signs off treatment", "tests.domain.following.test_early_signs"),
+    "protocol-events": ("The event of a protocol", "tests.domain.course.test_protocol_loss"),
     "why": ("Why a class or an alert stands", "tests.domain.test_why"),
     "hazards": ("Hazards: silence and false reassurance", "tests.domain.test_hazards"),
-    "entry": ("Questions at entry", "tests.domain.test_plausibility"),
+    "entry": ("Questions at entry", "tests.domain.following.test_plausibility"),
 }
 
 

@@ -6,15 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from lifelines.utils import concordance_index
-
-
-def concordance(predictor: np.ndarray, days: np.ndarray, event: np.ndarray) -> float | None:
-    """Harrell's concordance; predictors that differ by rounding only are ties."""
-    try:
-        return float(concordance_index(days, -np.round(predictor, 9), event))
-    except ZeroDivisionError:  # no pair of members can be compared
-        return None
 
 
 @dataclass(frozen=True, slots=True)

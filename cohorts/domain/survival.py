@@ -18,9 +18,10 @@ import pandas as pd
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from lifelines.statistics import multivariate_logrank_test
+from lifelines.utils import concordance_index
 from scipy import stats
 
-from cohorts.domain.cox_algebra import concordance, gradient_and_information, polished, robust_variance
+from cohorts.domain.cox_algebra import gradient_and_information, polished, robust_variance
 from cohorts.domain.estimates import (
     CoxModel,
     CoxTerm,
@@ -284,7 +285,7 @@ def cox(
         else Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
         wald=None if any(separated) else _wald(coefficients, variance),
         score=_score_test(matrix, observed) if clusters is None else None,
-        concordance=concordance(matrix @ coefficients, days, event),
+        concordance=_concordance(matrix @ coefficients, days, event),
         warnings=tuple(words),
         coefficients=tuple(map(float, coefficients)),
         variance=tuple(tuple(map(float, row)) for row in variance),
@@ -370,3 +371,11 @@ def chi_square_p(chi2: float, df: int) -> float:
     if df == 0:
         return 1.0
     return float(stats.chi2.sf(chi2, df))
+
+
+def _concordance(predictor: np.ndarray, days: np.ndarray, event: np.ndarray) -> float | None:
+    """Harrell's concordance; predictors that differ by rounding only are ties."""
+    try:
+        return float(concordance_index(days, -np.round(predictor, 9), event))
+    except ZeroDivisionError:  # no pair of members can be compared
+        return None

@@ -1,7 +1,7 @@
-"""Replay: a patient's whole series in, everything the service says about the patient out.
+"""Replay: from a patient's whole series to everything that the service says about the patient.
 
-Nothing is ever incremented. A late, amended or retracted result is just another series, and the difference between
-what this function says and what stands in the ledger is what gets written.
+Nothing is updated step by step. After a late, amended or retracted result the whole series is replayed, and what
+differs from the stored ledger is written.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _summary(
     series: Series, episode: Episode, points: Sequence[TimePoint], assessed: Sequence[Assessed]
 ) -> EpisodeSummary:
     tkis = tki_courses(series.courses)
-    before = response_before_stop(
+    response = response_before_stop(
         episode.stopped_on, tkis[0].started_on if tkis else None, points, series.first_dmr_on, DmrRule()
     )
     duration = tki_duration(series.courses, episode.stopped_on)
@@ -77,7 +77,7 @@ def _summary(
         subject_key=subject_of(series, episode.course),
         episode=episode,
         tki_days=duration.days if duration else None,
-        dmr_days=before.dmr.days if before.dmr else None,
-        first_dmr_on=before.first_dmr_on,
+        dmr_days=response.dmr.days if response.dmr else None,
+        first_dmr_on=response.first_dmr_on,
         evidence=evidence_of(episode, assessed, series.courses),
     )

@@ -14,17 +14,8 @@ from monitoring.domain.course.protocol_loss import ProtocolLoss, find_protocol_l
 from monitoring.domain.course.series import Assessed, Series, TimePoint, assess, time_points, tki_courses
 from monitoring.domain.course.treatment import treatment_on
 from monitoring.domain.following.findings import EpisodeFindings, episode_findings, series_findings
-from monitoring.domain.following.kinetics import (
-    Change,
-    EarlyHalving,
-    MonthTwo,
-    Projection,
-    early_halving_time,
-    latest_change,
-    month_two,
-    project_crossing,
-    values_of,
-)
+from monitoring.domain.following.kinetics import Change, Projection, latest_change, project_crossing, values_of
+from monitoring.domain.following.landmarks import EarlyHalving, MonthTwo, early_halving_time, month_two
 from monitoring.domain.following.milestones import Milestone, last_failure, milestones
 from monitoring.domain.following.schedule import SamplePlan, next_sample_due
 from monitoring.domain.rules.rule_sets import RuleSet, rule_set, superseded_by

@@ -28,7 +28,7 @@ from monitoring.domain.scoring.response import score
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Reported, Transcript
 from monitoring.wording.reason_texts import in_english
 from tests.builders import copies, course, day
-from tests.domain.test_state import sample
+from tests.domain.course.test_off_treatment import sample
 
 RULES = rule_set("schedule-eln-2020.1")
 
@@ -60,11 +60,11 @@ def state_on(series: Series, asked: int) -> State:
 
 D, S, M, P = (
     "tests.domain.test_hazards",
-    "tests.service.test_hazards_at_doors",
-    "tests.domain.test_members",
-    "tests.service.test_plans",
+    "tests.services.alerts.test_hazards_at_doors",
+    "tests.cohorts.test_members",
+    "tests.services.alerts.test_plans",
 )
-E = "tests.domain.test_eligibility"
+E = "tests.domain.stopping.test_eligibility"
 HAZARDS = [
     # hazard, cause, control, test that fails without it
     ("an atypical transcript relapses unheard", "no class and no limit in % IS holds for it",
@@ -74,7 +74,7 @@ HAZARDS = [
      "one state and one alert read by all", f"{S}.test_an_atypical_relapse_is_told_at_every_door"),
     ("MMR is called held although nobody knows", "the last proof is old, or only an unverified value came since",
      "not known as soon as the next sample is overdue; a doubtful value is a provisional loss",
-     "tests.domain.test_state.test_held_ends_on_the_day_after_the_window_of_the_next_sample"),
+     "tests.domain.course.test_off_treatment.test_held_ends_on_the_day_after_the_window_of_the_next_sample"),
     ("a current loss is buried in loaded history", "old evidence was told once for a whole centre and then closed",
      "a worklist by level, speed and days without drug, signed off row by row, escalating until it is",
      f"{S}.test_a_worklist_ends_with_its_last_row_and_not_before"),

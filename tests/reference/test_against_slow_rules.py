@@ -17,7 +17,8 @@ from monitoring.domain.course.series import (
     tki_courses,
 )
 from monitoring.domain.course.treatment import known_on, treatment_on
-from monitoring.domain.following.kinetics import Direction, latest_change, month_two, values_of
+from monitoring.domain.following.kinetics import Direction, latest_change, values_of
+from monitoring.domain.following.landmarks import month_two
 from monitoring.domain.following.milestones import milestones
 from monitoring.domain.following.schedule import next_sample_due
 from monitoring.domain.replay import replay

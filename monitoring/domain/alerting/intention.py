@@ -9,14 +9,14 @@ from decimal import Decimal
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.relapse import Certainty
 
-# A loss that goes on rising is told again when it passes these, in % IS.
+# A loss that goes on rising is told again when it passes one of these lines, in % IS.
 RISE_LINES_PERCENT = (1, 10)
 _ORDER = list(Certainty)  # from the least to the most certain
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What has ended what an alert says (a code of ``ClosingReason``), and on which day."""
+    """Why an alert no longer holds (a code of ``ClosingReason``), and since which day."""
 
     by: str
     on: date | None
@@ -24,9 +24,10 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Intention:
-    """An alert that should stand; with a ``closing`` nothing is left to do, and only what is still open is closed.
+    """An alert that the course calls for. With a ``closing`` no alert is opened, and one that is still open is closed.
 
-    Values are % IS. ``days_off_treatment`` counts from the stop to the evidence, ``doubling_days`` is the doubling time.
+    Values are % IS. ``days_off_treatment`` counts from the stop to the evidence; ``doubling_days`` is the doubling
+    time.
     """
 
     kind: AlertKind
@@ -42,9 +43,13 @@ class Intention:
 
     @property
     def level_percent(self) -> int:
-        """The highest of the lines 1 % and 10 % that the values since have passed, 0 for none: each is told anew."""
+        """The higher of the lines 1 % and 10 % IS that later values have passed, 0 for none. Each line is told
+        again.
+        """
         return max((line for line in RISE_LINES_PERCENT if (self.highest_percent or 0) > line), default=0)
 
     def is_told_again(self, told: Certainty, told_level_percent: int) -> bool:
-        """Whether people must be told again: more certain than they know, or risen above 1 % or 10 % IS since."""
+        """Whether people must be told again: the loss is more certain than they were told, or has passed 1 % or 10 %
+        IS.
+        """
         return _ORDER.index(self.certainty) > _ORDER.index(told) or self.level_percent > told_level_percent

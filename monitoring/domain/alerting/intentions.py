@@ -1,4 +1,6 @@
-"""All alerts that a course calls for, and what only an unconfirmed restart, death or transplant would end."""
+"""All alerts that a course calls for, including those that only an unconfirmed restart, death or transplant would
+end.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +23,23 @@ def standing_intentions(
 ) -> Iterator[Intention]:
     """The alerts that should stand.
 
-    An alert that only an unconfirmed course or observation would end goes on, and those who treat are asked for a look
-    at what was recorded.
+    An alert that only an unconfirmed course or observation would end stays open, and those who treat are asked to
+    confirm what was recorded.
     """
-    whole = list(_intentions(series, assessed, points, episodes))
+    by_all_entries = list(_intentions(series, assessed, points, episodes))
     if not series.unconfirmed:
-        yield from whole
+        yield from by_all_entries
         return
-    going_on = _open_without_unconfirmed(series, assessed, points)
+    still_open = _open_without_unconfirmed(series, assessed, points)
     ended: dict[str, Intention] = {}
-    for intention in whole:
-        kept = going_on.pop((intention.kind, intention.subject_key), None)
+    for intention in by_all_entries:
+        kept = still_open.pop((intention.kind, intention.subject_key), None)
         if kept is not None and intention.closing:
             ended[kept.subject_key] = kept
             yield kept
         else:
             yield intention
-    for kept in going_on.values():
+    for kept in still_open.values():
         ended[kept.subject_key] = kept
         yield kept
     for subject_key in ended:
@@ -53,12 +55,12 @@ def _open_without_unconfirmed(
         courses=tuple(course for course in series.courses if course.is_confirmed),
         facts=tuple(fact for fact in series.facts if fact.is_confirmed),
     )
-    found = _intentions(trusted, assessed, points, find_episodes(trusted.courses, trusted.facts, points))
-    return {(i.kind, i.subject_key): i for i in found if KINDS[i.kind].ends_with_the_time_off and not i.closing}
+    intentions = _intentions(trusted, assessed, points, find_episodes(trusted.courses, trusted.facts, points))
+    return {(i.kind, i.subject_key): i for i in intentions if KINDS[i.kind].ends_with_the_time_off and not i.closing}
 
 
 def _to_confirm(subject_key: str, unconfirmed: Sequence[Course | Fact]) -> Intention:
-    """The question to those who treat: the latest of what would end an alert and nobody of them has recorded."""
+    """The question to those who treat, about the latest course or observation that none of them has confirmed."""
     by_day = {_day_of(entry): entry for entry in unconfirmed}
     on = max(by_day)
     latest = by_day[on]

@@ -1,6 +1,6 @@
-"""Every kind of alert, once: to add one, add its row here and its sentence (``alert.<kind>``) to the wording.
+"""The table of all kinds of alerts. A new kind needs a row here and a sentence (``alert.<kind>``) in the wording.
 
-Lists, ladders, messages, the self-audit, pages and the API read their knowledge of a kind from this table.
+Lists, ladders, messages, the self-audit, pages and the API read all properties of a kind from this table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 class AlertKind(StrEnum):
-    """What a person must hear of."""
+    """What a person must be told."""
 
     LOSS_OF_MMR = "loss_of_mmr"
     NOT_IN_MMR_OFF_TREATMENT = "not_in_mmr_off_treatment"
@@ -44,7 +44,7 @@ class AlertKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon an alert must be read; the only thing that a message says of its kind."""
+    """How soon an alert must be read. A message says only this about an alert, not its kind."""
 
     URGENT = "urgent"
     SOON = "soon"
@@ -65,11 +65,11 @@ class LadderName(StrEnum):
 class Part(StrEnum):
     """The part of the service that opens or closes alerts of a kind."""
 
-    REPLAY = "replay"  # the series says so, or no longer does
-    PLAN = "plan"  # the day says so: sampling, restart, milestones
+    REPLAY = "replay"  # from the series of the patient
+    PLAN = "plan"  # from the day: sampling, restart, milestones
     VERIFICATION = "verification"  # a preliminary result waits for its second person
     WORKLIST = "worklist"  # the rows that a centre takes over at go-live
-    LADDER = "ladder"  # nobody of a centre can be told
+    LADDER = "ladder"  # a centre has nobody who can be told
     OPERATION = "operation"  # the service could not do a piece of work
     PERSON = "person"
 
@@ -113,7 +113,7 @@ def _row(
     ends_with_the_time_off: bool = False,
     has_patient: bool = True,
 ) -> KindRow:
-    """A row whose part that opens it also closes it, unless another one is named."""
+    """A row; the part that opens the kind also closes it, unless ``closed_by`` names another."""
     return KindRow(
         kind, words, severity, ladder, opened_by, closed_by or opened_by, rung, source,
         is_early_sign, ends_with_the_time_off or is_early_sign, has_patient,

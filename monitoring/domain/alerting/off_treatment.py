@@ -23,7 +23,9 @@ KINETICS = "kinetics-ln-ratio.1"
 def episode_intentions(
     series: Series, episode: Episode, assessed: Sequence[Assessed], values: Sequence[Value]
 ) -> Iterator[Intention]:
-    """A stop without a reason, a stop without MMR, and MMR lost since: by an event, or provisionally by a doubtful result."""
+    """A stop without a reason, a stop without MMR, and MMR lost since (by an event, or provisionally by a doubtful
+    result).
+    """
     if episode.kind is StopReason.UNKNOWN:
         subject = subject_of(series, episode.course)
         yield Intention(
@@ -57,7 +59,7 @@ def _loss_intentions(
 
 
 def _highest_percent(episode: Episode, since: date, assessed: Sequence[Assessed]) -> Decimal | None:
-    """The highest value of blood off treatment since a day, preliminary ones included; above a range is its limit."""
+    """The highest value of blood off treatment since a day, preliminary ones included; above a range, its limit."""
     values = [
         item.score.is_percent or item.result.measurement.reported.is_percent
         for item in assessed
@@ -70,7 +72,7 @@ def _highest_percent(episode: Episode, since: date, assessed: Sequence[Assessed]
 
 
 def _doubling_days(values: Sequence[Value]) -> Decimal | None:
-    """How fast the last two values rise, None where they do not or cannot be compared."""
+    """The doubling time of the last two values; None where they do not rise or cannot be compared."""
     change = latest_change(values, rule_set(KINETICS))
     return change.days if change is not None and change.direction is Direction.RISING else None
 
@@ -114,18 +116,20 @@ def _baseline_intentions(series: Series, episode: Episode, assessed: Sequence[As
 
 
 def early_sign_intentions(series: Series, episode: Episode, values: Sequence[Value]) -> Iterator[Intention]:
-    """What is seen while MMR is still held; over when the response is back, or when the drug is."""
+    """Early signs while MMR is still held. They close when MMR is lost, the response is back, or the drug is
+    restarted.
+    """
     if episode.ended_by is not None:
         return
-    for found in early_signs(episode, values, rule_set(KINETICS)):
+    for early_sign in early_signs(episode, values, rule_set(KINETICS)):
         closing = closing_of(episode)
         if episode.loss is not None:
             closing = Closing("loss_of_mmr", episode.loss.first.on)
-        elif found.is_over:
+        elif early_sign.is_over:
             closing = Closing("response_regained", episode.points_off[-1].on)
-        evidence = found.evidence
+        evidence = early_sign.evidence
         yield Intention(
-            AlertKind(found.sign.value), subject_of(series, episode.course), Certainty.SUSPECTED, evidence.key,
+            AlertKind(early_sign.sign.value), subject_of(series, episode.course), Certainty.SUSPECTED, evidence.key,
             evidence.on, evidence.is_percent, days_off_treatment=(evidence.on - episode.stopped_on).days,
             closing=closing,
         )  # fmt: skip
@@ -134,21 +138,21 @@ def early_sign_intentions(series: Series, episode: Episode, values: Sequence[Val
 def off_scale_intentions(
     series: Series, assessed: Sequence[Assessed], episodes: Sequence[Episode]
 ) -> Iterator[Intention]:
-    """A transcript off the scale that relapses, on treatment or off it; a restart ends what was seen before it."""
-    found = relapse_of(ratios_of(assessed))
-    if found is None:
+    """A relapse of a transcript off the scale, on treatment or off it. A restart closes what was seen before it."""
+    relapse = relapse_of(ratios_of(assessed))
+    if relapse is None:
         return
     off = next(
-        (e for e in episodes if e.stopped_on < found.on and (e.restarted_on is None or found.on <= e.restarted_on)),
+        (e for e in episodes if e.stopped_on < relapse.on and (e.restarted_on is None or relapse.on <= e.restarted_on)),
         None,
     )
     yield Intention(
         AlertKind.OFF_SCALE_RELAPSE,
         subject_of(series, off.course) if off else series.patient_key,
-        Certainty.SUSPECTED if found.is_final else Certainty.PROVISIONAL,
-        found.key,
-        found.on,
-        days_off_treatment=(found.on - off.stopped_on).days if off else None,
+        Certainty.SUSPECTED if relapse.is_final else Certainty.PROVISIONAL,
+        relapse.key,
+        relapse.on,
+        days_off_treatment=(relapse.on - off.stopped_on).days if off else None,
         closing=closing_of(off) if off else None,
     )
 

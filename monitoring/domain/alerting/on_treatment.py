@@ -20,7 +20,7 @@ def loss_intentions(series: Series, points: Sequence[TimePoint], episodes: Seque
         return
     above = next(p for p in points if p.on > held_on)
     if any(above in (e.baseline, *e.points_off) and above.on >= e.stopped_on for e in episodes):
-        return  # off treatment: the episode's own alert
+        return  # off treatment: the episode has its own alert
     course = next((c for c in tki_courses(series.courses) if c.covers(above.on)), None)
     yield Intention(
         AlertKind.LOSS_OF_MMR_ON_TREATMENT if course else AlertKind.TREATMENT_UNKNOWN,
@@ -33,7 +33,9 @@ def loss_intentions(series: Series, points: Sequence[TimePoint], episodes: Seque
 
 
 def _certainty(above: TimePoint, points: Sequence[TimePoint]) -> Certainty:
-    """Confirmed by any later value, each of which is above 0.1 % too; provisional by a poor sample alone."""
+    """Confirmed where there is a later value (all are above 0.1 % too); provisional where a poor sample is the only
+    one.
+    """
     if any(p.on > above.on for p in points):
         return Certainty.CONFIRMED
     return Certainty.PROVISIONAL if above.low_control else Certainty.SUSPECTED
@@ -42,25 +44,27 @@ def _certainty(above: TimePoint, points: Sequence[TimePoint]) -> Certainty:
 def rise_intentions(
     series: Series, points: Sequence[TimePoint], values: Sequence[Value], episodes: Sequence[Episode]
 ) -> Iterator[Intention]:
-    """A log above the lowest value under the present treatment while MMR is held; over when it is not so any more."""
-    found = rise_on_treatment(series.courses, points, values, episodes)
-    if found is None:
+    """One log above the lowest value under the present treatment while MMR is held. It closes when that no longer
+    holds.
+    """
+    rise = rise_on_treatment(series.courses, points, values, episodes)
+    if rise is None:
         return
     closing = None
-    stop = next((e.stopped_on for e in episodes if e.stopped_on >= found.first.on), None)
+    stop = next((e.stopped_on for e in episodes if e.stopped_on >= rise.first.on), None)
     if stop is not None:
         closing = Closing("stop", stop)
     elif not points[-1].in_mmr:
         closing = Closing("loss_of_mmr", points[-1].on)
-    elif found.is_over:
+    elif rise.is_over:
         closing = Closing("response_regained", points[-1].on)
     yield Intention(
         AlertKind.RISE_ON_TREATMENT,
         series.patient_key,
-        Certainty.CONFIRMED if found.is_confirmed else Certainty.SUSPECTED,
-        found.first.key,
-        found.first.on,
-        found.first.is_percent,
+        Certainty.CONFIRMED if rise.is_confirmed else Certainty.SUSPECTED,
+        rise.first.key,
+        rise.first.on,
+        rise.first.is_percent,
         closing=closing,
     )
 

@@ -1,4 +1,4 @@
-"""Why a stored alert stands: the rung of the alert ladder, with its facts and its source."""
+"""Why a stored alert was opened: the rung of the alert ladder, with its facts and its source."""
 
 from __future__ import annotations
 

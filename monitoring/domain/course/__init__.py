@@ -1,1 +1,1 @@
-"""One patient in time: the series of classed results, treatment, stops, losses of response, and what is known off treatment."""
+"""One patient over time: classed results, treatment, stops, losses of response, and the state off treatment."""

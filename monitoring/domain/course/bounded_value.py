@@ -1,4 +1,4 @@
-"""What a result says about % IS: a number, or only that it lies below or above a limit. Answers may be not known."""
+"""What a result says about % IS: a number, or only that it lies below or above a limit."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class KnownValue:
 
 def known_value(item: Assessed) -> KnownValue:
     """What a classed result says: its number, the limit of its class, or the lower limit of a value above range."""
-    found, said = item.score, item.result.measurement.reported
-    if found.is_percent is not None:
-        return KnownValue(is_percent=found.is_percent)
-    if found.response_class is ResponseClass.NO_MMR:
-        return KnownValue(above=(said.is_percent if said.comparator == ">" else None) or MMR_LIMIT_PERCENT)
-    return KnownValue(below=dict(CLASS_LIMITS_PERCENT).get(found.response_class))
+    score, reported = item.score, item.result.measurement.reported
+    if score.is_percent is not None:
+        return KnownValue(is_percent=score.is_percent)
+    if score.response_class is ResponseClass.NO_MMR:
+        return KnownValue(above=(reported.is_percent if reported.comparator == ">" else None) or MMR_LIMIT_PERCENT)
+    return KnownValue(below=dict(CLASS_LIMITS_PERCENT).get(score.response_class))

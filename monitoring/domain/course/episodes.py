@@ -18,7 +18,7 @@ from monitoring.domain.vocabulary.dates import Duration, PartialDate, add_months
 from monitoring.domain.vocabulary.scale import ResponseClass
 
 SWITCH_WINDOW_DAYS = 28
-LEFT_CENSORED_AFTER_MONTHS = 6  # first own result already in DMR so long after the start
+LEFT_CENSORED_AFTER_MONTHS = 6  # a first own result in DMR so long after the first TKI is a lower bound
 ENDS_EPISODE = (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT)
 
 
@@ -62,7 +62,9 @@ class Episode:
 
     @property
     def seen_again_on(self) -> date | None:
-        """The day of MMR after a single value above it that nothing confirmed and no restart answered, else None."""
+        """The day of MMR after a single value above it, where nothing confirmed the loss and the drug was not
+        restarted.
+        """
         if self.loss is None or self.loss.confirmed_on is not None or self.restart is not None:
             return None
         return next((p.on for p in self.points_off if p.on > self.loss.first.on and p.in_mmr), None)
@@ -73,32 +75,34 @@ def find_episodes(
 ) -> tuple[Episode, ...]:
     """All episodes of a patient in order of their stops."""
     tkis = tki_courses(courses)
-    found: list[Episode] = []
-    for course in sorted(tkis, key=_says_most):
-        if course.stopped_on is None or any(e.stopped_on == course.stopped_on for e in found):
-            continue  # of drugs stopped on one day, one stop is the episode's
-        if any(other is not course and _active_after(other, course.stopped_on) for other in tkis):
+    episodes: list[Episode] = []
+    for course in sorted(tkis, key=_by_stop_reason):
+        if course.stopped_on is None or any(e.stopped_on == course.stopped_on for e in episodes):
+            continue  # drugs that were stopped on the same day open one episode
+        if any(tki is not course and _active_after(tki, course.stopped_on) for tki in tkis):
             continue
         restart = next((c for c in tkis if c.started_on > course.stopped_on), None)
         if restart is not None and _is_switch(course.stopped_on, restart.started_on, points):
             continue
-        found.append(_episode(course, restart, facts, points, rule))
-    found.sort(key=lambda e: e.stopped_on)
-    return _numbered(found)
+        episodes.append(_episode(course, restart, facts, points, rule))
+    episodes.sort(key=lambda e: e.stopped_on)
+    return _numbered(episodes)
 
 
-def _active_after(other: Course, stopped_on: date) -> bool:
-    return other.started_on <= stopped_on and (other.stopped_on is None or other.stopped_on > stopped_on)
+def _active_after(course: Course, stopped_on: date) -> bool:
+    return course.started_on <= stopped_on and (course.stopped_on is None or course.stopped_on > stopped_on)
 
 
-def _says_most(course: Course) -> tuple[bool, bool, date, str]:
-    """An attempt before other reasons, a stated reason before none, the earlier start first."""
+def _by_stop_reason(course: Course) -> tuple[bool, bool, date, str]:
+    """Sort key: a TFR attempt before other reasons, a stated reason before an unknown one, the earlier start first."""
     reason = course.stop_reason
     return reason is not StopReason.TFR_ATTEMPT, reason is StopReason.UNKNOWN, course.started_on, course.key
 
 
 def _is_switch(stopped_on: date, restarted_on: date, points: Sequence[TimePoint]) -> bool:
-    """Whether a stop was only the way to the next drug; one value decides it, whatever a cohort's own event rule."""
+    """Whether a stop was only a switch to the next drug. One value above MMR decides it, whatever a cohort's own
+    rule.
+    """
     if (restarted_on - stopped_on).days > SWITCH_WINDOW_DAYS:
         return False
     loss = find_loss(points, stopped_on, restarted_on)
@@ -121,7 +125,7 @@ def _episode(
         and fact.observed_on >= course.stopped_on
         and (restarted_on is None or fact.observed_on < restarted_on)
     ]
-    # A death on the day of the transplant is what is told, whichever of the two was entered first.
+    # A death on the day of the transplant ends the episode, whichever of the two was entered first.
     ended_by = min(ends, key=lambda fact: (fact.observed_on, fact.kind is not FactKind.DEATH), default=None)
     transplants = [fact.observed_on for fact in ends if fact.kind is FactKind.ALLOGENEIC_TRANSPLANT]
     if transplants:
@@ -237,7 +241,7 @@ def _run_start(before: Sequence[TimePoint], rule: DmrRule) -> date | None:
 def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None:
     """The union of TKI days up to the stop, as a length that ends at the stop; None without a TKI course.
 
-    A single course from a day to a day counts the days between them; a second drug adds the days on which it was taken.
+    A single course counts the days from its start to its stop; a further drug adds the days that no other covers.
     """
     tkis = [course for course in tki_courses(courses) if course.started_on <= stopped_on]
     if not tkis:
@@ -258,7 +262,9 @@ def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None
 
 
 def _union(spans: Iterable[tuple[date, date]], end: date) -> Duration:
-    """The days covered by these spans as one length that ends at ``end``; a span that ends before it starts is empty."""
+    """The days covered by these spans as one length that ends at ``end``; a span that ends before its start is
+    empty.
+    """
     joined: list[tuple[date, date]] = []
     for first, last in sorted(span for span in spans if span[0] <= span[1]):
         if joined and first <= joined[-1][1] + dt.timedelta(days=1):

@@ -1,4 +1,4 @@
-"""The lines of the ledger of response events: what crossed a line, and what became of each stop."""
+"""The lines of the ledger of response events: crossings of MMR and MR4, and what followed each stop."""
 
 from __future__ import annotations
 

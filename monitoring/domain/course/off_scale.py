@@ -1,9 +1,10 @@
 """Transcripts off the International Scale: the ratio of copies, and its change against the patient's own lowest value.
 
 No class and no limit in % IS holds for them (Cross 2015; ELN laboratory recommendations 2023, doi
-10.1038/s41375-023-02048-y, Table 2: only the individual change). What can be said is that something is detectable again
-after nothing was, or has risen by a log on one assay: off treatment and on it, that is a relapse until a person has
-looked (design).
+10.1038/s41375-023-02048-y, Table 2: only the individual change). A transcript that is detectable again after it was
+not,
+or that has risen by one log on one assay, counts as a relapse, on treatment and off it, until a person has looked
+(design).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _CHANGE = Decimal("0.01")
 class Ratio:
     """One sample of blood: BCR::ABL1 in % of the control gene, 0 where not detected.
 
-    ``assay`` is laboratory, method and control gene: a log is one only between values of one assay. ``proves``: detected,
-    or not detected in as many control copies as an evaluable sample has.
+    ``assay`` is laboratory, method and control gene: a rise of one log is told only between values of one assay.
+    ``proves``: detected, or not detected in as many control copies as an evaluable sample has.
     """
 
     result_id: int
@@ -66,7 +67,7 @@ def _ratio_of(item: Assessed) -> Ratio | None:
 def change_log10(ratio: Ratio, ratios: Sequence[Ratio]) -> Decimal | None:
     """Log units above the lowest value before on the same assay, 0 for the lowest itself.
 
-    None where nothing is detected, or nothing was detected before: there is no log of nothing.
+    None where nothing is detected, or nothing was in an earlier sample: 0 has no logarithm.
     """
     if not ratio.percent or any(not r.percent for r in ratios if r.on < ratio.on):
         return None
@@ -75,7 +76,7 @@ def change_log10(ratio: Ratio, ratios: Sequence[Ratio]) -> Decimal | None:
 
 
 def relapse_of(ratios: Sequence[Ratio]) -> Ratio | None:
-    """The first sample of a relapse that still lasts, or None. What is not verified may open one, never end one.
+    """The first sample of a relapse that still lasts, or None. A preliminary result may open a relapse but not end it.
 
     A relapse is a detection after a sample in which nothing was detected, or a value ten times the lowest before it on
     its assay.

@@ -1,6 +1,8 @@
 """The event off treatment as a protocol defines it: loss of MMR, or also a confirmed loss of a deeper class.
 
-``relapse`` finds the loss of MMR that alerts; here a loss rule set says what counts for a protocol (register D6, D7).
+``relapse`` finds the loss of MMR that opens an alert; here a loss rule set defines the event of a protocol (register
+D6,
+D7).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class ProtocolLoss:
 
 
 def loss_rule(rules: RuleSet) -> LossRule:
-    """When a value above MMR is an event, of a loss rule set."""
+    """When a value above MMR is an event, by a loss rule set."""
     return LossRule(
         n_consecutive=rules.value("n_consecutive", int),
         date_of_event=rules.value("date_of_event", str),
@@ -44,31 +46,31 @@ def find_protocol_loss(
     """The first event off treatment under a loss rule set; None where there is none or its confirmation is awaited."""
     rule = loss_rule(rules)
     loss = find_loss(points, stopped_on, restarted_on, rule)
-    found = []
+    events = []
     event_on = loss.event_on(rule) if loss is not None else None
     if loss is not None and event_on is not None:
-        said = rules.reason("n_consecutive", "loss.mmr", on=event_on)
-        found.append(ProtocolLoss(event_on, ResponseClass.MMR, loss.first, loss.confirmed_on, said))
+        reason = rules.reason("n_consecutive", "loss.mmr", on=event_on)
+        events.append(ProtocolLoss(event_on, ResponseClass.MMR, loss.first, loss.confirmed_on, reason))
     level = rules.optional("confirmed_loss_of", ResponseClass)
     if level is not None:
-        found += _confirmed_loss(off_treatment(points, stopped_on, restarted_on), level, rule.date_of_event, rules)
-    return min(found, key=lambda f: f.event_on, default=None)
+        events += _confirmed_loss(off_treatment(points, stopped_on, restarted_on), level, rule.date_of_event, rules)
+    return min(events, key=lambda event: event.event_on, default=None)
 
 
 def _confirmed_loss(
     watched: Sequence[TimePoint], level: ResponseClass, dated_at: str, rules: RuleSet
 ) -> list[ProtocolLoss]:
     """The first two consecutive values above a class."""
-    telling = [p for p in watched if not merely_unproven(p, level)]
-    for first, second in pairwise(telling):
+    conclusive = [p for p in watched if not merely_unproven(p, level)]
+    for first, second in pairwise(conclusive):
         if not first.response_class.at_least(level) and not second.response_class.at_least(level):
             event_on = first.on if dated_at == "first" else second.on
-            said = rules.reason("confirmed_loss_of", "loss.confirmed", on=event_on, response_class=level.value)
-            return [ProtocolLoss(event_on, level, first, second.on, said)]
+            reason = rules.reason("confirmed_loss_of", "loss.confirmed", on=event_on, response_class=level.value)
+            return [ProtocolLoss(event_on, level, first, second.on, reason)]
     return []
 
 
 def merely_unproven(point: TimePoint, level: ResponseClass) -> bool:
-    """A value as deep as the class from a sample too poor to prove it: neither the class nor its loss."""
+    """Whether a value is as deep as the class but its sample too poor to prove it: neither the class nor its loss."""
     limit = dict(CLASS_LIMITS_PERCENT)[level]
     return point.low_control and point.is_percent is not None and point.is_percent <= limit

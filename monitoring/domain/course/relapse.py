@@ -1,7 +1,7 @@
 """Loss of major molecular response after the drug was stopped.
 
 The event is the first evaluable result above 0.1 % IS after the stop and not after a restart, dated at collection
-(ELN 2020, LAST 2021, STKI-14). Protocols that want two consecutive values (KIDS, DESTINY) set ``n_consecutive``.
+(ELN 2020, LAST 2021, STKI-14). Protocols that require two consecutive values (KIDS, DESTINY) set ``n_consecutive``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LossRule:
 
 
 class Certainty(StrEnum):
-    """How sure a loss is: a property of one alert, growing over time."""
+    """How certain a loss is; the certainty of one alert grows over time."""
 
     PROVISIONAL = "provisional"
     SUSPECTED = "suspected"
@@ -57,7 +57,7 @@ class Loss:
 
 
 def off_treatment(points: Sequence[TimePoint], stopped_on: date, restarted_on: date | None) -> tuple[TimePoint, ...]:
-    """Points after the stop and not after a restart; the day of the restart still counts, the day of the stop does not."""
+    """Points after the stop and not after a restart. The day of the restart counts, the day of the stop does not."""
     return tuple(p for p in points if stopped_on < p.on and (restarted_on is None or p.on <= restarted_on))
 
 
@@ -67,7 +67,8 @@ def find_loss(
     """The loss of MMR after a stop, or None.
 
     A value from a poor sample (``low_control``) is a loss only if the next evaluable value is above 0.1 % too or the
-    drug is restarted first. With two consecutive values wanted, a value that the next one contradicts is passed over.
+    drug is restarted first. Where the rule requires two consecutive values, a value that the next contradicts is
+    skipped.
     """
     rule = rule or LossRule()
     watched = off_treatment(points, stopped_on, restarted_on)

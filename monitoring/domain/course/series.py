@@ -35,7 +35,7 @@ class Drug(StrEnum):
 
     @property
     def is_tki(self) -> bool:
-        """``other`` counts as a TKI: its stop is then watched rather than overlooked."""
+        """``other`` counts as a TKI, so that its stop is followed rather than overlooked."""
         return self is not Drug.INTERFERON
 
 
@@ -133,8 +133,8 @@ class Series:
     @property
     def unconfirmed(self) -> tuple[Course | Fact, ...]:
         """Courses and observations that nobody who treats has recorded or confirmed."""
-        known: tuple[Course | Fact, ...] = (*self.courses, *self.facts)
-        return tuple(one for one in known if not one.is_confirmed)
+        entries: tuple[Course | Fact, ...] = (*self.courses, *self.facts)
+        return tuple(entry for entry in entries if not entry.is_confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,29 +169,29 @@ class TimePoint:
 
 
 def assess(series: Series, rules: ResponseRules = EUTOS_2015) -> tuple[Assessed, ...]:
-    """The class of every result, in order of collection, with the flags that only the series can tell."""
+    """The class of every result, in order of collection, with the flags that depend on the other results."""
     assessed = []
     seen_before: ResultFact | None = None
     detected_by_assay: set[tuple[str, str]] = set()
     for result in sorted(series.results, key=lambda r: (r.collected_on, r.key)):
-        found = score(result.measurement, rules)
-        more = sample_flags(result.hours_to_laboratory, result.precision)
+        scored = score(result.measurement, rules)
+        flags = sample_flags(result.hours_to_laboratory, result.precision)
         assay = (result.laboratory, result.measurement.method.value)
         if seen_before is not None and assay != (seen_before.laboratory, seen_before.measurement.method.value):
-            more.add(Flag.LAB_CHANGED)
-        if found.detected:
+            flags.add(Flag.LAB_CHANGED)
+        if scored.detected:
             detected_by_assay.add(assay)
         elif result.measurement.transcript is Transcript.UNKNOWN and assay not in detected_by_assay:
-            more.add(Flag.TRANSCRIPT_UNKNOWN)
-        if more:
-            found = dataclasses.replace(found, flags=found.flags | more)
+            flags.add(Flag.TRANSCRIPT_UNKNOWN)
+        if flags:
+            scored = dataclasses.replace(scored, flags=scored.flags | flags)
         seen_before = result
-        assessed.append(Assessed(result, found))
+        assessed.append(Assessed(result, scored))
     return tuple(assessed)
 
 
 def sample_flags(hours_to_laboratory: float | None, precision: Precision) -> set[Flag]:
-    """What the sample's own dates say: too old when it arrived, or not known to the day."""
+    """Flags from the dates of the sample: too old when it arrived, or not known to the day."""
     flags = set()
     if hours_to_laboratory is not None and hours_to_laboratory > EUTOS_2015.old_sample_hours:
         flags.add(Flag.OLD_SAMPLE)
@@ -217,15 +217,15 @@ def time_points(assessed: Iterable[Assessed]) -> tuple[TimePoint, ...]:
 
 
 def worst_of_each_date(points: Iterable[TimePoint]) -> tuple[TimePoint, ...]:
-    """One point a date: the shallowest class, of equals the better sample, then the higher value."""
+    """One point per date: the shallowest class, of equals the better sample, then the higher value."""
 
-    def badness(point: TimePoint) -> tuple[int, bool, Decimal, str]:
+    def worst_first(point: TimePoint) -> tuple[int, bool, Decimal, str]:
         return (DEPTH[point.response_class], point.low_control, -(point.is_percent or Decimal(0)), point.key)
 
     worst: dict[date, TimePoint] = {}
     for point in points:
-        standing = worst.get(point.on)
-        if standing is None or badness(point) < badness(standing):
+        worst_yet = worst.get(point.on)
+        if worst_yet is None or worst_first(point) < worst_first(worst_yet):
             worst[point.on] = point
     return tuple(worst[on] for on in sorted(worst))
 
@@ -233,12 +233,12 @@ def worst_of_each_date(points: Iterable[TimePoint]) -> tuple[TimePoint, ...]:
 def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     """Courses in order of start; doses of one drug that follow within a day are one course.
 
-    The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction. An open
-    course that a later one of the same drug follows ended with it: an empty stop is not known, not never.
+    The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction. A course
+    without a stop ends where a later one of the same drug starts: an empty stop means that the day is not known.
     """
     merged: list[Course] = []
     latest: dict[Drug, int] = {}
-    for course in _open_ones_ended(sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key))):
+    for course in _with_open_ended(sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key))):
         position = latest.get(course.drug)
         if position is not None:
             merged[position] = _stopped_before(merged[position], course)
@@ -250,8 +250,8 @@ def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     return tuple(merged)
 
 
-def _open_ones_ended(courses: Sequence[Course]) -> Iterator[Course]:
-    """Each open course that a later one of its drug follows, ended where that one starts; what else ran on runs on."""
+def _with_open_ended(courses: Sequence[Course]) -> Iterator[Course]:
+    """The courses, each without a stop ended where a later one of its drug starts; all others are unchanged."""
     for position, course in enumerate(courses):
         following = (c.started_on for c in courses[position + 1 :] if c.drug is course.drug)
         next_start = next(following, None) if course.stopped_on is None else None
@@ -259,7 +259,9 @@ def _open_ones_ended(courses: Sequence[Course]) -> Iterator[Course]:
 
 
 def _stopped_before(before: Course, after: Course) -> Course:
-    """A stop known to the month or year lies before the next start of the drug: in the middle of what that leaves."""
+    """A stop known to the month or year is moved before the next start of the drug, to the middle of the possible
+    days.
+    """
     stop = before.stopped_on
     if stop is None or before.stopped_precision is Precision.DAY or stop < after.started_on:
         return before

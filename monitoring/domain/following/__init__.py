@@ -1,1 +1,1 @@
-"""What is asked of a course while it goes on: kinetics, early signs, milestones, next sample, findings, plausibility."""
+"""What is worked out while a course goes on: kinetics, early signs, milestones, next sample, findings, plausibility."""

@@ -2,7 +2,7 @@
 
 Newly detectable (A1: LAST, HR 5.86 at 3 months), MR4 lost (A2: ENESTfreedom, then a sample every 2 weeks), doubling in
 less than 12.75 days in month 2 (A3: BJH 2021, 7.7 % in remission at 12 months), fluctuation above 0.0032 % (A7:
-A-STIM, 65.4 % against 100 %). Each asks for a look, none for a treatment.
+A-STIM, 65.4 % against 100 %). Each asks a person to look; none asks for treatment.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from itertools import pairwise
 from monitoring.domain.course.episodes import Episode
 from monitoring.domain.course.protocol_loss import merely_unproven
 from monitoring.domain.course.series import TimePoint
-from monitoring.domain.following.kinetics import MonthTwoClass, Value, month_two
+from monitoring.domain.following.kinetics import Value
+from monitoring.domain.following.landmarks import MonthTwoClass, month_two
 from monitoring.domain.rules.rule_sets import RuleSet
 from monitoring.domain.vocabulary.scale import ResponseClass
 
 
 class Sign(StrEnum):
-    """What was seen."""
+    """The kinds of early signs."""
 
     DETECTABLE_AGAIN = "detectable_again"
     LOSS_OF_MR4 = "loss_of_mr4"
@@ -31,7 +32,7 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EarlySign:
-    """One sign of an episode; ``is_over`` when a later value answered it."""
+    """One sign of an episode; ``is_over`` when a later value no longer shows it."""
 
     sign: Sign
     evidence: TimePoint
@@ -55,9 +56,9 @@ def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> It
         if first in above and second in above:
             yield EarlySign(Sign.FLUCTUATION, second, is_over=False)
             break
-    group = month_two(values, episode.stopped_on, rules, episode.restarted_on)
-    if group.group is MonthTwoClass.FAST and group.change is not None:
-        evidence = next((p for p in points if p.key == group.change.second.key), points[-1])
+    landmark = month_two(values, episode.stopped_on, rules, episode.restarted_on)
+    if landmark.group is MonthTwoClass.FAST and landmark.change is not None:
+        evidence = next((p for p in points if p.key == landmark.change.second.key), points[-1])
         yield EarlySign(Sign.FAST_DOUBLING, evidence, is_over=False)
 
 
@@ -73,10 +74,10 @@ def _lost(
 def last_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
     """The first point of the latest run that shows a level lost which was held before; None where none does."""
     held = False
-    found: TimePoint | None = None
+    first_lost: TimePoint | None = None
     for point in (*start, *points):
         if point.response_class.at_least(level):
             held = True
         elif held and not merely_unproven(point, level):
-            found, held = point, False
-    return found
+            first_lost, held = point, False
+    return first_lost

@@ -1,7 +1,7 @@
 """What happened in each treatment-free episode, and what to know about the series, as statements with their reasons.
 
-Facts in the order of time; nothing here decides anything. The times after a restart, the late recurrence and the gap
-are lines of this module with their sources; all else is read from what the rules have said already.
+Facts in order of time; no decision rests on them. The limits for the time after a restart, the late recurrence and the
+gap are defined here with their sources; all else comes from the other rules.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _CITATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class EpisodeFindings:
-    """An episode with what is to be said of it, in order of time."""
+    """An episode with the statements about it, in order of time."""
 
     episode: Episode
     statements: tuple[Reason, ...]
 
 
-def _say(line: str, code: str, **facts: FactValue) -> Reason:
+def _statement(line: str, code: str, **facts: FactValue) -> Reason:
     return Reason(RULE_ID, line, _CITATIONS.get(line, _DESIGN), tuple(facts.items()), f"findings.{code}")
 
 
@@ -52,12 +52,12 @@ def episode_findings(
 ) -> tuple[EpisodeFindings, ...]:
     """What happened in each episode up to a day.
 
-    A series off the International Scale has no evaluable result by nature: that is not held against it.
+    A series off the International Scale cannot have an evaluable result: statements about missing ones are left out.
     """
-    said = ((e, tuple(_of_episode(series, points, e, as_of))) for e in episodes)
+    by_episode = ((e, tuple(_of_episode(series, points, e, as_of))) for e in episodes)
     return tuple(
-        EpisodeFindings(e, tuple(r for r in found if not (is_off_scale and r.line in _OF_THE_SCALE)))
-        for e, found in said
+        EpisodeFindings(e, tuple(r for r in statements if not (is_off_scale and r.line in _OF_THE_SCALE)))
+        for e, statements in by_episode
     )
 
 
@@ -66,11 +66,11 @@ _OF_THE_SCALE = ("baseline", "dmr", "samples", "gap")
 
 def _of_episode(series: Series, points: Sequence[TimePoint], episode: Episode, as_of: date) -> Iterator[Reason]:
     if episode.attempt:
-        yield _say("kind", "attempt", number=episode.attempt)
+        yield _statement("kind", "attempt", number=episode.attempt)
     elif episode.kind is StopReason.UNKNOWN:
-        yield _say("kind", "reason_unknown")
+        yield _statement("kind", "reason_unknown")
     else:
-        yield _say("kind", "other_stop")
+        yield _statement("kind", "other_stop")
     yield from _before_the_stop(series, points, episode)
     yield from _off_treatment(series, episode, as_of)
     yield from _after_a_restart(series, episode, as_of)
@@ -82,24 +82,24 @@ def _of_episode(series: Series, points: Sequence[TimePoint], episode: Episode, a
 def _before_the_stop(series: Series, points: Sequence[TimePoint], episode: Episode) -> Iterator[Reason]:
     baseline, stopped_on = episode.baseline, episode.stopped_on
     if baseline is None:
-        yield _say("baseline", "no_baseline", stopped_on=stopped_on)
+        yield _statement("baseline", "no_baseline", stopped_on=stopped_on)
         return
     code = "baseline" if baseline.in_mmr else "baseline_not_in_mmr"
-    yield _say("baseline", code, response_class=baseline.response_class.value, on=baseline.on)
+    yield _statement("baseline", code, response_class=baseline.response_class.value, on=baseline.on)
     tkis = tki_courses(series.courses)
     before = response_before_stop(
         stopped_on, tkis[0].started_on if tkis else None, points, series.first_dmr_on, DmrRule()
     )
     if before.dmr is None:
-        yield _say("dmr", "no_dmr")
+        yield _statement("dmr", "no_dmr")
     elif before.left_censored and before.dmr.start == points[0].on:
-        yield _say("dmr", "dmr_at_least", months=whole_months(before.dmr), since=before.dmr.start)
+        yield _statement("dmr", "dmr_at_least", months=whole_months(before.dmr), since=before.dmr.start)
     elif series.first_dmr_on == before.dmr.start:
-        yield _say("dmr", "dmr_elsewhere", months=whole_months(before.dmr), since=before.dmr.start)
+        yield _statement("dmr", "dmr_elsewhere", months=whole_months(before.dmr), since=before.dmr.start)
     else:
-        yield _say("dmr", "dmr", months=whole_months(before.dmr), since=before.dmr.start)
+        yield _statement("dmr", "dmr", months=whole_months(before.dmr), since=before.dmr.start)
     if before.dmr is not None and before.first_dmr_on is not None and before.first_dmr_on < before.dmr.start:
-        yield _say("dmr", "dmr_interrupted", first_on=before.first_dmr_on, since=before.dmr.start)
+        yield _statement("dmr", "dmr_interrupted", first_on=before.first_dmr_on, since=before.dmr.start)
     run = [p.on for p in points if before.dmr is not None and before.dmr.start <= p.on <= stopped_on]
     yield from _gaps([*run, stopped_on] if run else [], "gap_in_dmr")
 
@@ -108,7 +108,7 @@ def _gaps(days: Sequence[date], code: str) -> Iterator[Reason]:
     """The longest time without an evaluable result, where it is long."""
     first, second = max(pairwise(days), key=lambda gap: gap[1] - gap[0], default=(date.max, date.max))
     if (second - first).days > LONG_GAP_DAYS:
-        yield _say("gap", code, first=first, second=second, days=(second - first).days)
+        yield _statement("gap", code, first=first, second=second, days=(second - first).days)
 
 
 # --- off treatment ------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def _off_treatment(series: Series, episode: Episode, as_of: date) -> Iterator[Re
     stopped_on = episode.stopped_on
     until = episode.restarted_on or as_of
     if not episode.points_off:
-        yield _say("samples", "no_pcr_after_stop", stopped_on=stopped_on)
+        yield _statement("samples", "no_pcr_after_stop", stopped_on=stopped_on)
     yield from _gaps([stopped_on, *(p.on for p in episode.points_off)], "gap_off")
     for fact in sorted(series.facts, key=lambda f: f.observed_on):
         if stopped_on <= fact.observed_on <= until:
@@ -130,29 +130,29 @@ def _off_treatment(series: Series, episode: Episode, as_of: date) -> Iterator[Re
 def _observed(kind: FactKind, on: date, grade: int | None, episode: Episode) -> Iterator[Reason]:
     days = (on - episode.stopped_on).days
     if kind is FactKind.WITHDRAWAL_SYNDROME and grade is not None:
-        yield _say("withdrawal", "withdrawal_syndrome_graded", on=on, days=days, grade=grade)
+        yield _statement("withdrawal", "withdrawal_syndrome_graded", on=on, days=days, grade=grade)
     elif kind is FactKind.WITHDRAWAL_SYNDROME:
-        yield _say("withdrawal", "withdrawal_syndrome", on=on, days=days)
+        yield _statement("withdrawal", "withdrawal_syndrome", on=on, days=days)
     elif kind is FactKind.DEATH and episode.loss is None and episode.baseline is not None and episode.baseline.in_mmr:
-        yield _say("end", "death_in_remission", on=on)
+        yield _statement("end", "death_in_remission", on=on)
     elif kind not in (FactKind.LAST_CONTACT, FactKind.SAMPLE_TAKEN):
-        yield _say("observed", "observed", kind=kind.value, on=on, days=days)
+        yield _statement("observed", "observed", kind=kind.value, on=on, days=days)
 
 
 def _lost(episode: Episode, first: TimePoint) -> Iterator[Reason]:
     assert episode.loss is not None
     days = (first.on - episode.stopped_on).days
     if first.is_percent is not None:
-        yield _say("loss", "loss", value=first.is_percent, on=first.on, days=days)
+        yield _statement("loss", "loss", value=first.is_percent, on=first.on, days=days)
     else:
-        yield _say("loss", "loss_above_range", on=first.on, days=days)
+        yield _statement("loss", "loss_above_range", on=first.on, days=days)
     following = next((p for p in episode.points_off if p.on > first.on), None)
     if episode.loss.confirmed_on is not None and episode.loss.confirmed_on != episode.restarted_on:
-        yield _say("loss", "loss_confirmed", on=episode.loss.confirmed_on)
+        yield _statement("loss", "loss_confirmed", on=episode.loss.confirmed_on)
     elif following is not None and following.in_mmr:
-        yield _say("loss", "loss_not_repeated", on=following.on)
+        yield _statement("loss", "loss_not_repeated", on=following.on)
     if add_months(episode.stopped_on, LATE_RECURRENCE_MONTHS) < first.on:
-        yield _say("late_recurrence", "late_recurrence", months=LATE_RECURRENCE_MONTHS)
+        yield _statement("late_recurrence", "late_recurrence", months=LATE_RECURRENCE_MONTHS)
 
 
 # --- after a restart ----------------------------------------------------------------------------------------------
@@ -173,18 +173,20 @@ def _after_a_restart(series: Series, episode: Episode, as_of: date) -> Iterator[
             default=None,
         )
         if episode.kind is StopReason.PREGNANCY and delivered is not None:
-            yield _say("restart", "restart_planned", drug=drug, on=on, delivered_on=delivered)
+            yield _statement("restart", "restart_planned", drug=drug, on=on, delivered_on=delivered)
         else:
-            yield _say("restart", "restart_without_loss", drug=drug, on=on)
+            yield _statement("restart", "restart_without_loss", drug=drug, on=on)
         return
-    yield _say("restart", "restart_after_loss", drug=drug, on=on, days=(on - episode.loss.first.on).days)
+    yield _statement("restart", "restart_after_loss", drug=drug, on=on, days=(on - episode.loss.first.on).days)
     if episode.mmr_regained_on is not None:
         days = (episode.mmr_regained_on - on).days
-        yield _say("restart", "mmr_regained", on=episode.mmr_regained_on, days=days)
+        yield _statement("restart", "mmr_regained", on=episode.mmr_regained_on, days=days)
     if episode.dmr_regained_on is not None:
-        yield _say("restart", "dmr_regained", on=episode.dmr_regained_on, days=(episode.dmr_regained_on - on).days)
+        yield _statement(
+            "restart", "dmr_regained", on=episode.dmr_regained_on, days=(episode.dmr_regained_on - on).days
+        )
     if is_without_mmr_after_restart(episode, as_of):
-        yield _say("restart", "no_mmr_after_restart", months=NO_MMR_AFTER_RESTART_MONTHS, since=on)
+        yield _statement("restart", "no_mmr_after_restart", months=NO_MMR_AFTER_RESTART_MONTHS, since=on)
 
 
 def is_without_mmr_after_restart(episode: Episode, as_of: date) -> bool:
@@ -198,7 +200,7 @@ def is_without_mmr_after_restart(episode: Episode, as_of: date) -> bool:
 
 
 def series_findings(assessed: Sequence[Assessed]) -> tuple[Reason, ...]:
-    """What a reader of the whole series must know: doubles, changes of laboratory, method or factor, transcripts."""
+    """What a reader of the whole series must know: results of one day, changes of laboratory, transcripts."""
     items = sorted(assessed, key=lambda i: (i.result.collected_on, i.result.key))
     return (*_same_day(items), *_changes(items), *_unseen(items), *_off_scale(items))
 
@@ -208,11 +210,11 @@ def _same_day(items: Sequence[Assessed]) -> Iterator[Reason]:
     for item in items:
         if item.counts:
             by_day[item.result.collected_on].append(item)
-    for on, found in by_day.items():
-        if len(found) > 1:
-            classes = [i.score.response_class for i in found]
+    for on, same_day in by_day.items():
+        if len(same_day) > 1:
+            classes = [i.score.response_class for i in same_day]
             worst = min(classes, key=list(ResponseClass).index)
-            yield _say("same_day", "same_day", on=on, results=len(found), response_class=worst.value)
+            yield _statement("same_day", "same_day", on=on, results=len(same_day), response_class=worst.value)
 
 
 def _changes(items: Sequence[Assessed]) -> Iterator[Reason]:
@@ -224,34 +226,36 @@ def _changes(items: Sequence[Assessed]) -> Iterator[Reason]:
 def _change(before: Assessed, item: Assessed) -> Iterator[Reason]:
     old, new, on = before.result, item.result, item.result.collected_on
     if old.laboratory != new.laboratory:
-        yield _say("laboratory", "laboratory_changed", on=on, first=old.laboratory, second=new.laboratory)
+        yield _statement("laboratory", "laboratory_changed", on=on, first=old.laboratory, second=new.laboratory)
     elif old.measurement.method != new.measurement.method:
         first, second = old.measurement.method.value, new.measurement.method.value
-        yield _say("laboratory", "method_changed", on=on, first=first, second=second)
+        yield _statement("laboratory", "method_changed", on=on, first=first, second=second)
     elif old.measurement.control_gene != new.measurement.control_gene:
         first, second = old.measurement.control_gene.value, new.measurement.control_gene.value
-        yield _say("laboratory", "control_gene_changed", on=on, first=first, second=second)
+        yield _statement("laboratory", "control_gene_changed", on=on, first=first, second=second)
     elif old.measurement.conversion_factor != new.measurement.conversion_factor:
         factors = (old.measurement.conversion_factor, new.measurement.conversion_factor)
-        yield _say("factor", "factor_changed", on=on, first=factors[0], second=factors[1])
+        yield _statement("factor", "factor_changed", on=on, first=factors[0], second=factors[1])
 
 
 def _unseen(items: Sequence[Assessed]) -> Iterator[Reason]:
     for item in items:
         m = item.result.measurement
         if not m.assay_sees_transcript and not item.score.detected:
-            yield _say("transcript", "wrong_assay", on=item.result.collected_on, transcript=m.transcript.value)
+            yield _statement("transcript", "wrong_assay", on=item.result.collected_on, transcript=m.transcript.value)
 
 
 def _off_scale(items: Sequence[Assessed]) -> Iterator[Reason]:
-    """An atypical transcript has no International Scale: only the change against its own first value is told."""
-    found = [m for i in items if not (m := i.result.measurement).transcript.is_on_scale and m.assay_sees_transcript]
-    if not found:
+    """An atypical transcript has no International Scale: only the change from the patient's own first value is
+    given.
+    """
+    atypical = [m for i in items if not (m := i.result.measurement).transcript.is_on_scale and m.assay_sees_transcript]
+    if not atypical:
         return
-    yield _say("transcript", "off_scale", transcript=found[-1].transcript.value)
+    yield _statement("transcript", "off_scale", transcript=atypical[-1].transcript.value)
     detected = [r for r in ratios_of(items) if r.percent]
     if len(detected) < 2 or detected[0].assay != detected[-1].assay:
         return
     first, last = detected[0], detected[-1]
     change = (last.percent / first.percent).log10().quantize(Decimal("0.01"))
-    yield _say("transcript", "off_scale_change", change=change, first_on=first.on, on=last.on)
+    yield _statement("transcript", "off_scale_change", change=change, first_on=first.on, on=last.on)

@@ -45,8 +45,8 @@ FAILURES = ("failure", "resistant")  # ELN and ESMO; NCCN
 class Milestone:
     """The status of one milestone; ``month`` None is the line for any time.
 
-    ``status`` is a word of the rule set, or why there is none. ``is_open``: the window has not closed yet, a nearer
-    sample may come. ``sample_on`` and ``value`` are what the status rests on.
+    ``status`` is a word of the rule set, or why there is none. ``is_open``: the window has not closed yet, so a sample
+    nearer to the day may still come. ``sample_on`` and ``value`` are what the status rests on.
     """
 
     month: int | None
@@ -76,7 +76,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the lines read: samples on treatment, times off it, mutations, the day and the rules."""
+    """What the lines are worked out from: samples on treatment, times off it, mutations, the day and the rules."""
 
     start: Course
     samples: tuple[_Sample, ...]
@@ -86,9 +86,9 @@ class _Case:
     rules: RuleSet
 
 
-def last_failure(found: Iterable[Milestone]) -> date | None:
+def last_failure(steps: Iterable[Milestone]) -> date | None:
     """The day of the latest sample that fails a milestone, None where none does."""
-    return max((m.sample_on for m in found if m.is_failure and m.sample_on is not None), default=None)
+    return max((m.sample_on for m in steps if m.is_failure and m.sample_on is not None), default=None)
 
 
 def milestones(
@@ -111,9 +111,9 @@ def milestones(
         rules,
     )
     lines = [(month, rules.optional(f"month_{month}", tuple)) for month in MONTHS]
-    found = [_milestone(case, month, bands) for month, bands in lines if bands is not None]
+    steps = [_milestone(case, month, bands) for month, bands in lines if bands is not None]
     any_time = _any_time(case)
-    return (*found, any_time) if any_time is not None else tuple(found)
+    return (*steps, any_time) if any_time is not None else tuple(steps)
 
 
 def _samples(
@@ -160,7 +160,7 @@ def _status(
 
 
 def _banded(rules: RuleSet, line: str, bands: Sequence[Band], sample: _Sample) -> tuple[str, Reason]:
-    """The range of the table in which a value lies; a table may leave a gap, a value may straddle a limit."""
+    """The status of the range in which a value lies. A table may leave a gap; a value may be known only by a bound."""
     answers = [(band.status, _lies_in(sample.value, band)) for band in bands]
     facts: dict[str, FactValue] = {"value": sample.value.is_percent or str(sample.value), "on": sample.on}
     status = next((status for status, inside in answers if inside), None)
@@ -180,7 +180,9 @@ def _lies_in(value: KnownValue, band: Band) -> bool | None:
 
 
 def _confirmed(case: _Case, sample: _Sample, status: str, reasons: list[Reason]) -> tuple[str, list[Reason]]:
-    """The 3-month value again above its limit within the months that the source names: the first sample in them decides."""
+    """The 3-month value above its limit again within the months that the source names; the first sample in them
+    decides.
+    """
     rule = case.rules.optional("confirm_month_3", Confirmation)
     if rule is None or sample.value.is_above(rule.above_percent) is not True:
         return status, reasons
@@ -188,15 +190,15 @@ def _confirmed(case: _Case, sample: _Sample, status: str, reasons: list[Reason])
     again = next((s for s in case.samples if first <= s.on <= last), None)
     if again is None or again.value.is_above(rule.above_percent) is not True:
         return status, reasons
-    said = case.rules.reason("confirm_month_3", "milestones.confirmed", limit=rule.above_percent, on=again.on)
-    return rule.status, [*reasons, said]
+    reason = case.rules.reason("confirm_month_3", "milestones.confirmed", limit=rule.above_percent, on=again.on)
+    return rule.status, [*reasons, reason]
 
 
 # --- any time -----------------------------------------------------------------------------------------------------
 
 
 def _any_time(case: _Case) -> Milestone | None:
-    """The worst of what the lines for any time say: the last value, a loss of MMR, a mutation on record."""
+    """The worst status of the lines for any time: the last value, a loss of MMR, a mutation on record."""
     rules = case.rules
     bands, words = rules.optional("any_time", tuple), rules.value("statuses", tuple)
     if bands is None:
@@ -205,25 +207,25 @@ def _any_time(case: _Case) -> Milestone | None:
     if is_off(case.episodes, case.as_of):
         return _nothing(OFF_TREATMENT, from_on, rules.reason("any_time", "milestones.off_treatment"))
     last = case.samples[-1] if case.samples else None
-    found: list[tuple[str, Reason]] = []
+    statuses: list[tuple[str, Reason]] = []
     if last is not None and last.on > from_on:
-        found.append(_banded(rules, "any_time", bands, last))
-    found += _loss_of_mmr(case)
-    found += _mutation(case)
-    if not found:
+        statuses.append(_banded(rules, "any_time", bands, last))
+    statuses += _loss_of_mmr(case)
+    statuses += _mutation(case)
+    if not statuses:
         return _nothing_at_any_time(case, from_on)
-    ranked = [(words.index(s) if s in words else -1, s) for s, _ in found]
+    ranked = [(words.index(s) if s in words else -1, s) for s, _ in statuses]
     status = max(ranked)[1]
     value, on, key = (last.value, last.on, last.key) if last else (None, None, "")
-    return Milestone(None, status, None, from_on, None, True, on, value, key, tuple(r for _, r in found))
+    return Milestone(None, status, None, from_on, None, True, on, value, key, tuple(r for _, r in statuses))
 
 
 def _nothing_at_any_time(case: _Case, from_on: date) -> Milestone:
     if case.as_of <= from_on:
-        said = case.rules.reason("any_time", "milestones.any_time_not_yet", opens=from_on)
-        return _nothing(NOT_YET_DUE, from_on, said)
-    said = case.rules.reason("any_time", "milestones.no_sample", opens=from_on, closes=case.as_of)
-    return _nothing(NO_SAMPLE, from_on, said)
+        reason = case.rules.reason("any_time", "milestones.any_time_not_yet", opens=from_on)
+        return _nothing(NOT_YET_DUE, from_on, reason)
+    reason = case.rules.reason("any_time", "milestones.no_sample", opens=from_on, closes=case.as_of)
+    return _nothing(NO_SAMPLE, from_on, reason)
 
 
 def _nothing(status: str, from_on: date, reason: Reason) -> Milestone:

@@ -1,6 +1,7 @@
-"""Questions to whoever enters a result: slips of unit, of the decimal point and of the factor, replicates apart, doubles.
+"""Questions about a new result: slips of unit, decimal point or factor, discordant replicates, duplicates.
 
-A question never changes a class and never stops an alert: a wrong doubt must not hide a loss. Distances are in log10;
+A question never changes a class and never stops an alert: an unfounded doubt must not hide a loss. Distances are in
+log10;
 good laboratories agree within five-fold, 0.7 log (Branford 2008, Blood 112:3330).
 """
 
@@ -30,16 +31,16 @@ MOST_PLAUSIBLE_CONTROL = Decimal(10_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something to look at before saving. ``is_suspicious``: the value itself is probably not what was measured."""
+    """A question to whoever enters the result. ``is_suspicious``: the value is probably not what was measured."""
 
     reason: Reason
     is_suspicious: bool = False
 
 
 def questions(new: Assessed, others: Sequence[Assessed], change: Change | None, died_on: date | None) -> list[Question]:
-    """Everything to ask about a new result, most telling first. ``others`` are the patient's other results."""
+    """Every question about a new result, most important first. ``others`` are the patient's other results."""
     m = new.result.measurement
-    found = [
+    asked = [
         *_slips(m),
         *_like_another_unit(new, others),
         *_copies(m),
@@ -53,13 +54,13 @@ def questions(new: Assessed, others: Sequence[Assessed], change: Change | None, 
         and change.reference_change_log10 is not None
     ):
         limit = change.reference_change_log10
-        found.append(_ask("delta", "entry.delta", change=change.change_log10, limit=limit))
+        asked.append(_ask("delta", "entry.delta", change=change.change_log10, limit=limit))
     hours = new.result.hours_to_laboratory
     if hours is not None and hours > TOO_OLD_HOURS:
-        found.append(_ask("sample_age", "entry.too_old", hours=round(hours), limit=TOO_OLD_HOURS))
+        asked.append(_ask("sample_age", "entry.too_old", hours=round(hours), limit=TOO_OLD_HOURS))
     if died_on is not None and new.result.collected_on > died_on:
-        found.append(_ask("life", "entry.after_death", on=died_on, suspicious=True))
-    return found
+        asked.append(_ask("life", "entry.after_death", on=died_on, suspicious=True))
+    return asked
 
 
 def _ask(line: str, code: str, *, suspicious: bool = False, **facts: FactValue) -> Question:
@@ -74,7 +75,7 @@ def _log10(value: Decimal) -> float:
 
 
 def _slips(m: Measurement) -> Iterator[Question]:
-    """A reported percentage that is just a hundred-fold, ten-fold or one factor away from what the copies make."""
+    """A reported percentage that is just a hundred-fold, ten-fold or one factor away from the value of its copies."""
     reported, computed = m.reported.is_percent, _computed(m)
     if reported is None or m.reported.comparator != "=" or computed is None:
         return
@@ -98,7 +99,7 @@ def _known_slips(factor: Decimal | None) -> Iterator[tuple[str, float]]:
 
 
 def _computed(m: Measurement) -> Decimal | None:
-    """The percentage that the copies make with the factor; None without copies, control or factor."""
+    """The percentage computed from the copies and the factor; None without copies, control or factor."""
     floor = EUTOS_2015.low_positive_floor_copies
     copies = sum((max(r.bcr_abl1_copies, floor) for r in m.readings if r.bcr_abl1_copies is not None), Decimal(0))
     control = sum((r.control_gene_copies or Decimal(0) for r in m.readings), Decimal(0))
@@ -115,7 +116,9 @@ def _short(value: Decimal) -> Decimal:
 
 
 def _like_another_unit(new: Assessed, others: Sequence[Assessed]) -> Iterator[Question]:
-    """A lone reported number that fits the last value in another unit: an MR value, or a fraction, in the percent cell."""
+    """A reported number without copies that fits the last value in another unit: an MR value or a fraction as
+    percent.
+    """
     m = new.result.measurement
     value = m.reported.is_percent
     before = [i for i in others if i.result.collected_on < new.result.collected_on and i.score.is_percent]
@@ -132,12 +135,12 @@ def _like_another_unit(new: Assessed, others: Sequence[Assessed]) -> Iterator[Qu
 
 
 def _doubles(new: Assessed, others: Sequence[Assessed]) -> Iterator[Question]:
-    """The same numbers on the same day under another accession: probably one sample twice."""
-    for other in others:
-        same_day = other.result.collected_on == new.result.collected_on
-        same_tubes = other.result.measurement.readings == new.result.measurement.readings
-        if same_day and same_tubes and other.score.is_percent == new.score.is_percent:
-            yield _ask("double", "entry.double", other=other.result.key.rpartition("/")[0], suspicious=True)
+    """The same numbers on the same day under another accession number: probably one sample entered twice."""
+    for item in others:
+        same_day = item.result.collected_on == new.result.collected_on
+        same_tubes = item.result.measurement.readings == new.result.measurement.readings
+        if same_day and same_tubes and item.score.is_percent == new.score.is_percent:
+            yield _ask("double", "entry.double", other=item.result.key.rpartition("/")[0], suspicious=True)
             return
 
 

@@ -1,7 +1,7 @@
-"""A rise on treatment while MMR is still held: a log above the lowest value under the same drug, on one assay.
+"""A rise on treatment while MMR is still held: one log above the lowest value under the same drug, on one assay.
 
-NCCN asks for a mutation analysis at a rise of one log with loss of MMR (2018, as in PMC6094551); told already before the
-loss (design), so that a fall of response on the drug is not routine.
+NCCN asks for a mutation analysis at a rise of one log with loss of MMR (2018, as in PMC6094551). Here the rise is
+reported before MMR is lost (design), so that a falling response on the drug is not treated as routine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """The latest run of values a log above the lowest: its first, whether a second confirmed it, whether it is over."""
+    """The latest run of values one log above the lowest: its first, whether a second confirmed it, whether it is
+    over.
+    """
 
     first: TimePoint
     is_confirmed: bool
@@ -39,7 +41,7 @@ def rise_on_treatment(
     since = _treatment_since(courses, episodes)
     by_key = {value.key: value for value in values}
     lowest: dict[tuple[str, ...], Decimal] = {}
-    found: Rise | None = None
+    rise: Rise | None = None
     for point in (p for p in points if since is not None and p.on > since and not is_off(episodes, p.on)):
         value = by_key[point.key]
         assay = (value.laboratory, value.method.value, value.control_gene.value)
@@ -48,12 +50,12 @@ def rise_on_treatment(
             continue
         least = lowest.get(assay)
         risen = value.is_percent is not None and least is not None and level >= least * ONE_LOG
-        if risen and point.in_mmr and (found is None or found.is_over):
-            found = Rise(point, is_confirmed=False, is_over=False)
-        elif found is not None and not found.is_over:
-            found = Rise(found.first, is_confirmed=risen or found.is_confirmed, is_over=not risen)
+        if risen and point.in_mmr and (rise is None or rise.is_over):
+            rise = Rise(point, is_confirmed=False, is_over=False)
+        elif rise is not None and not rise.is_over:
+            rise = Rise(rise.first, is_confirmed=risen or rise.is_confirmed, is_over=not risen)
         lowest[assay] = min(level, least or level)
-    return found
+    return rise
 
 
 def _treatment_since(courses: Sequence[Course], episodes: Sequence[Episode]) -> date | None:

@@ -2,8 +2,8 @@
 
 The next sample is counted from the last sample that counts, or from the start of the present time on or off treatment
 where there is none since: an interval after a missed or early sample is never longer than the rule says. A sample that
-is not evaluable, preliminary or bone marrow does not count. Intervals and their sources stand in the rule set
-(register D8); dates in calendar months and days, edges of a window inclusive.
+is not evaluable, preliminary or bone marrow does not count. Intervals and their sources are those of the rule set
+(register D8). Intervals are in calendar months and days; the edges of a window are inclusive.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SEEN = (FactKind.LAST_CONTACT, FactKind.SAMPLE_TAKEN)
 
 
 class PlanState(StrEnum):
-    """Where the next sample stands on a day."""
+    """The state of the next sample on a day."""
 
     PLANNED = "planned"
     DUE = "due"
@@ -69,7 +69,7 @@ class SamplePlan:
     """The next sample of a patient as of a day.
 
     ``counted_from`` is the sample or the start from which the slot is counted; ``awaited`` are the days of samples
-    without a final result, ``results_overdue`` those that wait too long: a separate matter from an overdue sample.
+    without a final result, ``results_overdue`` those that wait too long. An overdue sample is a separate matter.
     """
 
     state: PlanState
@@ -82,8 +82,8 @@ class SamplePlan:
     ended_by: FactKind | None = None
 
 
-# A value that says that treatment fails is repeated within four weeks, whatever the set's interval (design; ELN 2020
-# asks for a repeat within 4 to 6 weeks without naming the interval after it).
+# A value that shows treatment failing is repeated within four weeks, whatever the interval of the rule set (design; ELN
+# 2020 asks for a repeat within 4 to 6 weeks without naming the interval after it).
 REPEAT = Every(Span(days=21), Span(days=21), 7)
 
 
@@ -103,13 +103,13 @@ def next_sample_due(
     items = tuple(i for i in (assessed if assessed is not None else assess(series)) if i.result.collected_on <= as_of)
     ended = _ended(series)
     if ended is not None:
-        said = rules.reason("off_treatment", "schedule.ended", kind=ended.kind.value, on=ended.observed_on)
-        return SamplePlan(PlanState.ENDED, None, None, (), (), said, ended_by=ended.kind)
+        reason = rules.reason("off_treatment", "schedule.ended", kind=ended.kind.value, on=ended.observed_on)
+        return SamplePlan(PlanState.ENDED, None, None, (), (), reason, ended_by=ended.kind)
     points = time_points(items)
     treatment = treatment_on(series, points, as_of)
     if treatment is None:
-        said = rules.reason("off_treatment", "schedule.no_treatment_known")
-        return SamplePlan(PlanState.NO_PLAN, None, None, (), (), said)
+        reason = rules.reason("off_treatment", "schedule.no_treatment_known")
+        return SamplePlan(PlanState.NO_PLAN, None, None, (), (), reason)
     return _plan(series, items, points, treatment, as_of, rules, failed_on)
 
 
@@ -166,7 +166,7 @@ def _plan(
     shown_on = points[-1].on if points else None
     if code == "schedule.on_treatment.repeat_after_mutation":
         facts = {"mutation_on": mutation_on}
-    said = rules.reason(line, code, since=treatment.since, anchor=anchor, shown_on=shown_on, due=slot.due, **facts)
+    reason = rules.reason(line, code, since=treatment.since, anchor=anchor, shown_on=shown_on, due=slot.due, **facts)
     awaited = _awaited(series, items, rules)
     limit = rules.value("result_overdue_days", int)
     late = tuple(on for on in awaited if (as_of - on).days > limit)
@@ -177,8 +177,8 @@ def _plan(
         late = ()
         if state in (PlanState.OVERDUE_SAMPLE, PlanState.OVERDUE_RESULT):
             state = PlanState.NOT_FOLLOWED
-            said = rules.reason("followed_within_days", "schedule.not_followed", last_on=last_on)
-    return SamplePlan(state, slot, anchor, awaited, late, said, notes)
+            reason = rules.reason("followed_within_days", "schedule.not_followed", last_on=last_on)
+    return SamplePlan(state, slot, anchor, awaited, late, reason, notes)
 
 
 def _evident_on(items: Sequence[Assessed], points: Sequence[TimePoint]) -> set[date]:
@@ -194,7 +194,7 @@ def _repeat(
     anchor: date,
     failed_on: date | None,
 ) -> str:
-    """Why the last sample on treatment is repeated: MMR was held and is not there, a milestone failed, or a log was lost."""
+    """Why the last sample on treatment is repeated, as a text code: MMR lost, a milestone failed, a rise of one log."""
     on_drug = treatment.phase in (TreatmentPhase.ON, TreatmentPhase.RESTARTED)
     if not on_drug or not points or points[-1].on != anchor:
         return ""
@@ -203,14 +203,14 @@ def _repeat(
     if failed_on == anchor:
         return "schedule.on_treatment.repeat_after_failure"
     if points[-1].is_percent is None:
-        return ""  # nothing was detected: no rise lasts
+        return ""  # not detected, or without a number: no rise is left
     episodes = find_episodes(series.courses, series.facts, points)
     rise = rise_on_treatment(series.courses, points, values_of(items, series.courses), episodes)
     return "schedule.on_treatment.repeat_after_rise" if rise and not rise.is_over else ""
 
 
 def _mutation_on(series: Series, points: Sequence[TimePoint], treatment: Treatment, as_of: date) -> date | None:
-    """The day of a mutation that was recorded under the present drug and after the last sample; None where there is none."""
+    """The day of a mutation recorded under the present drug and after the last sample, else None."""
     if treatment.phase not in (TreatmentPhase.ON, TreatmentPhase.RESTARTED):
         return None
     taken = [c.started_on for c in tki_courses(series.courses) if c.covers(as_of)]
@@ -256,7 +256,7 @@ def _interval_off(
 
 
 def _lost(points: Sequence[TimePoint], treatment: Treatment) -> str:
-    """What the last value shows lost off treatment: MMR, or MR4 that was there at the stop or since; or nothing."""
+    """What the last value off treatment shows as lost: MMR, MR4 that was held at the stop or since, or nothing."""
     if not points:
         return ""
     if not points[-1].in_mmr:
@@ -267,13 +267,14 @@ def _lost(points: Sequence[TimePoint], treatment: Treatment) -> str:
     return "loss_of_mr4" if had_mr4 and not points[-1].response_class.is_dmr else ""
 
 
-# MR4 that comes and goes off treatment is looked at more closely for a while (design; A-STIM: 65.4 % stay in remission).
+# MR4 that was lost and regained off treatment is sampled monthly for six months (design; A-STIM: 65.4 % stay in
+# remission).
 MONTHLY = Every(Span(months=1), Span(months=1), 7)
 FLUCTUATION_MONTHS = 6
 
 
 def _fluctuating(points: Sequence[TimePoint], treatment: Treatment, anchor: date) -> date | None:
-    """The last day on which MR4 was lost off treatment, where it is back since and this is no half year ago."""
+    """The day on which MR4 was last lost off treatment, where it is back and was lost less than six months ago."""
     if treatment.phase is not TreatmentPhase.OFF or not points or not points[-1].response_class.is_dmr:
         return None
     baseline = [p for p in points if p.on <= treatment.since][-1:]
@@ -298,7 +299,7 @@ def _phase_at(phases: Sequence[SamplingPhase], stopped_on: date, anchor: date) -
 
 
 def _state(as_of: date, slot: Slot, interval: Every, awaited: Sequence[date], late: Sequence[date]) -> PlanState:
-    """A sample on its way holds the slot until the one after it would be late too."""
+    """A sample without a result yet fills the slot until the sample after it would be late too."""
     if awaited and as_of <= _slot(awaited[-1], interval).latest:
         return PlanState.OVERDUE_RESULT if late else PlanState.AWAITING_RESULT
     if as_of < slot.earliest:
@@ -319,7 +320,7 @@ def _awaited(series: Series, items: Sequence[Assessed], rules: RuleSet) -> tuple
 
 
 def _ended(series: Series) -> Fact | None:
-    """What ended the plan. After a transfer or a loss to follow-up, whoever is seen again is planned again."""
+    """What ended the plan. A patient seen again after a transfer or a loss to follow-up is planned again."""
     seen_on = max(
         (*(r.collected_on for r in series.results), *(f.observed_on for f in series.facts if f.kind in SEEN)),
         default=date.min,
@@ -347,7 +348,7 @@ def _notes(
     line: str,
     rules: RuleSet,
 ) -> Iterator[Reason]:
-    """Samples since the last that counts which do not count, and results that are awaited."""
+    """Samples after the last counting one that do not count, and results that are awaited."""
     limit = rules.value("result_overdue_days", int)
     for item in items:
         on = item.result.collected_on
@@ -356,8 +357,8 @@ def _notes(
         if item.result.is_bone_marrow:
             yield rules.reason(line, "schedule.slot_not_filled.bone_marrow", on=on)
         else:
-            found = item.score.response_class.value
-            yield rules.reason(line, "schedule.slot_not_filled.inevaluable", on=on, response_class=found)
+            response_class = item.score.response_class.value
+            yield rules.reason(line, "schedule.slot_not_filled.inevaluable", on=on, response_class=response_class)
     for on in awaited:
         if on in late:
             days = (as_of - on).days

@@ -1,1 +1,1 @@
-"""The written rules of guidelines and protocols: the shipped files (``rulesets``), what they may hold, how they are read."""
+"""The written rules of guidelines and protocols: the shipped files (``rulesets``), their contents, their reader."""

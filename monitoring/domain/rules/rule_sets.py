@@ -1,9 +1,10 @@
 """Rule sets: published rules as data, each number with its source and whether a source that was read confirms it.
 
-The files in ``rulesets`` are shipped, and what was ever read of them is never edited: a change is a new file with the
-next number, so that what was once decided can still be explained. A file holds only what is read. What no source that was
-read gives is named as such (``not_in_our_sources``) and left out, not guessed. Nothing in a rule set is a treatment
-instruction.
+The files in ``rulesets`` are shipped. A value that was ever read from one is never edited: a change is a new file with
+the next number, so that earlier decisions can still be explained. A file holds only values that the service reads. A
+parameter that none of the sources we read gives is listed (``not_in_our_sources``) and left out, not guessed. Nothing
+in
+a rule set is a treatment instruction.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from monitoring.domain.vocabulary.reasons import FactValue, Reason
 FOLDER = Path(__file__).parent / "rulesets"
 REGISTER = tuple(f"D{number}" for number in range(1, 27))
 KINDS = tuple(SHAPES)
-# Kinds whose silence would silence an alarm: what is not in our sources is read from another set, under that set's name.
+# Kinds in which a missing value would suppress an alert. What is not in our sources is read from another set, and
+# cited under that set's name.
 LENT_TO = ("schedule", "milestones")
 
 T = TypeVar("T")
 
 
 class Population(StrEnum):
-    """Whom a rule set speaks of."""
+    """The patients that a rule set is for."""
 
     ADULT = "adult"
     PAEDIATRIC = "paediatric"
@@ -88,8 +90,9 @@ class Parameter:
 class RuleSet:
     """One published rule in numbers. ``digest`` changes with any byte of its file.
 
-    ``not_in_our_sources`` are parameters that no text which was read gives. ``lender`` is the set whose lines stand in for
-    them, where it has one; they are read and cited as the lender's. ``supersedes`` is the older set of the same body.
+    ``not_in_our_sources`` are the parameters that no text we read gives. ``lender`` is the set whose lines are used
+    for them, if there is one; they are read and cited as the lender's. ``supersedes`` is the older set of the same
+    body.
     """
 
     id: str
@@ -107,38 +110,38 @@ class RuleSet:
 
     @property
     def body(self) -> str:
-        """Who issued it: the name in the id without its year."""
+        """The body that issued it: the name in the id without its year."""
         name = self.id.removeprefix(f"{self.kind}-").rpartition(".")[0]
         return re.sub(r"-\d+$", "", name)
 
     def stated_by(self, line: str) -> RuleSet:
-        """The set that states a line: this one, or the one that stands in where our sources are silent."""
+        """The set that states a line: this one, or its lender where our sources do not give the line."""
         return self.lender if self.lender is not None and line in self.not_in_our_sources else self
 
     def parameter(self, name: str) -> Parameter:
-        """A parameter with its note; ``KeyError`` names what there is."""
+        """A parameter with its note; ``KeyError`` names those that exist."""
         stated = self.stated_by(name).parameters
         if name not in stated:
             raise KeyError(f"{self.id} has no {name!r}; it has {', '.join(self.parameters)}")
         return stated[name]
 
     def get(self, name: str) -> Any:
-        """The typed value of a parameter, as ``rule_shapes`` reads it."""
+        """The typed value of a parameter, as ``schema`` reads it."""
         return self.parameter(name).value
 
     def value(self, name: str, of: type[T]) -> T:
         """The value of a parameter that must be of this type."""
-        found = self.get(name)
-        if not isinstance(found, of):
-            raise TypeError(f"{name!r} of {self.id} is {found!r} and no {of.__name__}")
-        return found
+        value = self.get(name)
+        if not isinstance(value, of):
+            raise TypeError(f"{name!r} of {self.id} is {value!r} and no {of.__name__}")
+        return value
 
     def is_silent(self, name: str) -> bool:
-        """Whether a parameter is not in our sources and nothing stands in for it."""
+        """Whether a parameter is not in our sources and no lender gives it."""
         return self.lender is None and name in self.not_in_our_sources
 
     def optional(self, name: str, of: type[T]) -> T | None:
-        """The value of a parameter, or None where the source says nothing or our sources do not give it."""
+        """The value of a parameter; None where its source sets no such limit or our sources do not give it."""
         return None if self.is_silent(name) or self.get(name) is None else self.value(name, of)
 
     def source(self, line: str) -> str:
@@ -147,7 +150,7 @@ class RuleSet:
         return f"{citation}; {note}" if note else str(citation)
 
     def reason(self, line: str, text_code: str, **facts: FactValue) -> Reason:
-        """Why a statement stands: the rule that states it, its line, these facts."""
+        """Why a statement holds: the rule that states it, its line, these facts."""
         return Reason(self.stated_by(line).id, line, self.source(line), tuple(facts.items()), text_code)
 
 
@@ -157,7 +160,7 @@ def load_rule_sets() -> Mapping[str, RuleSet]:
 
 
 def rule_set(rule_id: str) -> RuleSet:
-    """One shipped rule set; ``KeyError`` names those there are."""
+    """One shipped rule set; ``KeyError`` names those that exist."""
     shipped = load_rule_sets()
     if rule_id not in shipped:
         raise KeyError(f"there is no rule set {rule_id!r}; there are {', '.join(shipped)}")
@@ -191,7 +194,7 @@ def read_folder(folder: Path) -> Mapping[str, RuleSet]:
 
 
 def _check_supersedes(rules: RuleSet, known: Mapping[str, RuleSet], superseded: set[str]) -> None:
-    """What a set supersedes is an older set of the same kind and body, and superseded once."""
+    """A set supersedes an older set of the same kind and body, and no two sets supersede the same one."""
     if rules.supersedes is None:
         return
     older = known.get(rules.supersedes)
@@ -205,7 +208,7 @@ def _check_supersedes(rules: RuleSet, known: Mapping[str, RuleSet], superseded: 
 
 
 def _with_lender(rules: RuleSet, known: Mapping[str, RuleSet]) -> RuleSet:
-    """The set with the one that stands in where our sources are silent: a complete set of the same kind."""
+    """The set with its lender, a complete set of the same kind."""
     if rules.where_silent is None:
         return rules
     lender = known.get(rules.where_silent)
@@ -249,7 +252,7 @@ def parse_rule_set(text: str, file: str) -> RuleSet:
 
 
 def _gaps(file: str, kind: str, value: Mapping[str, Any]) -> tuple[str, ...]:
-    """The parameters that the file says no source gave; a schedule or a milestone table then names who stands in."""
+    """The parameters that the file lists as not in our sources; a schedule or milestone table then names its lender."""
     gaps: tuple[str, ...] = _read(file, "not_in_our_sources", names(SHAPES[kind]), value.get("not_in_our_sources", []))
     if (value.get("where_silent") is not None) != (bool(gaps) and kind in LENT_TO):
         fix = "name the set that stands in" if gaps and kind in LENT_TO else "leave it out: nothing is lent here"
@@ -300,7 +303,7 @@ def _parameters(file: str, kind: str, raw: object, gaps: tuple[str, ...]) -> Map
 
 
 def _known_statuses(file: str, parameters: Mapping[str, Parameter]) -> None:
-    """Every status of a milestone table is one of its own words."""
+    """Every status of a milestone table is one of the words in its ``statuses``."""
     known = parameters["statuses"].value
     for name, parameter in parameters.items():
         lines = parameter.value if isinstance(parameter.value, tuple) else (parameter.value,)
@@ -308,7 +311,8 @@ def _known_statuses(file: str, parameters: Mapping[str, Parameter]) -> None:
         words += [parameter.value] if name in ("loss_of_mmr", "mutation") else []
         for word in words:
             if word is not None:
-                _read(file, f"parameters.{name}.value", one_of(*known), word)  # type: ignore[misc]  # bound before the next round
+                key = f"parameters.{name}.value"
+                _read(file, key, one_of(*known), word)  # type: ignore[misc]  # ``statuses`` reads a tuple
 
 
 def _parameter(file: str, name: str, reader: Any, raw: object) -> Parameter:
@@ -330,7 +334,7 @@ def _parameter(file: str, name: str, reader: Any, raw: object) -> Parameter:
 
 
 def unconfirmed_parameters(rules: RuleSet) -> tuple[str, ...]:
-    """The parameters of a set that no source read has confirmed: a screen marks them."""
+    """The parameters of a set that no source we read has confirmed; pages mark them."""
     return tuple(p.name for p in rules.parameters.values() if not p.confirmed)
 
 

@@ -1,7 +1,9 @@
-"""Which parameters a rule set of each kind has, and how each is read. Nothing may be missing and nothing extra.
+"""The parameters of each kind of rule set, and how each is read. None may be missing and none added.
 
-A file holds only what the service reads (``tests/domain/test_rules.py`` proves it of every value). What the service can do
-in one way only has no value: such a line stands for its source, which is shown with what rests on it.
+A file holds only what the service reads (``tests/domain/rules/test_rules_are_read.py`` proves it of every value). Where
+the
+service has only one way of doing something, the line has no value. It gives the source, which is shown with the
+results.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def a_probability(raw: Any) -> Any:
 
 
 def STATED(raw: Any) -> None:  # noqa: N802  # a shape like the others below
-    """A line without a value: how the service does it, and where that is from."""
+    """A line without a value: it gives the source of what the service does in one way only."""
 
 
 COUNT = a_whole_number(1)

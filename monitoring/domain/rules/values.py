@@ -47,7 +47,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class SamplingPhase:
-    """The interval that holds from ``start`` (inclusive) to ``end`` (exclusive, None for ever) after the stop."""
+    """The interval that holds from ``start`` (inclusive) to ``end`` (exclusive; None: no end) after the stop."""
 
     start: Span
     end: Span | None
@@ -67,7 +67,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A status that a second value makes: above a limit again, so many calendar months after the first."""
+    """A status that takes a second value above a limit, so many calendar months after the first."""
 
     status: str
     above_percent: Decimal
@@ -256,7 +256,7 @@ def an_interval(raw: Any) -> Every:
 
 
 def phases(raw: Any) -> tuple[SamplingPhase, ...]:
-    """Intervals after the stop without gaps: the first from 0, each from where the last ended, the last one open."""
+    """Intervals after the stop without gaps: the first from 0, each from the end of the one before, the last open."""
     if not isinstance(raw, list) or not raw:
         raise ValueError("write a list of phases with from, to, every, tolerance_days")
     read = []
@@ -306,7 +306,7 @@ def _band(raw: Any) -> Band:
 
 
 def a_confirmation(raw: Any) -> Confirmation:
-    """When a second value makes a status."""
+    """When a second value gives a status."""
     value = a_mapping(raw, ("status", "above_percent", "from_months", "to_months"))
     first, last = a_whole_number()(value["from_months"]), a_whole_number()(value["to_months"])
     if last < first:

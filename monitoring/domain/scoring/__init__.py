@@ -1,1 +1,1 @@
-"""One sample: what a laboratory reported, and the class that it proves."""
+"""One sample: what the laboratory reported, and the class that follows from it."""

@@ -1,4 +1,4 @@
-"""The control side of a sample: which replicates are good, and how deep a class their copies support."""
+"""Control gene copies of a sample: which replicates have enough, and how deep a class their sum supports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def limits_of(m: Measurement) -> ControlLimits | None:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control side of a measurement: which replicates are good and what their sum supports."""
+    """The control gene copies of a measurement: which replicates have enough and what their sum supports."""
 
     good: tuple[Reading, ...]
     failed: tuple[Reading, ...]

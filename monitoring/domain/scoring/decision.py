@@ -14,7 +14,7 @@ CLASS_LIMIT_PERCENT: Mapping[ResponseClass, Decimal] = MappingProxyType(dict(CLA
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``row`` as ``docs/clinical/scoring.md`` numbers it; the sentence is that of ``class.<code>``, with these facts.
+    """``row`` is numbered as in ``docs/clinical/scoring.md``; the text ``class.<code>`` makes a sentence of the facts.
 
     ``value`` and ``limit`` are % IS, ``control`` and ``needed`` copies of the control gene.
     """

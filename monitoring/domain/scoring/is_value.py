@@ -1,4 +1,4 @@
-"""The value of a detected sample on the International Scale: as it was reported, and as its copies make it."""
+"""The value of a detected sample on the International Scale: as reported, and as computed from its copies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def copies_sum(readings: tuple[Reading, ...], m: Measurement, rules: ResponseRul
 
 
 def computed_value(m: Measurement, control: Control, rules: ResponseRules) -> IsValue | None:
-    """The value that the copies make, where copies and a factor are there to compare a report with."""
+    """The value computed from the copies, to compare a report with; None without copies or a factor."""
     if m.conversion_factor is None:
         return None
     counted, _ = counted_replicates(m, control, rules)
@@ -33,11 +33,11 @@ def computed_value(m: Measurement, control: Control, rules: ResponseRules) -> Is
 
 
 def counted_replicates(m: Measurement, control: Control, rules: ResponseRules) -> tuple[tuple[Reading, ...], bool]:
-    """Which replicates make the value, and whether a positive failed one forced all of them in.
+    """The replicates that give the value, and whether a failed positive one made all of them count.
 
     A failed replicate that is undetected is dropped, also where every one failed. A failed one that is detected is
-    dropped only where the class without it is not deeper than the class of all replicates by value: a signal must not
-    vanish with its poor tube.
+    dropped only where the class without it is not deeper than the class of all replicates by value, so that a positive
+    signal is not lost because its tube was poor.
     """
     if not m.copies_reported or not control.known:
         return m.readings, False
@@ -46,20 +46,20 @@ def counted_replicates(m: Measurement, control: Control, rules: ResponseRules) -
     if all(r.bcr_abl1_copies is None for r in control.failed):
         return control.good, False
     factor = m.conversion_factor if m.conversion_factor is not None else Decimal(1)
-    everything = IsValue.from_copies(copies_sum(m.readings, m, rules), control_sum(m.readings), factor)
+    of_all = IsValue.from_copies(copies_sum(m.readings, m, rules), control_sum(m.readings), factor)
     if any(r.bcr_abl1_copies is not None for r in control.good):
         without = IsValue.from_copies(copies_sum(control.good, m, rules), control_sum(control.good), factor)
         class_without, _ = capped_by_control(without.response_class(), control, rules)
     else:
         class_without = control.sensitivity.as_class or ResponseClass.MMR
-    if DEPTH[class_without] <= DEPTH[everything.response_class()]:
+    if DEPTH[class_without] <= DEPTH[of_all.response_class()]:
         return control.good, False
     return m.readings, True
 
 
 @dataclass(frozen=True, slots=True)
 class FoundValue:
-    """The value on the scale and what was noticed while finding it."""
+    """The value on the scale, with its flags and whether it may exceed 0.1 % IS."""
 
     value: IsValue | None
     flags: frozenset[Flag] = frozenset()
@@ -67,6 +67,7 @@ class FoundValue:
 
 
 def value_of(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules) -> FoundValue:
+    """The value as the laboratory reported it, else as computed from the copies that count."""
     reported, flags = _reported_value(m)
     raw = copies_value(m, counted, rules, Decimal(1))
     if m.factor_mismatch:
@@ -78,8 +79,9 @@ def value_of(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules)
             flags |= {Flag.NEAR_THRESHOLD}
         if not _disagree(reported, computed, m.reported, rules):
             return FoundValue(reported, flags, rounded)
-        only_one = computed is not None and (computed.at_most(MMR_LIMIT_PERCENT) != reported.at_most(MMR_LIMIT_PERCENT))
-        return FoundValue(reported, flags | {Flag.IS_MISMATCH}, only_one or rounded)
+        limit = MMR_LIMIT_PERCENT
+        one_in_mmr = computed is not None and (computed.at_most(limit) != reported.at_most(limit))
+        return FoundValue(reported, flags | {Flag.IS_MISMATCH}, one_in_mmr or rounded)
     if m.conversion_factor is None:
         return FoundValue(None, may_exceed_mmr=raw is not None and not raw.at_most(MMR_LIMIT_PERCENT))
     if m.factor_state is FactorState.EXPIRED:
@@ -87,16 +89,16 @@ def value_of(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules)
     return FoundValue(copies_value(m, counted, rules, m.conversion_factor), flags)
 
 
-def _may_be_rounded_into_mmr(said: Reported, reported: IsValue, computed: IsValue | None) -> bool:
+def _may_be_rounded_into_mmr(report: Reported, reported: IsValue, computed: IsValue | None) -> bool:
     """Whether a reported value in MMR was above 0.1 % before it was rounded: by its copies, else by its last digit."""
     if not reported.at_most(MMR_LIMIT_PERCENT):
         return False
     if computed is not None:
         return not computed.at_most(MMR_LIMIT_PERCENT)
-    if said.is_percent is not None:
-        return said.is_percent + _half_last_digit(said.is_percent) > MMR_LIMIT_PERCENT
-    assert said.mr_value is not None
-    return percent_of_mr(said.mr_value - _half_last_digit(said.mr_value)) > MMR_LIMIT_PERCENT
+    if report.is_percent is not None:
+        return report.is_percent + _half_last_digit(report.is_percent) > MMR_LIMIT_PERCENT
+    assert report.mr_value is not None
+    return percent_of_mr(report.mr_value - _half_last_digit(report.mr_value)) > MMR_LIMIT_PERCENT
 
 
 def copies_value(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRules, factor: Decimal) -> IsValue | None:
@@ -107,7 +109,7 @@ def copies_value(m: Measurement, counted: tuple[Reading, ...], rules: ResponseRu
 
 
 def _reported_value(m: Measurement) -> tuple[IsValue | None, frozenset[Flag]]:
-    """The laboratory's own value, with NEAR_THRESHOLD where the printed digits of an MR value hide the class."""
+    """The laboratory's own value, with NEAR_THRESHOLD where rounding of the printed MR value leaves the class open."""
     if m.reported.is_percent is not None:
         return IsValue(m.reported.is_percent), frozenset()
     mr_value = m.reported.mr_value
@@ -125,9 +127,9 @@ def _half_last_digit(number: Decimal) -> Decimal:
     return Decimal(5).scaleb(min(exponent, 0) - 1)
 
 
-def _disagree(reported: IsValue, computed: IsValue | None, said: Reported, rules: ResponseRules) -> bool:
+def _disagree(reported: IsValue, computed: IsValue | None, report: Reported, rules: ResponseRules) -> bool:
     """Whether reported and computed value are further apart than 5 % and half the last printed digit."""
-    if computed is None or said.is_percent is None:
+    if computed is None or report.is_percent is None:
         return False
     apart = abs(computed.percent - reported.percent)
-    return apart > rules.mismatch_fraction * reported.percent and apart > _half_last_digit(said.is_percent)
+    return apart > rules.mismatch_fraction * reported.percent and apart > _half_last_digit(report.is_percent)

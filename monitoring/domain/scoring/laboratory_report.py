@@ -1,4 +1,4 @@
-"""A laboratory report of one sample as a door receives it, before anything is decided.
+"""A laboratory report of one sample as an entry point receives it, before anything is decided.
 
 Form, API, file import and the ``score`` command all make this record; ``measurement`` is the only way from it (or
 from a stored result) to what the decision table reads.
@@ -90,7 +90,7 @@ class LaboratoryProfile:
     sd_ranges: Mapping[str, tuple[SdRange, ...]] = field(default_factory=dict)
 
     def sees(self, transcript: Transcript, assay_name: str) -> bool:
-        """Whether the named assay can see the transcript; an assay without a profile is given the benefit of doubt."""
+        """Whether the named assay detects the transcript; one without a profile is assumed to detect all but e1a2."""
         if transcript is Transcript.E1A2 and assay_name:
             return assay_name in self.assays_with_p190
         return not (transcript.is_on_scale and assay_name in self.assays_without_p210)
@@ -110,7 +110,7 @@ def find_factor(
 ) -> FactorUsed:
     """The factor on the row, else the one in force on the day of the test, else the latest earlier one (expired).
 
-    A registered factor that differs from the one on the row is a mismatch to flag, never a refusal.
+    A registered factor that differs from the one on the row is flagged as a mismatch; the row is not refused.
     """
     known = sorted(
         (

@@ -60,7 +60,7 @@ def score(measurement: Measurement, rules: ResponseRules = EUTOS_2015) -> Score:
     if m.readings and all(not r.run_valid or r.control_gene_copies == 0 for r in m.readings):
         return _no_class(ResponseClass.INVALID, decision("row 1", "invalid"))
     if not m.assay_sees_transcript and not _is_detected(m):
-        return _no_class(ResponseClass.INVALID, decision("row 1", "invalid"))  # a wrong assay, never a remission
+        return _no_class(ResponseClass.INVALID, decision("row 1", "invalid"))  # the wrong assay proves no remission
     if not m.transcript.is_on_scale:
         return _no_class(ResponseClass.NOT_ON_IS, decision("row 2", "off_scale"), detected=_is_detected(m))
     if m.reported.response_class is not None and _names_only_a_class(m):
@@ -144,7 +144,7 @@ def _score_undetected(m: Measurement) -> Score:
 
 
 def _too_few_copies(m: Measurement) -> Decision:
-    """Row 3: no replicate is good enough, for MR4 or for the minimum that the laboratory asks of itself."""
+    """Row 3: no replicate has enough copies for MR4, or for the laboratory's own minimum."""
     best = max((r.control_gene_copies or Decimal(0) for r in m.readings if r.run_valid), default=Decimal(0))
     limits = limits_of(m)
     needed = limits.mr4 if limits else Decimal(0)
@@ -154,7 +154,7 @@ def _too_few_copies(m: Measurement) -> Decision:
 
 
 def _score_undetected_without_control(m: Measurement) -> Score:
-    """Row 15: class of the limit of detection; without one nothing is proved."""
+    """Row 15: the class of the limit of detection; without a limit the sample is inevaluable."""
     limit = m.limit_of_detection_percent
     if limit is None and m.reported.comparator == "<":
         limit = m.reported.is_percent
@@ -190,7 +190,7 @@ def _score_below(m: Measurement, rules: ResponseRules, limit: Decimal) -> Score:
 
 
 def _score_above(m: Measurement, rules: ResponseRules) -> Score:
-    """Row 13: above a limit x; at or over 0.1 % it is no MMR, under it nothing is proved but a loss is possible."""
+    """Row 13: above a limit x. At 0.1 % or more it is no MMR; below, it is inevaluable and may hide a loss."""
     limit = m.reported.is_percent or Decimal(0)
     control = control_of(m)
     flags = {Flag.LOW_CONTROL} if control.all_failed else set()
@@ -222,10 +222,10 @@ def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
     control = control_of(m)
     counted, discordant = counted_replicates(m, control, rules)
     if _only_undetected(m, counted):
-        # The positive tube failed and says nothing deeper: what is left is an undetected sample (rows 4 to 6).
+        # The positive tube failed and does not count; the others are an undetected sample (rows 4 to 6).
         return _score_undetected(dataclasses.replace(m, readings=counted))
-    found = value_of(m, counted, rules)
-    if found.value is None:  # the laboratory never had a factor
+    found_value = value_of(m, counted, rules)
+    if found_value.value is None:  # the laboratory never had a factor
         return Score(
             ResponseClass.NOT_ON_IS,
             frozenset({Flag.CF_MISSING}),
@@ -234,27 +234,27 @@ def _score_detected(m: Measurement, rules: ResponseRules) -> Score:
             control.sensitivity,
             detected=True,
             decided=decision("row 7", "no_factor"),
-            may_exceed_mmr=found.may_exceed_mmr,
+            may_exceed_mmr=found_value.may_exceed_mmr,
         )
     loq = m.limit_of_quantification_percent
-    if loq is not None and found.value.percent < loq and not discordant:
-        return _score_below(m, rules, loq)  # detected below the limit of quantification: its class, no false digits
-    by_value = found.value.response_class()
+    if loq is not None and found_value.value.percent < loq and not discordant:
+        return _score_below(m, rules, loq)  # below the limit of quantification: its class, no number
+    by_value = found_value.value.response_class()
     if discordant:
         response_class = shallower(by_value, ResponseClass.MMR)
         flags = {Flag.LOW_CONTROL, Flag.REPLICATES_DISCORDANT}
     else:
         response_class, flags = capped_by_control(by_value, control, rules)
-    percent = found.value.percent
+    percent = found_value.value.percent
     return Score(
         response_class,
-        found.flags | flags,
+        found_value.flags | flags,
         percent,
         mr_of_percent(percent),
         control.sensitivity,
         detected=True,
-        decided=_by_value(response_class, percent, found.flags | flags, discordant=discordant),
-        may_exceed_mmr=found.may_exceed_mmr,
+        decided=_by_value(response_class, percent, found_value.flags | flags, discordant=discordant),
+        may_exceed_mmr=found_value.may_exceed_mmr,
     )
 
 

@@ -1,7 +1,7 @@
-"""Why a class stands: the row of the decision table that gave it, with its facts and its source.
+"""Why a class was given: the row of the decision table, with its facts and its source.
 
-``score`` says the row, and it is stored with the class. Of classes that were stored before it was, the row is worked
-out from the class (``guessed_decision``), and the reason is marked so.
+``score`` gives the row, and it is stored with the class. For classes that were stored before rows were,
+``guessed_decision`` works the row out from the class, and the reason is marked as a guess.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ CLASS_CITATION = "EUTOS, Cross 2015, doi 10.1038/leu.2015.29; White 2022, doi 10
 
 @dataclass(frozen=True, slots=True)
 class StoredClass:
-    """A class that was stored without its row, with the control gene copies of each valid tube and what the laboratory reported."""
+    """A class that was stored without its row.
+
+    ``control_copies`` are the control gene copies of each valid tube. ``reported_percent`` and ``names_only_a_class``
+    are what the laboratory reported.
+    """
 
     response_class: ResponseClass
     detected: bool
@@ -42,51 +46,51 @@ def why_class(response_class: ResponseClass, rule_version: str, decided: Decisio
     )
 
 
-def guessed_decision(found: StoredClass) -> Decision:
+def guessed_decision(stored: StoredClass) -> Decision:
     """The row that most probably gave a class which was stored without it."""
-    if found.names_only_a_class and found.response_class is not ResponseClass.NOT_ON_IS:
+    if stored.names_only_a_class and stored.response_class is not ResponseClass.NOT_ON_IS:
         return decision("row 14", "named")
-    if found.response_class is ResponseClass.INVALID:
+    if stored.response_class is ResponseClass.INVALID:
         return decision("row 1", "invalid")
-    if found.response_class is ResponseClass.NOT_ON_IS:
-        return decision("row 7", "no_factor") if Flag.CF_MISSING in found.flags else decision("row 2", "off_scale")
-    if not found.detected:
-        return _undetected(found)
-    return _without_value(found) if found.is_percent is None else _with_value(found)
+    if stored.response_class is ResponseClass.NOT_ON_IS:
+        return decision("row 7", "no_factor") if Flag.CF_MISSING in stored.flags else decision("row 2", "off_scale")
+    if not stored.detected:
+        return _undetected(stored)
+    return _without_value(stored) if stored.is_percent is None else _with_value(stored)
 
 
-def _undetected(found: StoredClass) -> Decision:
-    limits = CONTROL_LIMITS.get(found.control_gene)
-    good = [c for c in found.control_copies if limits is None or c >= limits.mr4]
-    if found.response_class is ResponseClass.INEVALUABLE_MR4:
-        if not found.control_copies:
+def _undetected(stored: StoredClass) -> Decision:
+    limits = CONTROL_LIMITS.get(stored.control_gene)
+    good = [c for c in stored.control_copies if limits is None or c >= limits.mr4]
+    if stored.response_class is ResponseClass.INEVALUABLE_MR4:
+        if not stored.control_copies:
             return decision("row 15", "undetected_nothing_known")
-        best, needed = max(found.control_copies), limits.mr4 if limits else None
-        if needed is None or best >= needed:  # the laboratory asks for more
+        best, needed = max(stored.control_copies), limits.mr4 if limits else None
+        if needed is None or best >= needed:  # the laboratory's own minimum is higher
             return decision("row 3", "undetected_below_own", control=best)
         return decision("row 3", "undetected_poor", control=best, needed=needed)
-    if not found.control_copies:
-        return decision("row 15", "undetected_by_limit", limit=found.upper_bound_percent)
-    counted = found.counted_control_copies  # under the laboratory's own minimum, as it was decided
+    if not stored.control_copies:
+        return decision("row 15", "undetected_by_limit", limit=stored.upper_bound_percent)
+    counted = stored.counted_control_copies  # counted by the laboratory's own minimum, as when the class was decided
     return decision("rows 4 to 6", "undetected", control=sum(good, Decimal(0)) if counted is None else counted)
 
 
-def _without_value(found: StoredClass) -> Decision:
-    limit = found.upper_bound_percent if found.upper_bound_percent is not None else found.reported_percent
-    if Flag.BELOW_LOQ in found.flags:
-        useless = found.response_class is ResponseClass.INEVALUABLE_MR4
+def _without_value(stored: StoredClass) -> Decision:
+    limit = stored.upper_bound_percent if stored.upper_bound_percent is not None else stored.reported_percent
+    if Flag.BELOW_LOQ in stored.flags:
+        useless = stored.response_class is ResponseClass.INEVALUABLE_MR4
         return decision("row 12", "below_useless" if useless else "below", limit=limit)
-    above = found.response_class is ResponseClass.NO_MMR
+    above = stored.response_class is ResponseClass.NO_MMR
     return decision("row 13", "above" if above else "above_useless", limit=limit)
 
 
-def _with_value(found: StoredClass) -> Decision:
-    value = found.is_percent
-    if found.response_class is ResponseClass.NO_MMR:
+def _with_value(stored: StoredClass) -> Decision:
+    value = stored.is_percent
+    if stored.response_class is ResponseClass.NO_MMR:
         return decision("row 8", "no_mmr", value=value)
-    if Flag.REPLICATES_DISCORDANT in found.flags:
+    if Flag.REPLICATES_DISCORDANT in stored.flags:
         return decision("replicates", "discordant", value=value)
-    if Flag.CAPPED_BY_CONTROL in found.flags:
+    if Flag.CAPPED_BY_CONTROL in stored.flags:
         return decision("rows 10 and 11", "capped", value=value)
-    row = "row 14" if Flag.SENSITIVITY_UNKNOWN in found.flags else "rows 9 and 11"
-    return decision(row, "value", value=value, limit=CLASS_LIMIT_PERCENT[found.response_class])
+    row = "row 14" if Flag.SENSITIVITY_UNKNOWN in stored.flags else "rows 9 and 11"
+    return decision(row, "value", value=value, limit=CLASS_LIMIT_PERCENT[stored.response_class])

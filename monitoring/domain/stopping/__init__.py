@@ -1,1 +1,1 @@
-"""Whether a patient may try to stop the drug: criteria of each rule set, and what speaks against it in any of them."""
+"""Whether a patient may try to stop the drug: the criteria of each rule set, and vetoes that hold under all of them."""

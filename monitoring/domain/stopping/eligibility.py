@@ -1,9 +1,10 @@
 """Which criteria before stopping a TKI a patient meets on a (planned) day, by a published rule set.
 
-Adult rule sets say nothing of people below their age at the stop, the paediatric one nothing of people diagnosed at its
-age or later, and both say so (register D19). A rule set of which our sources do not give every criterion never says
-"met": it lists what is not in our sources. What is on record against any stop (an advanced phase, a failure, a
-mutation, a transcript off the scale, a pregnancy, a transplant) stands against every set, asked or not. Nothing here advises to stop or to go on: a clinician decides.
+Adult rule sets do not apply below their age at the stop, the paediatric one not from its age at diagnosis on, and the
+answer says so (register D19). A rule set of which our sources do not give every criterion is never "met": the answer
+lists what is not in our sources. What is on record against any stop (an advanced phase, a failure, a mutation, a
+transcript off the scale, a pregnancy, a transplant) counts against every set, whether or not the set asks for it.
+Nothing here advises to stop or to go on: a clinician decides.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from enum import StrEnum
 
 from monitoring.domain.course.series import Assessed, Series, assess, time_points
 from monitoring.domain.rules.rule_sets import RuleSet
-from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, State, criteria
+from monitoring.domain.stopping.criteria import criteria
+from monitoring.domain.stopping.criterion import Criterion, EligibilityFacts, State
 from monitoring.domain.stopping.vetoes import vetoes
 from monitoring.domain.vocabulary.dates import PartialDate, add_months, completed_years
 from monitoring.domain.vocabulary.measurement import Flag
@@ -38,10 +40,11 @@ class Overall(StrEnum):
 class Eligibility:
     """The criteria of one rule set on one day.
 
-    ``overall`` counts mandatory and minimal criteria; ``optimal`` those that a source calls optimal (None: it has none).
+    ``overall`` counts mandatory and minimal criteria, ``optimal`` those that a source calls optimal (None: it has
+    none).
     ``earliest_on`` is the first day on which all that count would be met if treatment and response hold; None where
     waiting is not enough or something is not known. ``reason`` is set where the rule set does not (or may not) apply.
-    ``not_in_our_sources`` are the criteria that no text which was read gives: all together are then at best not known.
+    ``not_in_our_sources`` are the criteria that no text we read gives; ``overall`` is then at best not known.
     """
 
     rule_id: str
@@ -55,7 +58,7 @@ class Eligibility:
 
 
 def facts_of_series(series: Series, stop_on: date, assessed: Sequence[Assessed] | None = None) -> EligibilityFacts:
-    """What a series says; ``dataclasses.replace`` adds what only the patient's record or a person can say."""
+    """The facts that a series gives; ``dataclasses.replace`` adds those from the patient's record or from a person."""
     items = assessed if assessed is not None else assess(series)
     counted = [i for i in items if i.counts and i.result.collected_on <= stop_on]
     return EligibilityFacts(
@@ -71,48 +74,48 @@ def facts_of_series(series: Series, stop_on: date, assessed: Sequence[Assessed] 
 
 
 def eligibility(facts: EligibilityFacts, rules: RuleSet) -> Eligibility:
-    """Every criterion of a rule set on the day of the stop, and what they say together."""
-    speaks, reason, from_on = _population(facts, rules)
-    if speaks is False:
+    """Every criterion of a rule set on the day of the stop, and all of them together."""
+    applies, reason, from_on = _population(facts, rules)
+    if applies is False:
         return Eligibility(rules.id, facts.stop_on, Overall.NOT_APPLICABLE, None, (), from_on, reason)
     asked = tuple(criteria(facts, rules))
-    found = (*vetoes(facts, {c.id for c in asked}), *asked)
-    needed = [c for c in found if c.level != OPTIONAL]
-    optimal = [c for c in found if c.level == OPTIONAL]
+    listed = (*vetoes(facts, {c.id for c in asked}), *asked)
+    needed = [c for c in listed if c.level != OPTIONAL]
+    optimal = [c for c in listed if c.level == OPTIONAL]
     gaps = tuple(name for name in rules.not_in_our_sources if name not in POPULATION_LINES)
     overall = Overall(_together(needed))
-    if (speaks is None or rules.not_in_our_sources) and overall is Overall.MET:
+    if (applies is None or rules.not_in_our_sources) and overall is Overall.MET:
         overall = Overall.NOT_KNOWN
     return Eligibility(
         rule_id=rules.id,
         stop_on=facts.stop_on,
         overall=overall,
         optimal=_together(optimal) if optimal else State.NOT_KNOWN if gaps else None,
-        criteria=found,
-        earliest_on=None if speaks is None or rules.not_in_our_sources else _earliest(needed),
+        criteria=listed,
+        earliest_on=None if applies is None or rules.not_in_our_sources else _earliest(needed),
         reason=reason,
         not_in_our_sources=gaps,
     )
 
 
-def _together(found: Sequence[Criterion]) -> State:
-    """One that is not met decides; else one that is not known does."""
-    states = {c.state for c in found}
+def _together(counted: Sequence[Criterion]) -> State:
+    """Not met where one criterion is not met; else not known where one is not known; else met."""
+    states = {c.state for c in counted}
     return next((s for s in (State.NOT_MET, State.NOT_KNOWN) if s in states), State.MET)
 
 
 def _earliest(needed: Sequence[Criterion]) -> date | None:
-    """The day on which the last of them is met; None where one is not known or cannot be met by waiting."""
+    """The day on which the last criterion is met; None where one is not known or cannot be met by waiting."""
     if any(c.state is State.NOT_KNOWN or (c.state is State.NOT_MET and c.earliest_on is None) for c in needed):
         return None
     return max((c.earliest_on for c in needed if c.earliest_on is not None), default=None)
 
 
-# --- of whom a rule set speaks ------------------------------------------------------------------------------------
+# --- to whom a rule set applies -----------------------------------------------------------------------------------
 
 
 def _population(facts: EligibilityFacts, rules: RuleSet) -> tuple[bool | None, Reason | None, date | None]:
-    """Whether the rule set speaks of this person (None: not known), why not, and the birthday from which it does."""
+    """Whether the rule set applies to this person (None: not known), why not, and the birthday from which it does."""
     minimum = rules.optional("minimum_age_at_stop", int)
     if minimum is not None:
         ages = ages_on(facts.born, PartialDate(facts.stop_on), facts.age_at_stop)
@@ -143,7 +146,7 @@ def _diagnosed_before(
 
 
 def ages_on(born: PartialDate | None, on: PartialDate | None, stated: int | None) -> tuple[int, int] | None:
-    """The youngest and oldest age in completed years that the dates leave open; the stated age where a date is missing."""
+    """The lowest and highest age in completed years that the dates allow; the stated age where a date is missing."""
     if born is not None and on is not None:
         return completed_years(born.latest, on.earliest), completed_years(born.earliest, on.latest)
     return None if stated is None else (stated, stated)

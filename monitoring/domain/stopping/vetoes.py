@@ -1,17 +1,18 @@
-"""What is on record against a stop, whether or not a rule set asks for it: it stands against every set."""
+"""Vetoes: what is on record against a stop. They count against every rule set, whether or not the set asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
 from monitoring.domain.course.series import FactKind
-from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, State, evidence_of_failure
+from monitoring.domain.stopping.criteria import evidence_of_failure
+from monitoring.domain.stopping.criterion import Criterion, EligibilityFacts, State
 from monitoring.domain.vocabulary.measurement import Transcript
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 
 VETO = "veto"
 VETO_RULE_ID = "vetoes.1"
-# Row of the criteria table, and where what stands against a stop is read.
+# Row of the criteria table, and the source of each veto.
 _VETOES = {
     "chronic_phase": ("V1", "ASH 10062881, ASH 10062882, PMC10403330, PMC7520857"),
     "no_prior_failure": ("V2", "ASH 10062882, PMC10403330, PMC7520857"),
@@ -22,18 +23,18 @@ _VETOES = {
 
 
 def vetoes(facts: EligibilityFacts, asked: Collection[str]) -> Iterator[Criterion]:
-    """What is on record against a stop, whether or not a rule set asks for it: only what speaks against, never for.
+    """Everything on record against a stop, except what the rule set asks for itself.
 
-    ``asked`` are the criteria of the set itself, which say the same in its own words.
+    ``asked`` are the criteria of the set, which state the same with its own source.
     """
-    found = (
+    candidates = (
         _veto_of_phase(facts),
         _veto("no_prior_failure", "yes", evidence_of_failure(facts, "no_prior_failure", _veto_reason)),
         _veto_of_transcript(facts),
         _veto_of_pregnancy(facts),
         _veto_of_transplant(facts),
     )
-    return (veto for veto in found if veto is not None and veto.id not in asked)
+    return (veto for veto in candidates if veto is not None and veto.id not in asked)
 
 
 def _veto_reason(line: str, code: str, **facts: FactValue) -> Reason:
@@ -67,8 +68,8 @@ def _veto_of_transcript(facts: EligibilityFacts) -> Criterion | None:
 
 def _veto_of_pregnancy(facts: EligibilityFacts) -> Criterion | None:
     known = [f for f in facts.facts if f.observed_on <= facts.stop_on]
-    told = [f for f in known if f.kind in (FactKind.PREGNANCY, FactKind.PREGNANCY_END)]
-    latest = max(told, key=lambda f: (f.observed_on, f.kind is FactKind.PREGNANCY_END), default=None)
+    pregnancies = [f for f in known if f.kind in (FactKind.PREGNANCY, FactKind.PREGNANCY_END)]
+    latest = max(pregnancies, key=lambda f: (f.observed_on, f.kind is FactKind.PREGNANCY_END), default=None)
     if latest is None or latest.kind is FactKind.PREGNANCY_END:
         return None
     return _veto("pregnancy", "yes", _veto_reason("pregnancy", "eligibility.veto.pregnancy", on=latest.observed_on))

@@ -1,1 +1,1 @@
-"""Text that people and files bring: characters that are safe, names that look alike, cells of spreadsheets."""
+"""Text from people and files: safe characters, identifiers that look alike, cells of spreadsheets."""

@@ -1,10 +1,10 @@
-"""Identifiers that a reader would take for one another: other case, other width, blanks, letters of another script."""
+"""Identifiers that a reader cannot tell apart: they differ only in case, width, blanks or the script of a letter."""
 
 from __future__ import annotations
 
 import unicodedata
 
-LONGEST_LOOK = 200  # one written character may stand for many plain ones
+LONGEST_LOOK = 200  # characters; normalising can make many of one
 
 # Greek and Cyrillic letters with the shape of a Latin one, and the dashes with the shape of a hyphen.
 _SAME_SHAPE = str.maketrans(
@@ -14,10 +14,10 @@ _SAME_SHAPE = str.maketrans(
 
 
 def look_of(identifier: str) -> str:
-    """What a reader sees of an identifier: two that look alike have the same look.
+    """The look of an identifier: the same for two that a reader cannot tell apart.
 
-    Width, case, blanks and invisible characters are taken out, and letters of the same shape made one. Digits are
-    never made letters: ``P01`` and ``PO1`` are both written in good faith.
+    Differences of width and case, blanks and invisible characters are removed. Letters of the same shape become one
+    letter. Digits never become letters: ``P01`` and ``PO1`` may both be intended.
     """
     flat = unicodedata.normalize("NFKC", identifier).translate(_SAME_SHAPE)
     seen = "".join(c for c in flat if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc", "Mn"))

@@ -7,7 +7,7 @@ import unicodedata
 
 # Unicode's control, format, surrogate, private and unassigned characters, and its own line and paragraph separators.
 _LINE_SEPARATORS = ("Zl", "Zp")
-# The same for the database, which knows no categories: C0, C1, and the format characters in use.
+# The same as ranges for PostgreSQL, which has no Unicode categories: C0, C1, and the format characters in use.
 ODD_RANGES = (
     (0x01, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x600, 0x605), (0x61C, 0x61C), (0x180E, 0x180E), (0x200B, 0x200F),
     (0x2028, 0x202E), (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xE0001, 0xE007F),
@@ -16,7 +16,7 @@ _RUNS_OF_SPACE = re.compile(r"\s+")
 
 
 def is_odd(character: str) -> bool:
-    """Whether a character is a control, an invisible one, or ends a line."""
+    """Whether a character is a control character, is invisible, or ends a line."""
     category = unicodedata.category(character)
     return category.startswith("C") or category in _LINE_SEPARATORS
 

@@ -1,6 +1,6 @@
-"""What a number in a column can plausibly be: the same for files, pages and programs, and for rows loaded by the thousand.
+"""Plausible limits of the numbers in each column: the same for files, pages, programs and bulk loads.
 
-They are wide: outside them no laboratory has measured anything, and a mark, a unit or a column was mistaken.
+The limits are wide. No laboratory measures a number outside them: the decimal mark, the unit or the column is wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """From ``least``, itself included, to below ``limit``; 0 is told apart before where it has a meaning of its own."""
+    """From ``least`` (included) to below ``limit``. Where 0 has a meaning of its own, it is handled before."""
 
     least: Decimal
     limit: Decimal

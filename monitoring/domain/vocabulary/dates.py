@@ -45,7 +45,7 @@ class PartialDate:
 
     @property
     def as_imputed(self) -> date:
-        """The day that the written date alone stands for, before it was moved into a known order."""
+        """The day that the written date stands for before ``within`` moved it."""
         return {Precision.YEAR: date(self.on.year, 7, 1), Precision.MONTH: self.on.replace(day=15)}.get(
             self.precision, self.on
         )
@@ -55,7 +55,7 @@ class PartialDate:
         return self.on.isoformat()[:length]
 
     def within(self, earliest: date | None = None, latest: date | None = None) -> PartialDate:
-        """The same date moved into a known order, as far as its precision leaves room for it."""
+        """The same date moved between two known dates, as far as its precision allows."""
         on = self.on
         if earliest is not None and on < earliest <= self.latest:
             on = earliest
@@ -65,7 +65,7 @@ class PartialDate:
 
 
 class DateProblem(ValueError):
-    """A text that is no date: ``code`` and ``values`` say why, for readers of other languages."""
+    """A text that is not a date: ``code`` and ``values`` say why, so that the reason can be translated."""
 
     def __init__(self, code: str, words: str, **values: object) -> None:
         super().__init__(words % values)
@@ -118,8 +118,8 @@ def completed_years(born_on: date, on: date) -> int:
 class Duration:
     """A length of clinical time that is compared calendar-wise: from ``start`` to ``end``.
 
-    ``shortest`` and ``longest`` are the same length at the edges of what partly known dates leave open; where the two
-    answer differently there is no answer.
+    ``shortest`` and ``longest`` are the shortest and the longest length that partly known dates allow. Where they
+    answer a question differently, the answer is None.
     """
 
     start: date
@@ -136,11 +136,11 @@ class Duration:
         return months_of(self.days)
 
     def reaches(self, months: int) -> bool | None:
-        """Whether the length is at least so many whole calendar months; None where imputed dates straddle it."""
+        """Whether the length is at least so many whole calendar months; None where partly known dates allow both."""
         return self._agreed(lambda length: add_months(length.start, months) <= length.end)
 
     def exceeds(self, months: int) -> bool | None:
-        """Whether the length is more than so many whole calendar months; None where imputed dates straddle it."""
+        """Whether the length is more than so many whole calendar months; None where partly known dates allow both."""
         return self._agreed(lambda length: add_months(length.start, months) < length.end)
 
     def _agreed(self, question: Callable[[Duration], bool]) -> bool | None:
@@ -149,7 +149,7 @@ class Duration:
 
 
 def between(start: PartialDate, end: PartialDate) -> Duration:
-    """The length between two dates with the edges that their precision leaves open."""
+    """The length between two dates, with the shortest and the longest that their precision allows."""
     if start.precision is Precision.DAY and end.precision is Precision.DAY:
         return Duration(start.on, end.on)
     shortest_end = max(end.earliest, start.latest)

@@ -1,4 +1,4 @@
-"""One measurement as the decision table reads it, and the flags that may stand beside its class."""
+"""One measurement as the decision table reads it, and the flags that may accompany its class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitoring.domain.vocabulary.scale import ControlGene, ResponseClass
 
 
 class Flag(StrEnum):
-    """What a reader must know beside the class; the order here is the order in which flags are written."""
+    """What a reader must know besides the class. Flags are written in the order given here."""
 
     LOW_CONTROL = "LOW_CONTROL"
     REPLICATES_DISCORDANT = "REPLICATES_DISCORDANT"
@@ -95,8 +95,8 @@ class Reported:
 class Measurement:
     """Everything about one result that its class depends on.
 
-    ``detected`` is the laboratory's own statement and is None where it made none; ``control_only`` in the readings
-    (copies of the control gene without BCR::ABL1 copies) is expressed by ``copies_reported`` False.
+    ``detected`` is the laboratory's own statement, None where it made none. ``copies_reported`` is False where the
+    readings have copies of the control gene only and no count of BCR::ABL1.
     """
 
     readings: tuple[Reading, ...] = ()

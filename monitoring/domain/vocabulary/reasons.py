@@ -1,6 +1,6 @@
-"""Why a statement stands: rule, line of the rule, citation, facts, and a stable code that pages translate.
+"""Why a statement holds: rule, line of the rule, citation, facts, and a stable code that pages translate.
 
-Logic never holds a sentence: ``wording.reason_texts`` has one for every code, with the names of facts as placeholders.
+Rules contain no sentences: ``wording.reason_texts`` has one for every code, with the names of facts as placeholders.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Reason:
     citation: str
     facts: tuple[tuple[str, FactValue], ...]
     text_code: str
-    is_guess: bool = False  # worked out afterwards from what was stored, not said by the rules when they decided
+    is_guess: bool = False  # worked out later from what was stored, not given by the rules when they decided
 
     @property
     def values(self) -> dict[str, FactValue]:

@@ -13,10 +13,10 @@ from enum import StrEnum
 
 # Wide enough for exact products of two laboratory numbers (15 digits each) and a threshold.
 _EXACT = Context(prec=60)
-# What is kept of a percentage: beyond any laboratory's digits, and the same number when it is read again.
+# Digits stored of a percentage: more than any laboratory reports, and the same number when it is read back.
 STORED_DIGITS = Context(prec=18)
 HUNDRED = Decimal(100)
-ONE_LOG = 10  # a rise that counts as one on a single assay
+ONE_LOG = 10  # the least rise on a single assay that counts as a rise
 
 
 class ResponseClass(StrEnum):
@@ -122,14 +122,14 @@ def bcr_limits(minimum_copies: Decimal) -> ControlLimits:
 
 @dataclass(frozen=True, slots=True)
 class IsValue:
-    """A percentage kept as an exact fraction, so that comparing at a threshold never meets a rounded quotient."""
+    """A percentage kept as an exact fraction, so that a comparison with a threshold never uses a rounded quotient."""
 
     numerator: Decimal
     denominator: Decimal = Decimal(1)
 
     @classmethod
     def from_copies(cls, bcr_abl1_copies: Decimal, control_gene_copies: Decimal, factor: Decimal) -> IsValue:
-        """% IS of summed copies: multiplied first, never divided for a decision."""
+        """% IS of summed copies, kept as a fraction: no decision rests on the quotient."""
         product = _EXACT.multiply(_EXACT.multiply(bcr_abl1_copies, factor), HUNDRED)
         return cls(product, control_gene_copies)
 
@@ -150,7 +150,7 @@ class IsValue:
         return self.numerator / self.denominator
 
 
-# What laboratories write for a class, beside its own name.
+# What laboratories write for a class, besides its own name.
 _CLASS_WORDS = {
     "MR1": ResponseClass.NO_MMR, "MR2": ResponseClass.NO_MMR, "MR3": ResponseClass.MMR, "MR3.0": ResponseClass.MMR,
     "MR4.0": ResponseClass.MR4, "MR4.5": ResponseClass.MR4_5, "MR5.0": ResponseClass.MR5,
@@ -180,6 +180,6 @@ def mr_of_percent(is_percent: Decimal) -> Decimal | None:
     return (2 - is_percent.log10()).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def shallower(one: ResponseClass, other: ResponseClass) -> ResponseClass:
+def shallower(first: ResponseClass, second: ResponseClass) -> ResponseClass:
     """The less deep of two evaluable classes."""
-    return one if DEPTH[one] <= DEPTH[other] else other
+    return first if DEPTH[first] <= DEPTH[second] else second

@@ -22,7 +22,7 @@ def request_classification(patient_ids: Iterable[int], *, bulk: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_REQUEST, [bulk, pending])
     if bulk:
-        hints.after_commit(hints.CLASSIFY_REQUESTD)
+        hints.after_commit(hints.CLASSIFY_OWED)
     else:
         for pk in pending:
             hints.after_commit(hints.CLASSIFY_PATIENT, pk)

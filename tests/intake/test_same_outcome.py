@@ -26,8 +26,8 @@ from monitoring.services.classification.classify import EPISODE_COLUMNS, classif
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.amendments import amend_result, retract_result, standing_result
 from monitoring.services.entry.reach import EVERYWHERE
+from tests.api.test_api import Api
 from tests.reference.patients import patients
-from tests.service.test_api import Api
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 

@@ -14,14 +14,13 @@ from monitoring.domain.following.kinetics import (
     Direction,
     Value,
     change_between,
-    early_halving_time,
     latest_change,
-    month_two,
     project_crossing,
     reference_change_log10,
     sd_log10,
     values_of,
 )
+from monitoring.domain.following.landmarks import early_halving_time, month_two
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import Precision
 from monitoring.domain.vocabulary.measurement import Method

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, Series, StopReason, TimePoint
 from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
-from monitoring.domain.stopping.criteria import Criterion, EligibilityFacts, passed_on, whole_months
+from monitoring.domain.stopping.criteria import passed_on, whole_months
+from monitoring.domain.stopping.criterion import Criterion, EligibilityFacts
 from monitoring.domain.stopping.eligibility import Eligibility, ages_on, birthday, eligibility, facts_of_series
 from monitoring.domain.vocabulary.dates import Duration, PartialDate, Precision, add_months, parse_date
 from monitoring.domain.vocabulary.measurement import Transcript

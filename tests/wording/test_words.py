@@ -506,7 +506,8 @@ def test_no_english_is_left_of_plan_milestones_and_criteria_on_treatment(
 
 
 OFF_TREATMENT: dict[str, tuple[str, tuple[tuple[int, str], ...], str]] = {
-    "doubling fast": ("tfr_attempt", ((88, "nd/60000"), (50, "1/60000"), (30, "30/60000"), (5, "50/60000")), "倍增时间"),
+    "doubling fast": ("tfr_attempt",
+                     ((88, "nd/60000"), (50, "1/60000"), (30, "30/60000"), (5, "50/60000")), "倍增时间"),
     "rising slowly": ("tfr_attempt", ((70, "3/60000"), (30, "6/60000"), (5, "7/60000")), "缓慢上升"),
     "falling": ("intolerance", ((60, "30/60000"), (30, "20/60000"), (5, "2/60000")), "减半时间"),
     "MMR lost": ("tfr_attempt", ((60, "nd/60000"), (30, "20/60000"), (5, "600/60000")), "丧失 MMR"),

@@ -73,8 +73,8 @@ def test_an_odd_body_is_never_our_fault(signed_in: Client, odd: str) -> None:
     [
         ("/sign-in/", "1000001", 413), ("/sign-in/", "1000000", None), ("/api/v1/results/", "1000001", 413),
         ("/imports/", str(LONGEST_UPLOAD_BYTES + 1), 413), ("/imports/", str(LONGEST_UPLOAD_BYTES), None),
-        ("/sign-in/", "many", 400), ("/api/v1/results/", "-1", 400), ("/sign-in/", "１２", 400), ("/sign-in/", "9" * 5000,
-        400),
+        ("/sign-in/", "many", 400), ("/api/v1/results/", "-1", 400), ("/sign-in/", "１２", 400),
+        ("/sign-in/", "9" * 5000, 400),
         ("/admin/login/", "9" * 18, 413), ("/nowhere/", "1000001", 413),
     ],
 )  # fmt: skip

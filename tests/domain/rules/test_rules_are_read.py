@@ -12,13 +12,8 @@ import pytest
 
 from monitoring.domain.course.protocol_loss import find_protocol_loss
 from monitoring.domain.course.series import Fact, FactKind, Series, assess, time_points
-from monitoring.domain.following.kinetics import (
-    change_between,
-    early_halving_time,
-    month_two,
-    project_crossing,
-    values_of,
-)
+from monitoring.domain.following.kinetics import change_between, project_crossing, values_of
+from monitoring.domain.following.landmarks import early_halving_time, month_two
 from monitoring.domain.following.milestones import milestones
 from monitoring.domain.following.schedule import next_sample_due
 from monitoring.domain.rules import values
@@ -36,9 +31,9 @@ from monitoring.domain.scoring.response_rules import response_rules
 from monitoring.domain.stopping.eligibility import eligibility
 from monitoring.domain.vocabulary.scale import ControlGene
 from tests.builders import STOP, course, day, result
-from tests.domain.test_eligibility import LONG, taken
+from tests.domain.stopping.test_eligibility import LONG, taken
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOADER = ("rules.py", "rule_shapes.py", "rule_values.py")
 PATHS = sorted(FOLDER.glob("*.json"))
 
