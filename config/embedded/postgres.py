@@ -224,8 +224,8 @@ def _start_postgres(place: Place, programs: Path, data: Path, superuser: Login) 
 def is_empty(place: Place) -> bool:
     """Whether nobody has made the tables yet."""
     with connect(place, _logins(place).owner, DATABASE) as session:
-        found = session.execute("select to_regclass('public.django_migrations')").fetchone()
-    return found is None or found[0] is None
+        table = session.execute("select to_regclass('public.django_migrations')").fetchone()
+    return table is None or table[0] is None
 
 
 def stop_postgres(place: Place) -> None:

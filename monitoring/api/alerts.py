@@ -180,11 +180,11 @@ def _found(request: Request, id: str) -> Alert:
 
 def _furnished(alerts: Sequence[Alert]) -> list[Alert]:
     """Alerts with where their patients stand, and the mutations on record."""
-    found = with_mutations(with_states(alerts, clock.now().date()))
-    deeds = deeds_of(found)
-    for alert in found:
+    furnished = with_mutations(with_states(alerts, clock.now().date()))
+    deeds = deeds_of(furnished)
+    for alert in furnished:
         alert.deeds = deeds[alert.pk]  # type: ignore[attr-defined]  # for the answer
-    return found
+    return furnished
 
 
 def _answered(alert: Alert) -> Response:

@@ -22,15 +22,15 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _space, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "token":
             return None
-        found = (
+        stored = (
             ApiToken.objects.filter(token_hash=token_hash(token.strip()), revoked_at__isnull=True, user__is_active=True)
             .select_related("user")
             .first()
         )
-        if found is None:
+        if stored is None:
             raise AuthenticationFailed(_("The token is not valid."))
-        assert isinstance(found.user, User)
-        return found.user, found
+        assert isinstance(stored.user, User)
+        return stored.user, stored
 
     def authenticate_header(self, request: Request) -> str:
         return "Token"

@@ -103,8 +103,8 @@ class EpisodeItem(Resource):
     def get(self, request: Request, id: str) -> Response:
         """The episode as it stands."""
         visible = standing_episodes(Patient.objects.visible_to(request.user))
-        found = visible.filter(public_id=public_id_of(id)).first()
-        if found is None:
+        episode = visible.filter(public_id=public_id_of(id)).first()
+        if episode is None:
             raise NotFound
-        _with_standing([found])
-        return Response(EpisodeOut(found).data, status=HTTPStatus.OK)
+        _with_standing([episode])
+        return Response(EpisodeOut(episode).data, status=HTTPStatus.OK)

@@ -67,8 +67,8 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
     rules = view.rules
     return {
         "as_of": view.as_of.isoformat(),
-        "rules": {name: one.id for name, one in rules.named},
-        "rule_sets": [_rule_set(one) for _, one in rules.named],
+        "rules": {name: shown_item.id for name, shown_item in rules.named},
+        "rule_sets": [_rule_set(shown_item) for _, shown_item in rules.named],
         "off_treatment": view.is_off_treatment,
         "plan": _plan(view.plan),
         "change": _change(view.change) if view.change else None,
@@ -99,17 +99,17 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
         }
         if view.early_halving
         else None,
-        "milestones": [_milestone(one) for one in view.milestones],
-        "eligibility": [_eligibility(one) for one in view.eligibility],
+        "milestones": [_milestone(shown_item) for shown_item in view.milestones],
+        "eligibility": [_eligibility(shown_item) for shown_item in view.eligibility],
         "episodes": [
             {
-                "stopped_on": found.episode.stopped_on.isoformat(),
-                "kind": found.episode.kind.value,
-                "attempt": found.episode.attempt or None,
-                "state": found.episode.state,
-                "statements": [reason_json(reason) for reason in found.statements],
+                "stopped_on": told.episode.stopped_on.isoformat(),
+                "kind": told.episode.kind.value,
+                "attempt": told.episode.attempt or None,
+                "state": told.episode.state,
+                "statements": [reason_json(reason) for reason in told.statements],
             }
-            for found in view.episodes
+            for told in view.episodes
         ],
         "series": [reason_json(reason) for reason in view.about_series],
     }
@@ -157,27 +157,27 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _milestone(one: Milestone) -> dict[str, Any]:
+def _milestone(milestone: Milestone) -> dict[str, Any]:
     return {
-        "month": one.month,
-        "status": one.status,
-        "opens_on": plain(one.opens_on),
-        "closes_on": plain(one.closes_on),
-        "window_is_open": one.is_open,
-        "sample_on": plain(one.sample_on),
-        "reasons": [reason_json(reason) for reason in one.reasons],
+        "month": milestone.month,
+        "status": milestone.status,
+        "opens_on": plain(milestone.opens_on),
+        "closes_on": plain(milestone.closes_on),
+        "window_is_open": milestone.is_open,
+        "sample_on": plain(milestone.sample_on),
+        "reasons": [reason_json(reason) for reason in milestone.reasons],
     }
 
 
-def _eligibility(one: Eligibility) -> dict[str, Any]:
+def _eligibility(eligibility: Eligibility) -> dict[str, Any]:
     return {
-        "rule": one.rule_id,
-        "stop_on": one.stop_on.isoformat(),
-        "overall": one.overall.value,
-        "optimal": one.optimal.value if one.optimal else None,
-        "earliest_on": plain(one.earliest_on),
-        "reason": reason_json(one.reason) if one.reason else None,
-        "not_in_our_sources": list(one.not_in_our_sources),
+        "rule": eligibility.rule_id,
+        "stop_on": eligibility.stop_on.isoformat(),
+        "overall": eligibility.overall.value,
+        "optimal": eligibility.optimal.value if eligibility.optimal else None,
+        "earliest_on": plain(eligibility.earliest_on),
+        "reason": reason_json(eligibility.reason) if eligibility.reason else None,
+        "not_in_our_sources": list(eligibility.not_in_our_sources),
         "criteria": [
             {
                 "id": criterion.id,
@@ -190,6 +190,6 @@ def _eligibility(one: Eligibility) -> dict[str, Any]:
                 "earliest_on": plain(criterion.earliest_on),
                 "reason": reason_json(criterion.reason),
             }
-            for criterion in one.criteria
+            for criterion in eligibility.criteria
         ],
     }

@@ -15,9 +15,9 @@ class InstantField(IsoDateTimeField):
 
     def clean(self, value: Any) -> dt.datetime | None:
         """The instant in UTC; one that no calendar holds is refused."""
-        found = super().clean(value)
+        instant = super().clean(value)
         try:
-            return found.astimezone(dt.UTC) if found else None
+            return instant.astimezone(dt.UTC) if instant else None
         except OverflowError:
             raise ValidationError("This instant lies outside the calendar.") from None
 

@@ -28,9 +28,9 @@ class _Database(Collector):
         now = clock.now()
         count = GaugeMetricFamily("cml_owed", "Work that is owed", labels=["what"])
         age = GaugeMetricFamily("cml_owed_oldest_seconds", "Age of the oldest piece of work", labels=["what"])
-        for one in owed_work(now):
-            count.add_metric([one.name], one.count)
-            age.add_metric([one.name], one.oldest_seconds)
+        for work in owed_work(now):
+            count.add_metric([work.name], work.count)
+            age.add_metric([work.name], work.oldest_seconds)
         yield count
         yield age
         beats = GaugeMetricFamily("cml_heartbeat_age_seconds", "Time since a part did a whole round", labels=["part"])

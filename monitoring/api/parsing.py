@@ -33,16 +33,16 @@ class ExactJSONParser(BaseParser):
             raise ApiProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
         parser_context["request"].raw_body = raw
         try:
-            found = json.loads(
+            body = json.loads(
                 codecs.decode(raw, "utf-8"), parse_float=_plain, parse_int=_plain, parse_constant=_no_number
             )
         except UnicodeDecodeError:
             raise ParseError(_("The body is not UTF-8 text.")) from None
         except (ValueError, RecursionError) as problem:
             raise ParseError(_("The body is not JSON: %(problem)s") % {"problem": problem}) from None
-        if not isinstance(found, dict):
+        if not isinstance(body, dict):
             raise ParseError(_("The body must be an object: {…}."))
-        return found
+        return body
 
 
 def _plain(text: str) -> str:

@@ -42,18 +42,20 @@ def problem_body(
 
 def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Turn what a view raised into a problem; what nobody foresaw surfaces as it is."""
-    found = _translated(exc)
-    if found is None:
+    translated = _translated(exc)
+    if translated is None:
         return None
     set_rollback()
     headers = {}
-    if isinstance(found, exceptions.APIException):
-        if getattr(found, "auth_header", None):
-            headers["WWW-Authenticate"] = found.auth_header  # type: ignore[attr-defined]  # set by DRF's view
-        if isinstance(found, exceptions.MethodNotAllowed):
+    if isinstance(translated, exceptions.APIException):
+        if getattr(translated, "auth_header", None):
+            headers["WWW-Authenticate"] = translated.auth_header  # type: ignore[attr-defined]  # set by DRF's view
+        if isinstance(translated, exceptions.MethodNotAllowed):
             headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    body = problem_body(found.status_code, _words(found), _errors(found), getattr(found, "extra", None))
-    return Response(body, status=found.status_code, headers=headers, content_type=PROBLEM_TYPE)
+    body = problem_body(
+        translated.status_code, _words(translated), _errors(translated), getattr(translated, "extra", None)
+    )
+    return Response(body, status=translated.status_code, headers=headers, content_type=PROBLEM_TYPE)
 
 
 def _translated(exc: Exception) -> exceptions.APIException | None:

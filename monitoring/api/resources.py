@@ -143,5 +143,5 @@ def idempotently(request: Request, deed: Callable[[], Response]) -> Response:
 
 def _fingerprint(request: Request) -> bytes:
     _data = request.data  # the parser keeps the raw body
-    said = [request.method or "", request.path, request.headers.get("If-Match", "")]
-    return hashlib.sha256("\n".join(said).encode() + b"\n" + getattr(request, "raw_body", b"")).digest()
+    parts = [request.method or "", request.path, request.headers.get("If-Match", "")]
+    return hashlib.sha256("\n".join(parts).encode() + b"\n" + getattr(request, "raw_body", b"")).digest()

@@ -238,5 +238,5 @@ def _said_by_null(tube: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, 
                 "leave the field out"
             )
             raise field_refusal(name, "", reason)  # fmt: skip
-    said = "bcr_abl1_copies" in tube and tube["bcr_abl1_copies"] is None and own.get("control_gene_copies")
-    return {"bcr_abl1_copies": "nd"} if said else {}
+    is_undetected = "bcr_abl1_copies" in tube and tube["bcr_abl1_copies"] is None and own.get("control_gene_copies")
+    return {"bcr_abl1_copies": "nd"} if is_undetected else {}

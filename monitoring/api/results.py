@@ -201,10 +201,10 @@ class ResultItem(Resource):
     @extend_schema(operation_id="results_retrieve")
     def get(self, request: Request, id: str) -> Response:
         """The current version; its ETag is what a change must send as If-Match."""
-        found = visible_results(request.user).filter(public_id=public_id_of(id)).first()
-        if found is None:
+        result = visible_results(request.user).filter(public_id=public_id_of(id)).first()
+        if result is None:
             raise NotFound
-        return answered(found.public_id)
+        return answered(result.public_id)
 
 
 class ResultVerb(Resource):

@@ -39,12 +39,12 @@ def as_known(model: type[Model], known_at: dt.datetime | None) -> QuerySet[Any]:
     if known_at is None:
         return model._default_manager.all()
     events = model.pgh_event_model._default_manager  # type: ignore[attr-defined]  # set by pghistory
-    found: QuerySet[Any] = (
+    rows: QuerySet[Any] = (
         events.filter(pgh_created_at__lte=known_at)
         .order_by("pgh_obj_id", "-pgh_created_at", "-pgh_id")
         .distinct("pgh_obj_id")
     )
-    return found
+    return rows
 
 
 def known_rows(model: type[Model], ids: Collection[int], known_at: dt.datetime | None) -> QuerySet[Any]:

@@ -49,8 +49,8 @@ class Rules:
     @property
     def superseded(self) -> tuple[tuple[RuleSet, RuleSet], ...]:
         """The sets that a newer one of the same body supersedes, each with that one."""
-        found = ((rules, superseded_by(rules)) for _, rules in self.named)
-        return tuple((rules, newer) for rules, newer in found if newer is not None)
+        newer_sets = ((rules, superseded_by(rules)) for _, rules in self.named)
+        return tuple((rules, newer) for rules, newer in newer_sets if newer is not None)
 
     @property
     def lent(self) -> tuple[tuple[RuleSet, RuleSet], ...]:
@@ -100,10 +100,10 @@ def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None
 def _protocol_of(patient: Patient, known_at: dt.datetime) -> Protocol | None:
     """The protocol that the patient's centre followed at an instant, as it then was: a row of the history."""
     centre = known_rows(Centre, [patient.centre_id], known_at).first()
-    found: Protocol | None = None
+    newer_sets: Protocol | None = None
     if centre is not None and centre.protocol_id is not None:
-        found = known_rows(Protocol, [centre.protocol_id], known_at).first()
-    return found
+        newer_sets = known_rows(Protocol, [centre.protocol_id], known_at).first()
+    return newer_sets
 
 
 def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> ClinicalView:

@@ -81,12 +81,12 @@ def is_doubtful_loss(result: PcrResult) -> bool:
     value.
     """
     series = load_series([result.patient_id])[result.patient_id].series
-    said = replay(series)
-    new = next((item for item in said.assessed if item.result.id == result.pk), None)
-    last = max((p for p in said.points if new and p.on < new.result.collected_on), key=lambda p: p.on, default=None)
+    replayed = replay(series)
+    new = next((item for item in replayed.assessed if item.result.id == result.pk), None)
+    last = max((p for p in replayed.points if new and p.on < new.result.collected_on), key=lambda p: p.on, default=None)
     if new is None or last is None or not last.in_mmr:
         return False
-    asked = _questions(new, said, series, rules_of(result.patient.centre.protocol).kinetics)
+    asked = _questions(new, replayed, series, rules_of(result.patient.centre.protocol).kinetics)
     return any(question.is_suspicious for question in asked)
 
 
@@ -109,8 +109,8 @@ def _profile(laboratory: str) -> LaboratoryProfile:
     return load_profiles([found.pk])[found.pk] if found else LaboratoryProfile()
 
 
-def _open(said: Replay) -> dict[tuple[str, str], Intention]:
-    return {(i.kind.value, i.subject_key): i for i in said.intentions if not i.closing}
+def _open(replayed: Replay) -> dict[tuple[str, str], Intention]:
+    return {(i.kind.value, i.subject_key): i for i in replayed.intentions if not i.closing}
 
 
 def _change(others: Series, on: dt.date, score: Score) -> ForeseenChange | None:
@@ -123,9 +123,9 @@ def _change(others: Series, on: dt.date, score: Score) -> ForeseenChange | None:
     return ForeseenChange(last, (on - last.on).days, log10)
 
 
-def _off_treatment_since(said: Replay, on: dt.date) -> dt.date | None:
+def _off_treatment_since(replayed: Replay, on: dt.date) -> dt.date | None:
     """The stop of the episode in which this day lies, None on treatment."""
-    for summary in reversed(said.episodes):
+    for summary in reversed(replayed.episodes):
         episode = summary.episode
         if episode.stopped_on < on and (episode.restarted_on is None or on <= episode.restarted_on):
             return episode.stopped_on

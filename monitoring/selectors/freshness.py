@@ -45,10 +45,10 @@ class Owed:
 def owed_work(now: dt.datetime) -> list[Owed]:
     """Everything that is owed, for the metrics and the operator."""
 
-    def aged(name: str, what: str, found: dict[str, object]) -> Owed:
-        oldest = found["oldest"]
+    def aged(name: str, what: str, row: dict[str, object]) -> Owed:
+        oldest = row["oldest"]
         age = (now - oldest).total_seconds() if isinstance(oldest, dt.datetime) else 0.0
-        count = found["count"]
+        count = row["count"]
         return Owed(name, what, count if isinstance(count, int) else 0, max(0.0, age))
 
     classifications = ClassificationRequest.objects.aggregate(

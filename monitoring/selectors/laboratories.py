@@ -25,10 +25,10 @@ class ReportingLaboratory:
 
 def reporting_laboratories(codes: Collection[str]) -> dict[str, ReportingLaboratory]:
     """Laboratories by code with the centres they report for, in one query."""
-    found = Laboratory.objects.filter(code__in=codes).annotate(
+    rows = Laboratory.objects.filter(code__in=codes).annotate(
         centre_ids=ArrayAgg("reports_for__centre_id", filter=Q(reports_for__isnull=False), default=[])
     )
-    return {row.code: ReportingLaboratory(row, frozenset(row.centre_ids)) for row in found}
+    return {row.code: ReportingLaboratory(row, frozenset(row.centre_ids)) for row in rows}
 
 
 class FactorStanding(StrEnum):
@@ -89,4 +89,4 @@ def factors_to_look_after(today: dt.date) -> list[StandingFactor]:
     dated = ConversionFactor.objects.filter(Q(valid_to__lte=soon) | Q(revalidate_by__lte=soon)).values("laboratory_id")
     rows: QuerySet[ConversionFactor] = ConversionFactor.objects.filter(laboratory__in=dated)
     found = standing_factors(rows.select_related("laboratory").order_by("laboratory__code", "valid_from"), today)
-    return [one for one in found if one.asks_for_work]
+    return [standing for standing in found if standing.asks_for_work]

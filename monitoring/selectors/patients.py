@@ -89,8 +89,8 @@ def likely_same_person(patient: Patient, user: AbstractBaseUser | AnonymousUser)
     birth = birth_of(patient)
     if birth is not None:
         same |= Q(pk__in=born_alike([birth]).values("pk"))
-    found = Patient.objects.visible_to(user).filter(same).exclude(pk=patient.pk).select_related("centre")
-    return list(found.order_by("patient_id", "pk")[:MOST_ALIKE])
+    alike = Patient.objects.visible_to(user).filter(same).exclude(pk=patient.pk).select_related("centre")
+    return list(alike.order_by("patient_id", "pk")[:MOST_ALIKE])
 
 
 def is_alike_elsewhere(patient: Patient, user: AbstractBaseUser | AnonymousUser) -> bool:

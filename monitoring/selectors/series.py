@@ -66,13 +66,13 @@ def report_of(values: dict[str, Any], replicates: tuple[ReplicateReport, ...], l
 
 def load_replicates(result_ids: Collection[int]) -> dict[int, tuple[ReplicateReport, ...]]:
     """Replicates of the named results, by result, in order of their number."""
-    found: dict[int, list[ReplicateReport]] = defaultdict(list)
+    tubes_by_result: dict[int, list[ReplicateReport]] = defaultdict(list)
     rows = Replicate.objects.filter(result_id__in=result_ids).order_by("result_id", "number")
     for result_id, number, copies, control, valid, reported in rows.values_list(
         "result_id", "number", "bcr_abl1_copies", "control_gene_copies", "run_valid", "bcr_abl1_reported"
     ):
-        found[result_id].append(ReplicateReport(number, copies, control, valid, reported))
-    return {result_id: tuple(tubes) for result_id, tubes in found.items()}
+        tubes_by_result[result_id].append(ReplicateReport(number, copies, control, valid, reported))
+    return {result_id: tuple(tubes) for result_id, tubes in tubes_by_result.items()}
 
 
 def load_profiles(laboratory_ids: Collection[int], known_at: dt.datetime | None = None) -> dict[int, LaboratoryProfile]:

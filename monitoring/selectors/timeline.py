@@ -76,10 +76,10 @@ def timeline_rows(
     """Every standing result with its class, oldest first; with ``known_at`` what stood and was said then."""
     raw = {ratio.result_id: ratio for ratio in ratios}
     results = list(reversed(current_results(patient, known_at)[:MOST_POINTS]))
-    said = Q(superseded_at__isnull=True)
+    stood = Q(superseded_at__isnull=True)
     if known_at is not None:
-        said = Q(assessed_at__lte=known_at) & (said | Q(superseded_at__gt=known_at))
-    classes = {a.result_id: a for a in ResponseAssessment.objects.filter(said, result__in=[r.pk for r in results])}
+        stood = Q(assessed_at__lte=known_at) & (stood | Q(superseded_at__gt=known_at))
+    classes = {a.result_id: a for a in ResponseAssessment.objects.filter(stood, result__in=[r.pk for r in results])}
     rows: list[TimelineRow] = []
     before: tuple[object, ...] | None = None
     for result in results:
@@ -105,16 +105,16 @@ def drawn(result: PcrResult, assessment: ResponseAssessment | None) -> tuple[Sha
     """The shape of a result and the height at which it stands on the scale, in % IS."""
     if assessment is None:
         return Shape.WAITING, None
-    found = ResponseClass(assessment.response_class)
+    response_class = ResponseClass(assessment.response_class)
     if assessment.is_percent:
         return Shape.QUANTIFIED, assessment.is_percent
-    if not found.is_evaluable:
+    if not response_class.is_evaluable:
         return Shape.NOT_EVALUABLE, None
     if not assessment.detected:
-        return Shape.UNDETECTED, LIMIT_OF[found]  # what this sample could have seen
-    if found is ResponseClass.NO_MMR:
+        return Shape.UNDETECTED, LIMIT_OF[response_class]  # what this sample could have seen
+    if response_class is ResponseClass.NO_MMR:
         return Shape.ABOVE, result.is_percent
-    return Shape.BELOW, assessment.upper_bound_percent or LIMIT_OF[found]
+    return Shape.BELOW, assessment.upper_bound_percent or LIMIT_OF[response_class]
 
 
 def _days_after_stop(on: dt.date, episodes: Iterable[Episode]) -> int | None:

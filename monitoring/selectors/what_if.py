@@ -59,16 +59,16 @@ def patients_of_setting(row: LaboratorySetting) -> list[int]:
 def preview_setting(row: LaboratorySetting) -> Preview:
     """What would change if this setting stood as it is given, saved or not: classes, episodes, alerts, time points."""
     ids = patients_of_setting(row)
-    found = Preview(left_out=max(len(ids) - MOST_PATIENTS, 0))
+    preview = Preview(left_out=max(len(ids) - MOST_PATIENTS, 0))
     wanted = {_laboratory_of(row): load_profile_with(row)}
     for batch in _batches(ids[:MOST_PATIENTS]):
         now, then = load_series(batch), load_series(batch, profiles=wanted)
-        for pk, one in now.items():
-            before, after = replay(one.series), replay(then[pk].series)
-            found.take(one.patient, _differences(before, after))
+        for pk, loaded_series in now.items():
+            before, after = replay(loaded_series.series), replay(then[pk].series)
+            preview.take(loaded_series.patient, _differences(before, after))
             if before.points != after.points:
-                found.points[pk] = after.points
-    return found
+                preview.points[pk] = after.points
+    return preview
 
 
 def _laboratory_of(row: LaboratorySetting) -> int:
@@ -94,7 +94,7 @@ def _told(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:
         if a.score.response_class != b.score.response_class
     ]
     more = f" … {len(classes)}" if len(classes) > SHOWN_CLASSES else ""
-    old, new = ([one[side] for one in classes[:SHOWN_CLASSES]] for side in (0, 1))
+    old, new = ([loaded_series[side] for loaded_series in classes[:SHOWN_CLASSES]] for side in (0, 1))
     return {
         "classes": (", ".join(old) + more, ", ".join(new) + more),
         "episodes": (_episodes(before), _episodes(after)),
@@ -102,12 +102,12 @@ def _told(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:
     }
 
 
-def _episodes(said: Replay) -> str:
+def _episodes(replayed: Replay) -> str:
     return ", ".join(
         f"{s.episode.stopped_on} {s.episode.state}" + (f" {s.episode.loss.first.on}" if s.episode.loss else "")
-        for s in said.episodes
+        for s in replayed.episodes
     )
 
 
-def _alerts(said: Replay) -> str:
-    return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in said.intentions if not i.closing))
+def _alerts(replayed: Replay) -> str:
+    return ", ".join(sorted(f"{i.evidence_on} {i.kind}" for i in replayed.intentions if not i.closing))

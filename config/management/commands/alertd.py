@@ -215,30 +215,30 @@ class Rounds:
         is_full = len(self._hanging) >= MOST_HANGING
         room = 0 if is_full else SEND_AT_ONCE - len(self._sending)
         if room:
-            for one, message in deliveries.claim_due(now=clock.now(), limit=room):
+            for delivery, message in deliveries.claim_due(now=clock.now(), limit=room):
                 future: concurrent.futures.Future[str] = concurrent.futures.Future()
                 # A daemon: one that never ends holds up neither its successors nor the end of this process.
                 threading.Thread(target=_send_into, args=(future, message), name="send", daemon=True).start()
-                self._sending[future] = (one, time.monotonic())
+                self._sending[future] = (delivery, time.monotonic())
         concurrent.futures.wait(self._sending, timeout=ROUND_SECONDS / 2)
-        for future, (one, started) in list(self._sending.items()):
+        for future, (delivery, started) in list(self._sending.items()):
             if future.done() or time.monotonic() - started >= SEND_TIMEOUT_SECONDS:
                 del self._sending[future]
-                self._record(one, future)
+                self._record(delivery, future)
         if is_full:
             raise SendersHang(f"{len(self._hanging)} sends have not ended; no more are begun until one does")
 
-    def _record(self, one: AlertDelivery, future: concurrent.futures.Future[str]) -> None:
+    def _record(self, delivery: AlertDelivery, future: concurrent.futures.Future[str]) -> None:
         try:
             outcome = future.result(timeout=0)
         except SEND_FAILURES as failure:
             if not future.done():
                 self._hanging.add(future)
-            deliveries.postpone(one, problem=f"{type(failure).__name__}: {failure}", now=clock.now())
+            deliveries.postpone(delivery, problem=f"{type(failure).__name__}: {failure}", now=clock.now())
         except Exception as problem:  # noqa: BLE001  # a fault of this message, written down with it; the others go on
-            deliveries.put_aside(one.pk, problem, now=clock.now())
+            deliveries.put_aside(delivery.pk, problem, now=clock.now())
         else:
-            deliveries.settle(one, delivered=True, outcome=outcome, now=clock.now())
+            deliveries.settle(delivery, delivered=True, outcome=outcome, now=clock.now())
 
     def _look_after_the_night(self) -> None:
         """Write the night's slots when beat has not, and work off one slot at a time in a child with a time limit."""
@@ -260,7 +260,7 @@ class Rounds:
         owe_night(slot)
         aside = set_aside.passed_over(SetAsideKind.NIGHT, now=now)
         owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
-        run = next((one for one in owed if _slot_key(one) not in aside), None)
+        run = next((delivery for delivery in owed if _slot_key(delivery) not in aside), None)
         if run is not None:
             words = ("run_night", run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
             self._night = _begin(_slot_key(run), NIGHTLY_LIMIT_SECONDS, *words)

@@ -21,7 +21,7 @@ from monitoring.domain.vocabulary.measurement import Flag
 def standing_intentions(
     series: Series, assessed: Sequence[Assessed], points: Sequence[TimePoint], episodes: Sequence[Episode]
 ) -> Iterator[Intention]:
-    """The alerts that should stand.
+    """The alerts that a course calls for now.
 
     An alert that only an unconfirmed course or observation would end stays open, and those who treat are asked to
     confirm what was recorded.

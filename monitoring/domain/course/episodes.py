@@ -51,7 +51,7 @@ class Episode:
 
     @property
     def state(self) -> str:
-        """Where the episode stands, in one word for lists."""
+        """The state of the episode, in one word for lists."""
         if self.ended_by is not None:
             return self.ended_by.kind.value
         if self.restart is not None:

@@ -154,7 +154,7 @@ class Assessed:
 
 @dataclass(frozen=True, slots=True)
 class TimePoint:
-    """One date of a series: the worst evaluable class of that date stands."""
+    """One date of a series, with the worst evaluable class of that date."""
 
     on: date
     response_class: ResponseClass
@@ -201,7 +201,7 @@ def sample_flags(hours_to_laboratory: float | None, precision: Precision) -> set
 
 
 def time_points(assessed: Iterable[Assessed]) -> tuple[TimePoint, ...]:
-    """The evaluable, final blood results by date; results on one date are one time point, the worst stands."""
+    """The evaluable, final blood results by date; results on one date are one time point, with the worst class."""
     return worst_of_each_date(
         TimePoint(
             on=item.result.collected_on,

@@ -1,4 +1,4 @@
-"""On or off treatment: where a patient stands on a day, from what was known up to that day."""
+"""Whether a patient is on or off treatment on a day, from what was known up to that day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitoring.domain.course.series import Course, Series, StopReason, TimePoin
 
 
 class TreatmentPhase(StrEnum):
-    """Where a patient stands with TKIs."""
+    """The phases of treatment with TKIs."""
 
     ON = "on"
     OFF = "off"
@@ -50,7 +50,7 @@ def _course_on(course: Course, as_of: date) -> Course:
 
 
 def treatment_on(series: Series, points: Sequence[TimePoint], as_of: date) -> Treatment | None:
-    """Where the patient stands on a day; None without a TKI course. The day of the stop is the first day off."""
+    """The treatment on a day; None without a TKI course. The day of the stop is the first day off."""
     courses = [c for c in tki_courses(series.courses) if c.started_on <= as_of]
     transplant = transplanted_on([f for f in series.facts if f.observed_on <= as_of])
     if transplant is not None and not any(c.started_on > transplant for c in courses):

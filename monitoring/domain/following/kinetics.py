@@ -1,8 +1,8 @@
 """How fast BCR::ABL1 doubles or halves, whether a change is more than assay noise, and when 0.1 % IS would be passed.
 
 Doubling time in days = ln 2 x days / ln(second / first), in % IS of one laboratory, method, control gene and factor
-(Branford 2012, Blood 119:4264; register D11, D12, D23). All arithmetic is decimal; what cannot be said is None with a
-reason, never infinity. Times are kept to a ten-thousandth of a day, which is also what limits are compared with.
+(Branford 2012, Blood 119:4264; register D11, D12, D23). All arithmetic is decimal; what is not known is None with a
+reason, never infinity. Times are rounded to a ten-thousandth of a day before they are compared with limits.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Value:
 
 
 class Direction(StrEnum):
-    """What two values say; refused where they cannot be compared."""
+    """How a value changed; refused where the two cannot be compared."""
 
     RISING = "rising"
     FALLING = "falling"
@@ -80,19 +80,19 @@ class Change:
 
 
 def values_of(assessed: Iterable[Assessed], courses: Sequence[Course]) -> tuple[Value, ...]:
-    """The values of a series that stand for their dates: evaluable, final, blood, the worst of each date."""
+    """One value for each date of a series: evaluable, final, of blood, the worst of the date."""
     by_key = {item.result.key: item for item in assessed}
     return tuple(value_of(by_key[point.key], courses) for point in time_points(by_key.values()))
 
 
 def value_of(item: Assessed, courses: Sequence[Course]) -> Value:
-    """A classed result as kinetics read it, with what was taken on its day."""
-    found, m = item.score, item.result.measurement
+    """A classed result as kinetics read it, with the drugs taken on its day."""
+    score, m = item.score, item.result.measurement
     return Value(
         on=item.result.collected_on,
-        is_percent=found.is_percent,
-        detected=found.detected,
-        upper_bound_percent=found.upper_bound_percent,
+        is_percent=score.is_percent,
+        detected=score.detected,
+        upper_bound_percent=score.upper_bound_percent,
         laboratory=item.result.laboratory,
         method=m.method,
         control_gene=m.control_gene,
@@ -102,31 +102,31 @@ def value_of(item: Assessed, courses: Sequence[Course]) -> Value:
         exact_date=item.result.precision is Precision.DAY,
         key=item.result.key,
         sd_ranges=item.result.sd_ranges,
-        low_control=Flag.LOW_CONTROL in found.flags,
+        low_control=Flag.LOW_CONTROL in score.flags,
         taken=_taken_on(item.result.collected_on, courses),
     )
 
 
 def _taken_on(on: date, courses: Sequence[Course]) -> tuple[tuple[str, Decimal | None], ...]:
-    """The TKIs of a day; of two doses that meet on it, the one that began later."""
+    """The TKIs of a day; of two doses of a drug on that day, the one that began later."""
     covering = sorted((c for c in courses if c.drug.is_tki and c.covers(on)), key=lambda c: c.started_on)
     return tuple(sorted({c.drug.value: c.dose_mg_per_day for c in covering}.items()))
 
 
 def _treatment_changed(first: Value, second: Value) -> bool:
     """Whether two values on treatment lie under different drugs or doses; a dose that is not known changes nothing."""
-    one, other = dict(first.taken), dict(second.taken)
-    if not one or not other:
+    before, after = dict(first.taken), dict(second.taken)
+    if not before or not after:
         return False
-    return one.keys() != other.keys() or any(one[d] and other[d] and one[d] != other[d] for d in one)
+    return before.keys() != after.keys() or any(before[d] and after[d] and before[d] != after[d] for d in before)
 
 
 # --- two values ---------------------------------------------------------------------------------------------------
 
 
-def change_between(one: Value, other: Value, rules: RuleSet) -> Change:
-    """The doubling or halving time of two values in whichever order they are given."""
-    first, second = sorted((one, other), key=lambda v: (v.on, v.key))
+def change_between(first: Value, second: Value, rules: RuleSet) -> Change:
+    """The doubling or halving time of two values, which may be given in either order."""
+    first, second = sorted((first, second), key=lambda v: (v.on, v.key))
     refusal = _refusal(first, second, rules)
     if refusal is not None:
         return _no_time(Direction.REFUSED, first, second, refusal)
@@ -147,14 +147,14 @@ def latest_change(values: Sequence[Value], rules: RuleSet) -> Change | None:
 
 
 def reference_change_log10(
-    one_percent: Decimal, other_percent: Decimal, rules: RuleSet, own: Sequence[SdRange] = ()
+    first_percent: Decimal, second_percent: Decimal, rules: RuleSet, own: Sequence[SdRange] = ()
 ) -> Decimal:
     """The difference in log10 units beyond which two values differ by more than noise: 1.96 x root 2 x SD.
 
-    Where the two lie in ranges of different SD, the root of the sum of both squares stands for root 2 x SD. ``own``
-    is the SD that the laboratory has measured for its assay; it stands for the rule set's in its range.
+    Where the two lie in ranges of different SD, the root of the sum of both squares replaces root 2 x SD. ``own``
+    is the SD that the laboratory has measured for its assay; it replaces the SD of the rule set in its range.
     """
-    squares = sum((sd_log10(p, rules, own) ** 2 for p in (one_percent, other_percent)), Decimal(0))
+    squares = sum((sd_log10(p, rules, own) ** 2 for p in (first_percent, second_percent)), Decimal(0))
     return _LOGS.multiply(rules.value("normal_quantile", Decimal), _LOGS.sqrt(squares))
 
 
@@ -233,7 +233,7 @@ def _refusal(first: Value, second: Value, rules: RuleSet) -> Reason | None:
 
 
 def _poor(first: Value, second: Value, rules: RuleSet) -> Reason:
-    """A poor sample has no value for a time; a log away from a good one it contradicts it, and is no change at all."""
+    """Why a poor sample gives no time: the two are discordant if they differ ten-fold or more, else it is too poor."""
     facts: dict[str, FactValue] = {"first": first.is_percent, "second": second.is_percent}
     if first.is_percent and second.is_percent:
         low, high = sorted((first.is_percent, second.is_percent))
@@ -280,8 +280,8 @@ def project_crossing(change: Change, rules: RuleSet) -> Projection:
     horizon = rules.value("projection_horizon_days", int)
     value, on = change.second.is_percent, change.second.on
     if value is not None and value > limit:
-        said = rules.reason(line, "kinetics.projection.already_above", limit=limit, on=on)
-        return Projection(on, on, on, False, said)
+        reason = rules.reason(line, "kinetics.projection.already_above", limit=limit, on=on)
+        return Projection(on, on, on, False, reason)
     if change.direction is not Direction.RISING or value is None or change.days is None:
         return Projection(None, None, None, False, rules.reason(line, "kinetics.projection.not_rising"))
     doublings = _LOGS.divide(_LOGS.subtract(limit.log10(_LOGS), value.log10(_LOGS)), _LOG_2)
@@ -289,10 +289,10 @@ def project_crossing(change: Change, rules: RuleSet) -> Projection:
         _passed_on(on, time, doublings, horizon) for time in (change.days, change.shortest, change.longest)
     )
     if central is None:
-        said = rules.reason(line, "kinetics.projection.beyond_horizon", limit=limit, days=horizon)
+        reason = rules.reason(line, "kinetics.projection.beyond_horizon", limit=limit, days=horizon)
     else:
-        said = rules.reason(line, "kinetics.projection", limit=limit, on=central)
-    return Projection(central, earliest, latest, change.at_most, said)
+        reason = rules.reason(line, "kinetics.projection", limit=limit, on=central)
+    return Projection(central, earliest, latest, change.at_most, reason)
 
 
 def _passed_on(on: date, doubling_days: Decimal | None, doublings: Decimal, horizon: int) -> date | None:

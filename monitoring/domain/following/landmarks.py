@@ -1,6 +1,4 @@
-"""Times that are read at a landmark: the doubling time of month 2 after a stop, the halving time of the first months
-on treatment.
-"""
+"""Times at two landmarks with published cut-offs: doubling at month 2 off treatment, halving at month 3 on it."""
 
 from __future__ import annotations
 
@@ -72,7 +70,7 @@ def _month_two_of(change: Change, line: str, rules: RuleSet) -> MonthTwo:
 
 @dataclass(frozen=True, slots=True)
 class EarlyHalving:
-    """Halving time from the start of a TKI to 3 months; ``below_cut`` is None where the cut-off is not asked."""
+    """Halving time from the start of a TKI to 3 months; ``below_cut`` is None where the cut-off does not apply."""
 
     change: Change | None
     below_cut: bool | None
@@ -101,12 +99,12 @@ def early_halving_time(values: Sequence[Value], started_on: date, rules: RuleSet
 
 def _early_of(change: Change, line: str, rules: RuleSet) -> EarlyHalving:
     if change.direction is not Direction.FALLING or change.days is None:
-        said = rules.reason(line, "kinetics.early.not_falling", first_on=change.first.on, second_on=change.second.on)
-        return EarlyHalving(change, None, said)
+        reason = rules.reason(line, "kinetics.early.not_falling", first_on=change.first.on, second_on=change.second.on)
+        return EarlyHalving(change, None, reason)
     limit, value = rules.value("halving_applies_above_percent", Decimal), change.second.is_percent
     if value is None or value <= limit:
-        said = rules.reason(line, "kinetics.early.cut_not_asked", limit=limit, second=value)
-        return EarlyHalving(change, None, said)
+        reason = rules.reason(line, "kinetics.early.cut_not_asked", limit=limit, second=value)
+        return EarlyHalving(change, None, reason)
     cut = rules.value(line, Decimal)
     below = change.days < cut
     code = "kinetics.early.below_cut" if below else "kinetics.early.not_below_cut"

@@ -1,7 +1,7 @@
 """The criteria before stopping a TKI, one function each: met, not met, or not known, with value, limit and source.
 
-Each answers one parameter of an eligibility rule set from facts; none knows whether the rule set applies to the person
-(``eligibility`` does). Durations compare calendar-wise, strictly exactly where the source is (register D5).
+Each decides one parameter of an eligibility rule set from facts. Whether the rule set applies to the person is decided
+in ``eligibility``. Durations compare calendar-wise, strictly exactly where the source is (register D5).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from monitoring.domain.vocabulary.measurement import Transcript
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
 from monitoring.domain.vocabulary.scale import ResponseClass
 
-SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB)  # those that the sets read name
+SECOND_GENERATION = (Drug.DASATINIB, Drug.NILOTINIB, Drug.BOSUTINIB)  # those that the rule sets we read name
 
 
 def criteria(facts: EligibilityFacts, rules: RuleSet) -> Iterator[Criterion]:
     """Every criterion that the rule set asks for, in the order of the criteria table."""
-    found = (
+    all_criteria = (
         _phase(facts, rules),
         _stated(facts.patient_agreement, "patient_agreement", "E3", rules),
         _stated(facts.international_scale, "international_scale", "E4", rules),
@@ -53,7 +53,7 @@ def criteria(facts: EligibilityFacts, rules: RuleSet) -> Iterator[Criterion]:
         _risk(facts, rules),
         _density(facts, rules),
     )
-    return (criterion for criterion in found if criterion is not None)
+    return (criterion for criterion in all_criteria if criterion is not None)
 
 
 # --- stated facts -------------------------------------------------------------------------------------------------
@@ -64,8 +64,9 @@ def _fact(
     rules: RuleSet, *, unit: str = "", reason: Reason | None = None,
 ) -> Criterion:  # fmt: skip
     """A criterion that waiting does not change."""
-    said = reason or rules.reason(name, "eligibility.not_recorded" if answer is None else "eligibility.fact")
-    return Criterion(name, row, level, state_of(answer), value, operator, threshold, unit, None, said)
+    if reason is None:
+        reason = rules.reason(name, "eligibility.not_recorded" if answer is None else "eligibility.fact")
+    return Criterion(name, row, level, state_of(answer), value, operator, threshold, unit, None, reason)
 
 
 def _word(answer: bool | None) -> str | None:
@@ -134,7 +135,7 @@ def _left_for_intolerance(reason: StopReason) -> bool | None:
 
 
 def _prior_failure(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
-    """No treatment failure before: nothing on record speaks for one, and a person has said that there was none."""
+    """No treatment failure before: nothing on record shows one, and a person has stated that there was none."""
     name, asked = "no_prior_failure", rules.optional("no_prior_failure", Asked)
     if asked is None:
         return None
@@ -144,17 +145,17 @@ def _prior_failure(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     return _fact(name, "E9", asked.level, answer, value, "=", "no", rules, reason=reason)
 
 
-def evidence_of_failure(facts: EligibilityFacts, name: str, say: Callable[..., Reason]) -> Reason | None:
-    """The first thing on record that speaks for a failure, in the words of ``say``."""
+def evidence_of_failure(facts: EligibilityFacts, name: str, reason: Callable[..., Reason]) -> Reason | None:
+    """The first entry on record that shows a failure, stated by ``reason``; None without one."""
     for course in tki_courses(facts.courses):
         stopped_on = course.stopped_on
         if course.stop_reason is StopReason.RESISTANCE and stopped_on is not None and stopped_on <= facts.stop_on:
-            return say(name, "eligibility.resistance", drug=course.drug.value, on=stopped_on)
+            return reason(name, "eligibility.resistance", drug=course.drug.value, on=stopped_on)
     for kind in (FactKind.MUTATION, FactKind.PROGRESSION):
         on = facts.first(kind)
         if on is not None:
-            return say(name, f"eligibility.{kind.value}", on=on)
-    return say(name, "eligibility.stated_failure") if facts.prior_failure else None
+            return reason(name, f"eligibility.{kind.value}", on=on)
+    return reason(name, "eligibility.stated_failure") if facts.prior_failure else None
 
 
 def _transcript(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
@@ -177,9 +178,9 @@ def _risk(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
         return None
     is_sokal = facts.risk_score == "sokal"
     answer = facts.risk_group != "high" if is_sokal and facts.risk_group else None
-    other = rules.reason("risk_not_high", "eligibility.other_score") if facts.risk_score and not is_sokal else None
+    reason = rules.reason("risk_not_high", "eligibility.other_score") if facts.risk_score and not is_sokal else None
     value = (facts.risk_group or None) if is_sokal else None
-    return _fact("risk_not_high", "E16", asked.level, answer, value, "!=", "high", rules, reason=other)
+    return _fact("risk_not_high", "E16", asked.level, answer, value, "!=", "high", rules, reason=reason)
 
 
 # --- durations ----------------------------------------------------------------------------------------------------
@@ -200,12 +201,12 @@ def _tki(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     drugs = {c.drug for c in tki_courses(facts.courses) if c.started_on <= facts.stop_on}
     only_second = bool(drugs) and drugs <= set(SECOND_GENERATION)
     name, row = ("tki_duration_second_generation", "E12") if only_second else ("tki_duration", "E11")
-    found = _tki_months(facts, name, row, rules)
+    criterion = _tki_months(facts, name, row, rules)
     unnamed = sorted(drugs - {Drug.IMATINIB, *SECOND_GENERATION})
-    if found is None or not unnamed or found.reason.text_code != "eligibility.duration":
-        return found
-    said = rules.reason(name, "eligibility.duration.unnamed_drug", drug=unnamed[0].value, months=found.value)
-    return dataclasses.replace(found, reason=said)
+    if criterion is None or not unnamed or criterion.reason.text_code != "eligibility.duration":
+        return criterion
+    reason = rules.reason(name, "eligibility.duration.unnamed_drug", drug=unnamed[0].value, months=criterion.value)
+    return dataclasses.replace(criterion, reason=reason)
 
 
 def _tki_months(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criterion | None:
@@ -222,9 +223,9 @@ def _tki_months(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) ->
     earliest = passed_on((length.shortest or length).start, limit.operator, limit.months)
     months = whole_months(length)
     code = "eligibility.duration.not_exact" if answer is None else "eligibility.duration"
-    said = rules.reason(name, code, months=months, stop_on=until)
+    reason = rules.reason(name, code, months=months, stop_on=until)
     return _months(name, row, limit.level, answer, months, limit.operator, limit.months,
-                   earliest if until == facts.stop_on or answer else None, said)  # fmt: skip
+                   earliest if until == facts.stop_on or answer else None, reason)  # fmt: skip
 
 
 def _months(
@@ -235,14 +236,14 @@ def _months(
 
 
 def _dmr(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criterion | None:
-    """Time in deep response up to the stop; of alternatives, one that is met, else the one that is met first."""
+    """Time in deep response up to the stop. Of alternatives it is one that is met, else the one that is met first."""
     limit = rules.optional(name, DmrLimit)
     if limit is None:
         return None
     if facts.last_point is None:
         first = limit.any_of[0]
-        said = rules.reason(name, "eligibility.no_result", stop_on=facts.stop_on)
-        return _months(name, row, limit.level, None, 0, first.operator, first.months, None, said)
+        reason = rules.reason(name, "eligibility.no_result", stop_on=facts.stop_on)
+        return _months(name, row, limit.level, None, 0, first.operator, first.months, None, reason)
     options = [_dmr_option(facts, option, name, row, limit.level, rules) for option in limit.any_of]
     order = (State.MET, State.NOT_KNOWN, State.NOT_MET)
     return min(options, key=lambda c: (order.index(c.state), c.earliest_on or date.max))
@@ -251,16 +252,16 @@ def _dmr(facts: EligibilityFacts, name: str, row: str, rules: RuleSet) -> Criter
 def _dmr_option(
     facts: EligibilityFacts, option: DepthFor, name: str, row: str, level: str, rules: RuleSet
 ) -> Criterion:
-    """Time in one depth, from the first sample of the run to the last: what no sample has shown is not known.
+    """Time in one depth, from the first sample of the run to the last: days after the last sample are not counted.
 
-    Not known, too, where the last sample is too old, or where the limit is passed only across a long gap.
+    Not known where the last sample is too old, or where the limit is passed only across a long gap.
     """
     last = facts.last_point
     run = _run(facts, option, rules, max_gap_days=None)
     shown: dict[str, FactValue] = {"response_class": option.response_class.value}
     if run.dmr is None or last is None:
-        said = rules.reason(name, "eligibility.duration.none", **shown)
-        return _months(name, row, level, False, 0, option.operator, option.months, None, said)
+        reason = rules.reason(name, "eligibility.duration.none", **shown)
+        return _months(name, row, level, False, 0, option.operator, option.months, None, reason)
     length = Duration(run.dmr.start, last.on)
     gap_limit = rules.value("max_gap_days", int)
     steady = _run(facts, option, rules, max_gap_days=gap_limit).dmr
@@ -275,8 +276,8 @@ def _dmr_option(
     elif answer is False and run.left_censored and run.first_dmr_on == length.start:
         answer, code = None, "eligibility.duration.left_censored"
     earliest = passed_on(length.start, option.operator, option.months)
-    said = rules.reason(line, code, **shown)
-    return _months(name, row, level, answer, whole_months(length), option.operator, option.months, earliest, said)
+    reason = rules.reason(line, code, **shown)
+    return _months(name, row, level, answer, whole_months(length), option.operator, option.months, earliest, reason)
 
 
 def _run(facts: EligibilityFacts, option: DepthFor, rules: RuleSet, max_gap_days: int | None) -> ResponseBeforeStop:
@@ -292,7 +293,7 @@ def _run(facts: EligibilityFacts, option: DepthFor, rules: RuleSet, max_gap_days
 
 
 def _is_stale(facts: EligibilityFacts, rules: RuleSet) -> bool:
-    """Whether the last evaluable sample says nothing any more of the day of the stop."""
+    """Whether the last evaluable sample is too old for the day of the stop."""
     last = facts.last_point
     within = rules.value("last_sample_within_months", int)
     return last is not None and add_months(last.on, within) < facts.stop_on
@@ -304,19 +305,19 @@ def _depth(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
         return None
     threshold = limit.response_class.value
     if last is None:
-        said = rules.reason("depth_at_stop", "eligibility.no_result", stop_on=facts.stop_on)
-        return _fact("depth_at_stop", "E13", limit.level, None, None, ">=", threshold, rules, reason=said)
+        reason = rules.reason("depth_at_stop", "eligibility.no_result", stop_on=facts.stop_on)
+        return _fact("depth_at_stop", "E13", limit.level, None, None, ">=", threshold, rules, reason=reason)
     value = last.response_class.value
     if _is_stale(facts, rules):
         within = rules.value("last_sample_within_months", int)
-        said = rules.reason(
+        reason = rules.reason(
             "last_sample_within_months", "eligibility.duration.last_too_old",
             last_on=last.on, limit=within, stop_on=facts.stop_on,
         )  # fmt: skip
-        return _fact("depth_at_stop", "E13", limit.level, None, value, ">=", threshold, rules, reason=said)
-    said = rules.reason("depth_at_stop", "eligibility.depth", on=last.on)
+        return _fact("depth_at_stop", "E13", limit.level, None, value, ">=", threshold, rules, reason=reason)
+    reason = rules.reason("depth_at_stop", "eligibility.depth", on=last.on)
     answer = last.response_class.at_least(limit.response_class)
-    return _fact("depth_at_stop", "E13", limit.level, answer, value, ">=", threshold, rules, reason=said)
+    return _fact("depth_at_stop", "E13", limit.level, answer, value, ">=", threshold, rules, reason=reason)
 
 
 def _density(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
@@ -335,7 +336,7 @@ def _density(facts: EligibilityFacts, rules: RuleSet) -> Criterion | None:
     if counted and missing > 0:
         earliest = add_months(counted[-1], limit.months_apart * missing)
     answer = None if facts.last_point is None else missing <= 0
-    said = rules.reason(name, "eligibility.tests", tests=len(counted))
+    reason = rules.reason(name, "eligibility.tests", tests=len(counted))
     return Criterion(
-        name, "E17", limit.level, state_of(answer), len(counted), ">=", limit.tests, "tests", earliest, said
+        name, "E17", limit.level, state_of(answer), len(counted), ">=", limit.tests, "tests", earliest, reason
     )

@@ -1,4 +1,4 @@
-"""What is known of a patient before a stop, and one criterion that was asked of it."""
+"""The facts about a patient before a stop, and one criterion that is decided from them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def state_of(answer: bool | None) -> State:
 
 @dataclass(frozen=True, slots=True)
 class EligibilityFacts:
-    """What the criteria are asked of, on the (planned) day of the stop. None and empty texts mean not known.
+    """The facts that criteria are decided from, on the (planned) day of the stop. None and empty texts mean not known.
 
-    ``age_at_diagnosis`` and ``age_at_stop`` (completed years) stand in where dates of birth or diagnosis are not kept.
+    ``age_at_diagnosis`` and ``age_at_stop`` (completed years) are used where dates of birth or diagnosis are not kept.
     ``phase`` is CP, AP or BP at diagnosis. ``never_detected``: the assay of the last result has never detected anything
     in this person. The yes-or-no facts are what a person has stated.
     """
@@ -74,7 +74,7 @@ class Criterion:
     """One criterion on the day of the stop.
 
     ``id`` is the parameter of the rule set and ``row`` the line of the criteria table. ``earliest_on`` is the first day
-    on which the criterion is met if treatment and response hold; None where waiting does not answer it.
+    on which the criterion is met if treatment and response hold; None where waiting cannot meet it.
     """
 
     id: str

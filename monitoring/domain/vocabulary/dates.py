@@ -22,7 +22,7 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartialDate:
-    """A date with its precision: ``2025-03`` stands as 15 March, ``2025`` as 1 July."""
+    """A date with its precision: ``2025-03`` is kept as 15 March, ``2025`` as 1 July."""
 
     on: date
     precision: Precision = Precision.DAY

@@ -74,36 +74,38 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
     loaded = load_series([row.patient_id for row in rows])
     waiting = _waiting_in_worklists(list(loaded))
     for row in rows:
-        one = loaded[row.patient_id]
-        said = replay(one.series)
-        plan = plan_of(one, now.date(), said.assessed)
+        loaded_series = loaded[row.patient_id]
+        replayed = replay(loaded_series.series)
+        plan = plan_of(loaded_series, now.date(), replayed.assessed)
         waits = waiting[row.patient_id]
         if is_lost(plan):
-            opened += open_lost(one, said, now, waits)
+            opened += open_lost(loaded_series, replayed, now, waits)
             continue
-        opened += open_without_evidence(one.patient, said, plan, now)
-        if without_evidence(said, plan) is None:
-            opened += _open_overdue(one, plan, now, waits)
+        opened += open_without_evidence(loaded_series.patient, replayed, plan, now)
+        if without_evidence(replayed, plan) is None:
+            opened += _open_overdue(loaded_series, plan, now, waits)
     MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
     return opened
 
 
-def _open_overdue(one: LoadedSeries, plan: SamplePlan, now: dt.datetime, waits: Collection[str]) -> int:
+def _open_overdue(loaded_series: LoadedSeries, plan: SamplePlan, now: dt.datetime, waits: Collection[str]) -> int:
     opened = 0
     for kind, on in _overdue(plan):
         if is_history(on, now) and set(waits) - {kind}:
             continue
-        opened += open_on_a_day(kind, one.patient, one.series.patient_key, on, plan.reason.rule_id, now, since=on)
+        opened += open_on_a_day(
+            kind, loaded_series.patient, loaded_series.series.patient_key, on, plan.reason.rule_id, now, since=on
+        )
     return opened
 
 
 def _waiting_in_worklists(patient_ids: Collection[int]) -> dict[int, set[str]]:
     """The kinds of the rows of these patients that nobody has signed off: whoever does looks at the samples too."""
     rows = Alert.objects.live().filter(patient__in=patient_ids, hand_over__isnull=False, acted_at__isnull=True)
-    found: dict[int, set[str]] = defaultdict(set)
+    kinds: dict[int, set[str]] = defaultdict(set)
     for alert in rows.only("patient_id", "kind"):
-        found[alert.patient_id or 0].add(alert.kind)
-    return found
+        kinds[alert.patient_id or 0].add(alert.kind)
+    return kinds
 
 
 def _overdue(plan: SamplePlan) -> Iterable[tuple[AlertKind, dt.date]]:

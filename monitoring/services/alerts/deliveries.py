@@ -27,17 +27,17 @@ LONGEST_PAUSE_SECONDS = 300
 
 def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
     """Who has one of these roles in each centre on a day; closed accounts are left out."""
-    found: dict[int, list[User]] = {pk: [] for pk in centre_ids}
+    people: dict[int, list[User]] = {pk: [] for pk in centre_ids}
     rows = (
         Membership.objects.valid_on(on)
-        .filter(centre__in=list(found), role__in=roles, user__is_active=True)
+        .filter(centre__in=list(people), role__in=roles, user__is_active=True)
         .select_related("user")
         .order_by("user_id")
     )
     for membership in rows:
-        if membership.user not in found[membership.centre_id]:
-            found[membership.centre_id].append(membership.user)
-    return found
+        if membership.user not in people[membership.centre_id]:
+            people[membership.centre_id].append(membership.user)
+    return people
 
 
 def owe(alerts: Sequence[Alert], people: dict[int, list[User]], *, now: dt.datetime) -> None:
@@ -55,8 +55,8 @@ def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     told = AlertDelivery.objects.filter(alert__in=alerts, about=DeliveryAbout.OPENED).exclude(delivered=False)
     AlertDelivery.objects.bulk_create(
         [
-            _delivery(one.alert, one.recipient, DeliveryAbout.WITHDRAWN, now)
-            for one in told.select_related("alert", "recipient").order_by("pk")
+            _delivery(delivery.alert, delivery.recipient, DeliveryAbout.WITHDRAWN, now)
+            for delivery in told.select_related("alert", "recipient").order_by("pk")
         ],
         ignore_conflicts=True,
     )
@@ -90,18 +90,24 @@ def claim_due(*, now: dt.datetime, limit: int) -> list[tuple[AlertDelivery, Mess
         AlertDelivery.objects.filter(pk__in=ids).update(
             lease_until=now + dt.timedelta(seconds=LEASE_SECONDS), lease_token=uuid.uuid4(), attempts=F("attempts") + 1
         )
-    return [found for pk in ids if (found := _prepared(pk, now)) is not None]
+    return [prepared for pk in ids if (prepared := _prepared(pk, now)) is not None]
 
 
 def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None:
     """A claimed delivery with its message; None where nobody needs it any more, or where it cannot be built."""
     try:
         with transaction.atomic():
-            one = AlertDelivery.objects.select_related("alert__centre", "recipient").get(pk=pk)
-            if _is_needless(one):
-                settle(one, delivered=False, outcome=one.alert.state, code=DeliveryOutcome.NOT_NEEDED.value, now=now)
+            delivery = AlertDelivery.objects.select_related("alert__centre", "recipient").get(pk=pk)
+            if _is_needless(delivery):
+                settle(
+                    delivery,
+                    delivered=False,
+                    outcome=delivery.alert.state,
+                    code=DeliveryOutcome.NOT_NEEDED.value,
+                    now=now,
+                )
                 return None
-            return one, _message(one)
+            return delivery, _message(delivery)
     except Exception as problem:  # one that cannot be built must not stop the others; it is written down
         if set_aside.is_database_lost(problem):
             raise
@@ -109,27 +115,27 @@ def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None
         return None
 
 
-def _is_needless(one: AlertDelivery) -> bool:
+def _is_needless(delivery: AlertDelivery) -> bool:
     """Whether nobody needs a message any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
-    return one.about != DeliveryAbout.WITHDRAWN and one.alert.state != AlertState.OPEN
+    return delivery.about != DeliveryAbout.WITHDRAWN and delivery.alert.state != AlertState.OPEN
 
 
-def _message(one: AlertDelivery) -> Message:
-    alert = one.alert
+def _message(delivery: AlertDelivery) -> Message:
+    alert = delivery.alert
     kind = KINDS[AlertKind(alert.kind)]
-    address = one.recipient.email or local_address(one.recipient.get_username())
+    address = delivery.recipient.email or local_address(delivery.recipient.get_username())
     return Message(
-        one.key, address, one.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
+        delivery.key, address, delivery.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
         urgency=kind.severity.value, operational=kind.ladder is LadderName.OPERATION,
     )  # fmt: skip
 
 
-def settle(one: AlertDelivery, *, delivered: bool, outcome: str, code: str = "", now: dt.datetime) -> bool:
+def settle(delivery: AlertDelivery, *, delivered: bool, outcome: str, code: str = "", now: dt.datetime) -> bool:
     """Record the outcome, if the lease is still ours; returns whether it was."""
-    ours = AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True)
+    ours = AlertDelivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token, settled_at__isnull=True)
     is_ours = bool(ours.update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code))
-    if is_ours and one.attempts > 1:
-        set_aside.settle(SetAsideKind.DELIVERY, [one.key], now=now)
+    if is_ours and delivery.attempts > 1:
+        set_aside.settle(SetAsideKind.DELIVERY, [delivery.key], now=now)
     return is_ours
 
 
@@ -143,13 +149,13 @@ def put_aside(pk: int, problem: BaseException, *, now: dt.datetime) -> None:
         )
 
 
-def postpone(one: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
+def postpone(delivery: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
     """Try again later, with growing pauses and jitter up to five minutes, for ever; returns whether the lease was
     ours.
     """
-    pause = min(LONGEST_PAUSE_SECONDS, 2 ** min(one.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
+    pause = min(LONGEST_PAUSE_SECONDS, 2 ** min(delivery.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
     return bool(
-        AlertDelivery.objects.filter(pk=one.pk, lease_token=one.lease_token, settled_at__isnull=True).update(
+        AlertDelivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token, settled_at__isnull=True).update(
             lease_until=None, lease_token=None, next_attempt_at=now + dt.timedelta(seconds=pause), outcome=problem[:300]
         )
     )

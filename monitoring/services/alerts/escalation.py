@@ -144,7 +144,7 @@ def _tell(alerts: Sequence[Alert], ladders: Ladders, now: dt.datetime) -> None:
         by_roles[ladders.of(alert).step(alert.step).roles].append(alert)
     for roles, group in by_roles.items():
         people = deliveries.people_of({alert.centre_id for alert in group}, roles, now.date())
-        deserted = [pk for pk, found in people.items() if not found]
+        deserted = [pk for pk, people_there in people.items() if not people_there]
         if deserted:
             people |= deliveries.people_of(deserted, [Role.CLINICIAN, Role.ADMINISTRATOR], now.date())
             _warn_of_deserted(_without_clinician(deserted, now), now)
@@ -153,7 +153,7 @@ def _tell(alerts: Sequence[Alert], ladders: Ladders, now: dt.datetime) -> None:
 
 def _without_clinician(centre_ids: Iterable[int], now: dt.datetime) -> list[int]:
     clinicians = deliveries.people_of(centre_ids, [Role.CLINICIAN], now.date())
-    return [pk for pk, found in clinicians.items() if not found]
+    return [pk for pk, people_there in clinicians.items() if not people_there]
 
 
 def _warn_of_deserted(centre_ids: Sequence[int], now: dt.datetime) -> None:

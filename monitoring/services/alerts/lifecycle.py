@@ -60,13 +60,13 @@ class _AlertWrites:
         self.told_again.append(alert)
 
 
-def update_from_replays(said: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
+def update_from_replays(replays: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
     """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction."""
-    standing = list(Alert.objects.filter(patient_id__in=list(said)))
+    standing = list(Alert.objects.filter(patient_id__in=list(replays)))
     live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES and a.kind not in BY_THE_PLAN}
     past = {a.public_id: a for a in standing if a.state not in LIVE_STATES}
     changes = _AlertWrites(now)
-    for patient, replay in said.values():
+    for patient, replay in replays.values():
         result_ids = {item.result.key: item.result.id for item in replay.assessed}
         for intention in replay.intentions:
             alert = live.pop((intention.kind.value, intention.subject_key), None)

@@ -39,10 +39,10 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
     fresh: list[MonitoringPlan] = []
     changed: list[MonitoringPlan] = []
     plans: dict[int, SamplePlan] = {}
-    for pk, one in loaded.items():
-        rules = rules_of(one.patient.centre.protocol).schedule
-        plans[pk] = plan_of(one, today, replays[pk].assessed)
-        wanted = _values(one, replays[pk], plans[pk], rules, today)
+    for pk, loaded_series in loaded.items():
+        rules = rules_of(loaded_series.patient.centre.protocol).schedule
+        plans[pk] = plan_of(loaded_series, today, replays[pk].assessed)
+        wanted = _values(loaded_series, replays[pk], plans[pk], rules, today)
         row = standing.get(pk)
         if row is None:
             fresh.append(MonitoringPlan(patient_id=pk, slot_known_on=today, **wanted))
@@ -55,34 +55,34 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
     MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
     MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
     known = {
-        pk: _Known(plans[pk], replays[pk], _failed_milestones(one, replays[pk], today), today)
-        for pk, one in loaded.items()
+        pk: _Known(plans[pk], replays[pk], _failed_milestones(loaded_series, replays[pk], today), today)
+        for pk, loaded_series in loaded.items()
     }
     _close_answered(known, now)
-    for pk, one in loaded.items():
+    for pk, loaded_series in loaded.items():
         if known[pk].failed:
-            _open_milestone(one, known[pk].failed[0], now)
-        open_without_evidence(one.patient, replays[pk], plans[pk], now)
+            _open_milestone(loaded_series, known[pk].failed[0], now)
+        open_without_evidence(loaded_series.patient, replays[pk], plans[pk], now)
         if plans[pk].ended_by is FactKind.LOST_TO_FOLLOW_UP:
-            open_lost(one, replays[pk], now)
+            open_lost(loaded_series, replays[pk], now)
 
 
-def plan_of(one: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
-    rules = rules_of(one.patient.centre.protocol)
-    assessed = assess(one.series) if assessed is None else assessed
-    failed_on = last_failure(milestones(one.series, today, rules.milestones, assessed))
-    return next_sample_due(one.series, today, rules.schedule, assessed, failed_on=failed_on)
+def plan_of(loaded_series: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
+    rules = rules_of(loaded_series.patient.centre.protocol)
+    assessed = assess(loaded_series.series) if assessed is None else assessed
+    failed_on = last_failure(milestones(loaded_series.series, today, rules.milestones, assessed))
+    return next_sample_due(loaded_series.series, today, rules.schedule, assessed, failed_on=failed_on)
 
 
-def without_evidence(said: Replay, plan: SamplePlan) -> tuple[str, dt.date] | None:
+def without_evidence(replayed: Replay, plan: SamplePlan) -> tuple[str, dt.date] | None:
     """The time off treatment of which nothing evaluable is known any more, and since when; None where something is.
 
     Two samples in a row proved nothing, or the next one is overdue although one came: a sample that simply does not
     come is told as overdue.
     """
-    if not said.episodes or plan.state in (PlanState.ENDED, PlanState.NOT_FOLLOWED, PlanState.NO_PLAN):
+    if not replayed.episodes or plan.state in (PlanState.ENDED, PlanState.NOT_FOLLOWED, PlanState.NO_PLAN):
         return None
-    last = said.episodes[-1]
+    last = replayed.episodes[-1]
     rests_on = last.evidence
     if last.episode.state != "off_treatment" or rests_on.doubt_on is not None or rests_on.raw_on is not None:
         return None
@@ -92,12 +92,12 @@ def without_evidence(said: Replay, plan: SamplePlan) -> tuple[str, dt.date] | No
     return last.subject_key, rests_on.proof_on or last.episode.stopped_on
 
 
-def open_without_evidence(patient: Patient, said: Replay, plan: SamplePlan, now: dt.datetime) -> bool:
-    found = without_evidence(said, plan)
-    if found is None:
+def open_without_evidence(patient: Patient, replayed: Replay, plan: SamplePlan, now: dt.datetime) -> bool:
+    without = without_evidence(replayed, plan)
+    if without is None:
         return False
     since = plan.slot.latest if plan.slot else now.date()
-    return open_on_a_day(AlertKind.NO_EVIDENCE, patient, found[0], found[1], STATE, now, since=since)
+    return open_on_a_day(AlertKind.NO_EVIDENCE, patient, without[0], without[1], STATE, now, since=since)
 
 
 def is_lost(plan: SamplePlan) -> bool:
@@ -107,20 +107,28 @@ def is_lost(plan: SamplePlan) -> bool:
     return plan.state is PlanState.NOT_FOLLOWED
 
 
-def open_lost(one: LoadedSeries, said: Replay, now: dt.datetime, waits: Collection[str] = ()) -> bool:
+def open_lost(loaded_series: LoadedSeries, replayed: Replay, now: dt.datetime, waits: Collection[str] = ()) -> bool:
     if set(waits) - {AlertKind.LOST_TO_FOLLOW_UP}:
         return False
-    last = last_record(one.series, said.assessed, now.date())
-    followed = rules_of(one.patient.centre.protocol).schedule.value("followed_within_days", int)
+    last = last_record(loaded_series.series, replayed.assessed, now.date())
+    followed = rules_of(loaded_series.patient.centre.protocol).schedule.value("followed_within_days", int)
     since = last + dt.timedelta(days=followed)
     return open_on_a_day(
-        AlertKind.LOST_TO_FOLLOW_UP, one.patient, one.series.patient_key, last, DESIGN, now, since=since
+        AlertKind.LOST_TO_FOLLOW_UP,
+        loaded_series.patient,
+        loaded_series.series.patient_key,
+        last,
+        DESIGN,
+        now,
+        since=since,
     )
 
 
-def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date) -> dict[str, object]:
+def _values(
+    loaded_series: LoadedSeries, replayed: Replay, plan: SamplePlan, rules: RuleSet, today: dt.date
+) -> dict[str, object]:
     limit = dt.timedelta(days=rules.value("result_overdue_days", int) + 1)
-    last = last_record(one.series, said.assessed, today)
+    last = last_record(loaded_series.series, replayed.assessed, today)
     followed = dt.timedelta(days=rules.value("followed_within_days", int))
     return {
         "state": plan.state.value,
@@ -134,26 +142,30 @@ def _values(one: LoadedSeries, said: Replay, plan: SamplePlan, rules: RuleSet, t
     }
 
 
-def _failed_milestones(one: LoadedSeries, said: Replay, today: dt.date) -> list[Milestone]:
+def _failed_milestones(loaded_series: LoadedSeries, replayed: Replay, today: dt.date) -> list[Milestone]:
     """The failed milestones of a patient on treatment that rest on a sample of the last weeks, or on the last one.
 
     A milestone that was failed long ago and followed by other samples is over.
     """
-    if not said.points:
+    if not replayed.points:
         return []
-    since = min(said.points[-1].on, today - dt.timedelta(days=HISTORY_AFTER_DAYS))
-    treatment = treatment_on(one.series, said.points, today)
+    since = min(replayed.points[-1].on, today - dt.timedelta(days=HISTORY_AFTER_DAYS))
+    treatment = treatment_on(loaded_series.series, replayed.points, today)
     if treatment is None or treatment.phase is not TreatmentPhase.ON:
         return []
-    found = milestones(one.series, today, rules_of(one.patient.centre.protocol).milestones, said.assessed)
-    return [m for m in found if m.is_failure and m.sample_on is not None and m.sample_on >= since]
+    steps = milestones(
+        loaded_series.series, today, rules_of(loaded_series.patient.centre.protocol).milestones, replayed.assessed
+    )
+    return [m for m in steps if m.is_failure and m.sample_on is not None and m.sample_on >= since]
 
 
-def _open_milestone(one: LoadedSeries, failed: Milestone, now: dt.datetime) -> None:
+def _open_milestone(loaded_series: LoadedSeries, failed: Milestone, now: dt.datetime) -> None:
     assert failed.sample_on is not None
     rule_id = failed.reasons[0].rule_id
     on = failed.sample_on
-    open_on_a_day(AlertKind.MILESTONE_FAILED, one.patient, one.series.patient_key, on, rule_id, now, since=on)
+    open_on_a_day(
+        AlertKind.MILESTONE_FAILED, loaded_series.patient, loaded_series.series.patient_key, on, rule_id, now, since=on
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +184,8 @@ def _sample_is_late(known: _Known, alert: Alert) -> bool:
 
 
 def _is_without_evidence(known: _Known, alert: Alert) -> bool:
-    found = without_evidence(known.replay, known.plan)
-    return found is not None and found[0] == alert.subject_key
+    without = without_evidence(known.replay, known.plan)
+    return without is not None and without[0] == alert.subject_key
 
 
 def _is_without_mmr(known: _Known, alert: Alert) -> bool:

@@ -67,7 +67,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         # Read the requests before the series: a row that is committed later brings a request of its own.
         answered = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
         loaded = load_series(locked)
-        replays = {pk: replay(one.series) for pk, one in loaded.items()}
+        replays = {pk: replay(loaded_series.series) for pk, loaded_series in loaded.items()}
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
         _store_episodes(replays)
@@ -191,14 +191,14 @@ def _store_assessments(loaded: dict[int, LoadedSeries], replays: dict[int, Repla
     standing = current_assessments(replays)
     obsolete: list[int] = []
     rows: list[tuple[Any, ...]] = []
-    for pk, said in replays.items():
-        for assessed in said.assessed:
-            values = assessment_values(assessed, loaded[pk].factors[assessed.result.id], said.rule_version)
-            found = standing.pop(assessed.result.id, None)
-            if found is not None and is_same_class(found[1], values):
+    for pk, replayed in replays.items():
+        for assessed in replayed.assessed:
+            values = assessment_values(assessed, loaded[pk].factors[assessed.result.id], replayed.rule_version)
+            current = standing.pop(assessed.result.id, None)
+            if current is not None and is_same_class(current[1], values):
                 continue
-            if found is not None:
-                obsolete.append(found[0])
+            if current is not None:
+                obsolete.append(current[0])
             rows.append((assessed.result.id, *values[:-1], Jsonb(values[-1]), now))
     obsolete.extend(assessment_id for assessment_id, _ in standing.values())  # of results that no longer stand
     if obsolete:
@@ -226,23 +226,23 @@ def current_assessments(patient_ids: Iterable[int]) -> dict[int, tuple[int, tupl
 
 def standing_events(patient_ids: Iterable[int]) -> dict[int, dict[Event, int]]:
     """The lines of the ledger that hold, by patient, with their ids."""
-    found: dict[int, dict[Event, int]] = {pk: {} for pk in patient_ids}
-    rows = ResponseEvent.objects.filter(patient_id__in=list(found), retracts__isnull=True, retracted_by__isnull=True)
+    standing: dict[int, dict[Event, int]] = {pk: {} for pk in patient_ids}
+    rows = ResponseEvent.objects.filter(patient_id__in=list(standing), retracts__isnull=True, retracted_by__isnull=True)
     for pk, patient_id, on, kind, subject_key, result_key, certainty in rows.values_list(
         "pk", "patient_id", "occurred_on", "kind", "subject_key", "result_key", "certainty"
     ):
-        found[patient_id][Event(on, EventKind(kind), subject_key, result_key, certainty)] = pk
-    return found
+        standing[patient_id][Event(on, EventKind(kind), subject_key, result_key, certainty)] = pk
+    return standing
 
 
 def _store_events(replays: dict[int, Replay], now: dt.datetime) -> None:
     rows: list[tuple[Any, ...]] = []
     for patient_id, standing in standing_events(replays).items():
-        said = replays[patient_id]
-        version = said.rule_version
-        wanted = set(said.events)
+        replayed = replays[patient_id]
+        version = replayed.rule_version
+        wanted = set(replayed.events)
         rows += [_event_row(patient_id, e, version, pk, now) for e, pk in standing.items() if e not in wanted]
-        rows += [_event_row(patient_id, e, version, None, now) for e in said.events if e not in standing]
+        rows += [_event_row(patient_id, e, version, None, now) for e in replayed.events if e not in standing]
     if rows:
         copy_rows(
             ResponseEvent,
@@ -279,9 +279,9 @@ class EpisodeRow:
     loss_result_id: int | None
 
 
-def episode_rows(said: Replay) -> list[EpisodeRow]:
+def episode_rows(replayed: Replay) -> list[EpisodeRow]:
     """The episodes of a replay as they are stored."""
-    ids = {assessed.result.key: assessed.result.id for assessed in said.assessed}
+    ids = {assessed.result.key: assessed.result.id for assessed in replayed.assessed}
     return [
         EpisodeRow(
             summary.subject_key,
@@ -295,7 +295,7 @@ def episode_rows(said: Replay) -> list[EpisodeRow]:
             ),
             ids[e.loss.first.key] if e.loss else None,
         )
-        for summary in said.episodes
+        for summary in replayed.episodes
         for e in (summary.episode,)
     ]  # fmt: skip
 
@@ -304,12 +304,12 @@ def _store_episodes(replays: dict[int, Replay]) -> None:
     standing = {e.subject_key: e for e in TfrEpisode.objects.filter(patient_id__in=list(replays))}
     fresh: list[TfrEpisode] = []
     changed: list[TfrEpisode] = []
-    for patient_id, said in replays.items():
-        for row in episode_rows(said):
+    for patient_id, replayed in replays.items():
+        for row in episode_rows(replayed):
             episode = standing.pop(row.subject_key, None) or TfrEpisode(
                 patient_id=patient_id, subject_key=row.subject_key
             )
-            wanted = (*row.values, row.loss_result_id, said.rule_version)
+            wanted = (*row.values, row.loss_result_id, replayed.rule_version)
             if episode.pk and wanted == tuple(getattr(episode, name) for name in _EPISODE_FIELDS):
                 continue
             for name, value in zip(_EPISODE_FIELDS, wanted, strict=True):

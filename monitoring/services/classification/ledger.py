@@ -50,29 +50,31 @@ def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
     alerts: dict[int, list[Alert]] = {pk: [] for pk in ids}
     for alert in Alert.objects.filter(patient_id__in=ids):
         alerts[alert.patient_id or 0].append(alert)
-    owner = {item.id: pk for pk, one in loaded.items() for item in one.series.results}
+    owner = {item.id: pk for pk, loaded_series in loaded.items() for item in loaded_series.series.results}
     orphans = [result_id for result_id in classes if result_id not in owner]
     if orphans:
         yield Discrepancy("-", f"{len(orphans)} classes stand for results that no longer do, first id {orphans[0]}")
-    for pk, one in loaded.items():
-        said = replay(one.series)
-        name = f"{one.patient.centre.code}/{one.patient.patient_id}"
-        for item in said.assessed:
-            wanted = assessment_values(item, one.factors[item.result.id], said.rule_version)
-            found = classes.get(item.result.id)
-            if found is None:
+    for pk, loaded_series in loaded.items():
+        replayed = replay(loaded_series.series)
+        name = f"{loaded_series.patient.centre.code}/{loaded_series.patient.patient_id}"
+        for item in replayed.assessed:
+            wanted = assessment_values(item, loaded_series.factors[item.result.id], replayed.rule_version)
+            stored_class = classes.get(item.result.id)
+            if stored_class is None:
                 yield Discrepancy(name, f"result {item.result.key} has no class")
-            elif not is_same_class(found[1], wanted):
-                yield Discrepancy(name, f"result {item.result.key}: stored {found[1][:3]}, replay says {wanted[:3]}")
-        for event in set(said.events) ^ events[pk].keys():
-            where = "is missing from" if event in said.events else "should not stand in"
+            elif not is_same_class(stored_class[1], wanted):
+                yield Discrepancy(
+                    name, f"result {item.result.key}: stored {stored_class[1][:3]}, replay says {wanted[:3]}"
+                )
+        for event in set(replayed.events) ^ events[pk].keys():
+            where = "is missing from" if event in replayed.events else "should not stand in"
             yield Discrepancy(name, f"event {event.kind} on {event.on} {where} the ledger")
-        yield from _check_episodes(name, said, episodes[pk])
-        yield from _check_alerts(name, said, alerts[pk])
+        yield from _check_episodes(name, replayed, episodes[pk])
+        yield from _check_alerts(name, replayed, alerts[pk])
 
 
-def _check_episodes(name: str, said: Replay, stored: dict[str, TfrEpisode]) -> Iterator[Discrepancy]:
-    for row in episode_rows(said):
+def _check_episodes(name: str, replayed: Replay, stored: dict[str, TfrEpisode]) -> Iterator[Discrepancy]:
+    for row in episode_rows(replayed):
         episode = stored.pop(row.subject_key, None)
         if episode is None:
             yield Discrepancy(name, f"episode {row.subject_key} is missing")
@@ -82,10 +84,10 @@ def _check_episodes(name: str, said: Replay, stored: dict[str, TfrEpisode]) -> I
         yield Discrepancy(name, f"episode {subject_key} should not stand")
 
 
-def _check_alerts(name: str, said: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:
+def _check_alerts(name: str, replayed: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:
     live = {(a.kind, a.subject_key): a for a in stored if a.state in LIVE_STATES}
     closed = {a.public_id: a for a in stored if a.state not in LIVE_STATES}
-    for intention in said.intentions:
+    for intention in replayed.intentions:
         alert = live.pop((intention.kind.value, intention.subject_key), None)
         earlier = closed.get(alert_public_id(intention.kind, intention.subject_key, intention.evidence_key))
         known = earlier is not None and dealt_with(earlier, intention)

@@ -138,9 +138,9 @@ def _supersede(
 ) -> Verdict:
     row = standing.row
     if version != row.version:
-        said = {"stands": row.version, "read": version}
+        values = {"stands": row.version, "read": version}
         words = _("version %(stands)s stands by now, you have read version %(read)s; load it again")
-        raise StaleVersionError(words % said)
+        raise StaleVersionError(words % values)
     insertion = Insertion(row.public_id, report, patient.pk, row.laboratory_id, row.version + 1, standing.stored)
     try:
         with transaction.atomic():

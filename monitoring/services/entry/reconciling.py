@@ -68,35 +68,35 @@ def reconcile(
         outcome.verdicts.append(verdict)
         outcome.rows.append(None)
 
-    for one in facts:
-        if problem := barred(one):
+    for fact in facts:
+        if problem := barred(fact):
             refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
-        known = stored.get(key(one))
-        row: Row = fresh(one) if known is None else known
-        given: dict[str, Any] = values(one)
-        found = difference(_values_of(row, given), given)
-        if found.contradicted and not amend_reason:
-            refuse(contradiction(found))
+        known = stored.get(key(fact))
+        row: Row = fresh(fact) if known is None else known
+        given: dict[str, Any] = values(fact)
+        differs = difference(_values_of(row, given), given)
+        if differs.contradicted and not amend_reason:
+            refuse(contradiction(differs))
             continue
-        if found.contradicted and treats is not None and not treats(one):
-            problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in found.contradicted.items()]
+        if differs.contradicted and treats is not None and not treats(fact):
+            problems = [not_treating(COLUMN_OF.get(n, n), str(new)) for n, (_old, new) in differs.contradicted.items()]
             refuse(Verdict(RowOutcome.REFUSED, tuple(problems)))
             continue
         before = _values_of(row, [*given, *_dates_of(row)])
-        for name, value in {**found.filled, **{n: new for n, (_old, new) in found.contradicted.items()}}.items():
+        for name, value in {**differs.filled, **{n: new for n, (_old, new) in differs.contradicted.items()}}.items():
             put(row, name, value)
         normalise(row)
-        problem = check(one, row)
+        problem = check(fact, row)
         if problem is not None:
             for name, value in before.items():
                 put(row, name, value)
             refuse(Verdict(RowOutcome.REFUSED, (problem,)))
             continue
-        confirms = treats is not None and treats(one) and _confirm(row)
-        stored[key(one)] = row
+        confirms = treats is not None and treats(fact) and _confirm(row)
+        stored[key(fact)] = row
         outcome.rows.append(row)
-        action = _action(known is None, bool(found.filled) or confirms, bool(found.contradicted))
+        action = _action(known is None, bool(differs.filled) or confirms, bool(differs.contradicted))
         outcome.verdicts.append(Verdict(action, id=row.pk))
         if known is None:
             outcome.created.append(row)

@@ -150,14 +150,14 @@ def _note_doubles(verdicts: list[Verdict], rows: Sequence[Patient | None]) -> No
         assert row is not None
         alike_in = known[birth]
         other_id = alike_in.get(row.centre_id)
-        said = {"patient": row.patient_id, "other": other_id}
+        shown = {"patient": row.patient_id, "other": other_id}
         note = ""
         if other_id is not None and other_id != row.patient_id:
-            note = _("%(patient)s has the sex, birth and diagnosis of %(other)s: one person twice?") % said
+            note = _("%(patient)s has the sex, birth and diagnosis of %(other)s: one person twice?") % shown
         elif other_id is None and alike_in:  # whose, another centre does not learn
             note = (
                 _("%(patient)s has the sex, birth and diagnosis of a patient of another centre: one person twice?")
-                % said
+                % shown
             )
         if note:
             verdicts[position] = dataclasses.replace(verdicts[position], notes=(note,))
@@ -259,8 +259,8 @@ def change(
         return None
     overwritten = next((name for name in changed if not is_empty(before[name])), None)
     if overwritten is not None and not reason:
-        said = {"column": COLUMN_OF.get(overwritten, overwritten), "value": before[overwritten]}
-        return Problem("reason", "", _("%(column)s is %(value)s by now; say why it changes") % said)
+        shown = {"column": COLUMN_OF.get(overwritten, overwritten), "value": before[overwritten]}
+        return Problem("reason", "", _("%(column)s is %(value)s by now; say why it changes") % shown)
     if not isinstance(row, Patient):
         if overwritten is not None and not reach.treats(patient.centre_id):
             return not_treating(COLUMN_OF.get(overwritten, overwritten), str(values[overwritten] or ""))
@@ -307,11 +307,11 @@ _CHECKS: dict[type, Callable[[Any, dt.datetime], Problem | None]] = {
 
 def centres_by_code(codes: set[str], *, create: bool) -> dict[str, Centre]:
     """Centres by code; unknown ones are created when asked for."""
-    found = {c.code: c for c in Centre.objects.filter(code__in=codes)}
-    if create and codes - found.keys():
-        Centre.objects.bulk_create([Centre(code=code) for code in sorted(codes - found.keys())], ignore_conflicts=True)
-        found = {c.code: c for c in Centre.objects.filter(code__in=codes)}
-    return found
+    known = {c.code: c for c in Centre.objects.filter(code__in=codes)}
+    if create and codes - known.keys():
+        Centre.objects.bulk_create([Centre(code=code) for code in sorted(codes - known.keys())], ignore_conflicts=True)
+        known = {c.code: c for c in Centre.objects.filter(code__in=codes)}
+    return known
 
 
 def _centre_twins(codes: set[str]) -> dict[str, str]:
@@ -386,6 +386,6 @@ def _course_in_order(row: TkiCourse) -> Problem | None:
             return None
         return Problem("stop_reason", row.stop_reason, _("a reason needs the day of the stop in stopped_on"))
     if row.stopped_on < row.started_on:
-        said = {"day": value_of(row, "started_on")}
-        return Problem("stopped_on", str(value_of(row, "stopped_on")), _("lies before the start on %(day)s") % said)
+        shown = {"day": value_of(row, "started_on")}
+        return Problem("stopped_on", str(value_of(row, "stopped_on")), _("lies before the start on %(day)s") % shown)
     return None

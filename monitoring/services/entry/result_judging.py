@@ -62,26 +62,26 @@ def difference_from(report: LaboratoryReport, patient_id: int, stored: StoredRes
     """What a report says beyond or against a stored version; of the measurement everything or nothing."""
     old, new = content_of(stored.report, stored.patient_id), content_of(report, patient_id)
     measured, given = _measured(old), _measured(new)
-    found = difference(
+    differs = difference(
         {n: v for n, v in old.items() if n not in _MEASURED}, {n: v for n, v in new.items() if n not in _MEASURED}
     )
-    _issued_again(found)
+    _issued_again(differs)
     if given.items() <= measured.items():
-        return found
+        return differs
     if measured.items() <= given.items():
-        found.filled.update({n: given[n] for n in given.keys() - measured.keys()})
-        return found
+        differs.filled.update({n: given[n] for n in given.keys() - measured.keys()})
+        return differs
     names = (n for n in _MEASURED if given.get(n) != measured.get(n))
-    found.contradicted.update({n: (measured.get(n), given.get(n)) for n in names})
-    return found
+    differs.contradicted.update({n: (measured.get(n), given.get(n)) for n in names})
+    return differs
 
 
-def _issued_again(found: Difference) -> None:
+def _issued_again(differs: Difference) -> None:
     """A later day of issue alone is the same report printed again."""
-    if set(found.contradicted) == {"issued_at"}:
-        old, new = found.contradicted["issued_at"]
+    if set(differs.contradicted) == {"issued_at"}:
+        old, new = differs.contradicted["issued_at"]
         if new > old:
-            found.filled["issued_at"] = found.contradicted.pop("issued_at")[1]
+            differs.filled["issued_at"] = differs.contradicted.pop("issued_at")[1]
 
 
 def _measured(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,10 +122,10 @@ def judge(
             return Verdict(RowOutcome.CREATED)
         return _remembered(report)
     newest = versions[-1]
-    found = difference_from(report, patient.pk, newest)
+    differs = difference_from(report, patient.pk, newest)
     withdrawn = newest.report.status == ResultStatus.ENTERED_IN_ERROR
     if _is_older(report, newest.report):
-        known = found.is_none or any(_sent_again(report, patient.pk, old) for old in versions)
+        known = differs.is_none or any(_sent_again(report, patient.pk, old) for old in versions)
         return verdict_of(RowOutcome.UNCHANGED, newest) if known else _late(report, newest)
     if withdrawn and report.status not in _CORRECTING and not amend_reason:
         reason = _("this result was marked as entered in error; correct it with a reason")
@@ -135,27 +135,27 @@ def judge(
     if report.status == ResultStatus.ENTERED_IN_ERROR != newest.report.status:
         return verdict_of(RowOutcome.AMENDED, newest) if report.reason else _reason_missing(report)
     finalises = newest.report.status == ResultStatus.PRELIMINARY and report.status in FINAL
-    if found.is_none and not finalises and (not withdrawn or report.status == newest.report.status):
+    if differs.is_none and not finalises and (not withdrawn or report.status == newest.report.status):
         return verdict_of(RowOutcome.UNCHANGED, newest)
     if report.status in _CORRECTING:
         return verdict_of(RowOutcome.AMENDED, newest) if report.reason else _reason_missing(report)
     if amend_reason:
         return verdict_of(RowOutcome.AMENDED, newest)
-    if found.contradicted and finalises and may_be_final and found.contradicted.keys() <= set(_MEASURED):
+    if differs.contradicted and finalises and may_be_final and differs.contradicted.keys() <= set(_MEASURED):
         words = _("the final report of %(accession)s replaces what was measured by the preliminary one")
         note = words % {"accession": report.accession_number}
         return dataclasses.replace(verdict_of(RowOutcome.COMPLETED, newest), notes=(note,))
-    if found.contradicted:
-        verdict = contradiction(found, lambda name, value: _shown(name, value, patient))
+    if differs.contradicted:
+        verdict = contradiction(differs, lambda name, value: _shown(name, value, patient))
         return dataclasses.replace(verdict, public_id=newest.public_id)
     return verdict_of(RowOutcome.COMPLETED, newest)  # fills what was empty, or preliminary becomes final
 
 
 def _is_older(report: LaboratoryReport, standing: LaboratoryReport) -> bool:
     """Whether the laboratory wrote a report before the standing one; its own count decides before the time of issue."""
-    one, other = report.stated_version, standing.stated_version
-    if one is not None and other is not None and one != other:
-        return one < other
+    own, other = report.stated_version, standing.stated_version
+    if own is not None and other is not None and own != other:
+        return own < other
     return report.issued_at is not None and standing.issued_at is not None and report.issued_at < standing.issued_at
 
 
@@ -200,12 +200,12 @@ def note_siblings(reports: Sequence[LaboratoryReport], patients: Sequence[Patien
     for n in new:
         others = sorted(set(known[days[n]]) - {reports[n].accession_number})
         if others and reports[n].status != ResultStatus.ENTERED_IN_ERROR:
-            said = {"accession": reports[n].accession_number, "others": ", ".join(others[:5])}
+            values = {"accession": reports[n].accession_number, "others": ", ".join(others[:5])}
             words = _(
                 "%(accession)s: also %(others)s of the same patient, laboratory and day is stored; if one replaces "
                 "the other, mark the replaced one as entered in error"
             )
-            verdicts[n] = dataclasses.replace(verdicts[n], notes=(*verdicts[n].notes, words % said))  # fmt: skip
+            verdicts[n] = dataclasses.replace(verdicts[n], notes=(*verdicts[n].notes, words % values))  # fmt: skip
 
 
 def verdict_of(action: RowOutcome, stored: StoredResult) -> Verdict:

@@ -78,21 +78,21 @@ def _versions(named: QuerySet[PcrResult]) -> dict[tuple[int, str], list[StoredRe
         )
     )
     replicates = load_replicates(known)
-    found: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
+    by_key: dict[tuple[int, str], list[StoredResult]] = defaultdict(list)
     for row in rows:
         report = report_of(row, replicates.get(row["id"], ()), row["laboratory__code"])
-        found[row["laboratory_id"], row["accession_number"]].append(
+        by_key[row["laboratory_id"], row["accession_number"]].append(
             StoredResult(
                 row["id"], row["public_id"], row["patient_id"], row["patient__centre_id"], row["recorded_by_id"], report
             )
         )
-    return found
+    return by_key
 
 
 def versions_of(result: PcrResult) -> list[StoredResult]:
     """All versions of one result, oldest first."""
-    (found,) = _versions(PcrResult.objects.filter(public_id=result.public_id)).values()
-    return found
+    (versions,) = _versions(PcrResult.objects.filter(public_id=result.public_id)).values()
+    return versions
 
 
 def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
@@ -155,9 +155,9 @@ def keep_late_reports(late: Sequence[tuple[StoredResult, LaboratoryReport]], by:
 
 def _as_json(report: LaboratoryReport) -> dict[str, Any]:
     """What a report says, by field name, without what it leaves open."""
-    said = {n: getattr(report, n) for n in report.__slots__ if n != "replicates"}
+    values = {n: getattr(report, n) for n in report.__slots__ if n != "replicates"}
     tubes = [dataclasses.asdict(tube) for tube in report.replicates] if is_reported(report.replicates) else []
-    texts = {n: str(value) for n, value in said.items() if value not in (None, "")}
+    texts = {n: str(value) for n, value in values.items() if value not in (None, "")}
     return texts | {"replicates": [{n: str(v) for n, v in tube.items() if v is not None} for tube in tubes]}
 
 
@@ -171,9 +171,9 @@ def _row(insertion: Insertion, by: User, now: dt.datetime) -> tuple[Any, ...]:
         "stated_version": _stated_version(insertion),
         "recorded_at": now,
     }
-    said = (own[name] if name in own else getattr(report, name) for name in _INSERTED)
+    values = (own[name] if name in own else getattr(report, name) for name in _INSERTED)
     keys = (insertion.public_id, insertion.laboratory_id, insertion.patient_id, before.id if before else None, by.pk)
-    return (*keys, *said)
+    return (*keys, *values)
 
 
 def _stated_version(insertion: Insertion) -> int | None:
