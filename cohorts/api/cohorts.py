@@ -73,17 +73,17 @@ class CohortList(Resource):
 
 
 def _cohort(slug: str) -> Cohort:
-    found = Cohort.objects.filter(slug=slug).first() if "\x00" not in slug else None
-    if found is None:
+    cohort = Cohort.objects.filter(slug=slug).first() if "\x00" not in slug else None
+    if cohort is None:
         raise NotFound
-    return found
+    return cohort
 
 
 def _published(slug: str) -> CohortPublication:
-    found = published(_cohort(slug))
-    if found is None:
+    publication = published(_cohort(slug))
+    if publication is None:
         raise NotFound(_("No figures of this cohort are published yet."))
-    return found
+    return publication
 
 
 class CohortItem(Resource):
@@ -107,8 +107,10 @@ class CohortSnapshotItem(Resource):
     @extend_schema(operation_id="cohorts_snapshot", parameters=[SLUG], responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, slug: str) -> Response:
         """All published figures. Where the cohort holds other centres' people, groups under five are withheld."""
-        found = _published(slug)
-        return Response(disclosed(found, request.user), status=HTTPStatus.OK, headers=etag(found.snapshot.digest[:16]))
+        publication = _published(slug)
+        return Response(
+            disclosed(publication, request.user), status=HTTPStatus.OK, headers=etag(publication.snapshot.digest[:16])
+        )
 
 
 class MemberOut(serializers.Serializer[Any]):

@@ -246,8 +246,8 @@ class _Reader:
         return bool(value)
 
     def _bounds(self, place: str, value: object) -> dict[str, int]:
-        found = self._object(place, value, BOUNDS) or {}
-        bounds = {b: n for b in BOUNDS if b in found and (n := self._whole(f"{place}.{b}", found[b], 0)) is not None}
+        given = self._object(place, value, BOUNDS) or {}
+        bounds = {b: n for b in BOUNDS if b in given and (n := self._whole(f"{place}.{b}", given[b], 0)) is not None}
         for bound, number in bounds.items():
             if number > MOST_MONTHS:
                 self.problems.append(f"{place}.{bound} {number}: is beyond a lifetime")
@@ -260,13 +260,13 @@ class _Reader:
     def _period(self, value: object) -> tuple[dt.date | None, dt.date | None]:
         if value is None:
             return None, None
-        found = self._object("include.stopped_on", value, ("from", "to")) or {}
+        given = self._object("include.stopped_on", value, ("from", "to")) or {}
         days: list[dt.date | None] = []
         for name in ("from", "to"):
             try:
-                days.append(dt.date.fromisoformat(found[name]) if found.get(name) is not None else None)
+                days.append(dt.date.fromisoformat(given[name]) if given.get(name) is not None else None)
             except (TypeError, ValueError):
-                self.problems.append(f"include.stopped_on.{name} {found[name]!r}: write the date as 2016-12-01")
+                self.problems.append(f"include.stopped_on.{name} {given[name]!r}: write the date as 2016-12-01")
                 days.append(None)
         if days[0] is not None and days[1] is not None and days[0] > days[1]:
             self.problems.append(f"include.stopped_on: {days[0]} to {days[1]} is no period; exchange the days")
@@ -277,13 +277,13 @@ class _Reader:
             self.problems.append("factors: a list is expected")
             return ()
         factors: list[Factor] = []
-        for position, one in enumerate(value):
+        for position, entry in enumerate(value):
             place = f"factors[{position}]"
-            found = self._object(place, one, ("id", "name", "cut"))
-            if found is None:
+            given = self._object(place, entry, ("id", "name", "cut"))
+            if given is None:
                 continue
-            name = self._word(f"{place}.name", found.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
-            cut = self._whole(f"{place}.cut", found.get("cut"), 1)
+            name = self._word(f"{place}.name", given.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
+            cut = self._whole(f"{place}.cut", given.get("cut"), 1)
             if cut is not None and cut > MOST_MONTHS:
                 self.problems.append(f"{place}.cut {cut}: is beyond a lifetime")
                 cut = None
@@ -291,7 +291,7 @@ class _Reader:
                 self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
                 cut = None
             default_id = name if cut is None else f"{name}_{cut}"
-            factor_id = self._text(f"{place}.id", found.get("id", default_id))
+            factor_id = self._text(f"{place}.id", given.get("id", default_id))
             if any(f.id == factor_id for f in factors):
                 self.problems.append(f"{place}.id {factor_id!r}: stands twice")
             factors.append(Factor(factor_id, name, cut))

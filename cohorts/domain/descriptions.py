@@ -1,4 +1,4 @@
-"""What the members were like, and what followed a loss: quartiles and counts, no estimates."""
+"""The description of the members, and what followed a loss: quartiles and counts, no estimates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What survival statistics give: points of a curve, landmarks, tests, terms of a model. Days count from the stop."""
+"""Results of survival statistics: points of a curve, landmarks, tests, terms of a model. Days count from the stop."""
 
 from __future__ import annotations
 

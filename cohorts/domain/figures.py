@@ -1,4 +1,4 @@
-"""The figures of a cohort: from member rows to the snapshot, every number with what makes it readable."""
+"""The figures of a cohort: from member rows to the snapshot, every number with its denominator, method and interval."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from monitoring.domain.vocabulary.dates import months_of
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
 SELECTION_P = 0.05
-# The version of what is computed here and below: bumped with every correction, so that it reaches standing cohorts.
-# 2: drop-outs as failures among those who have had the time; crude split by what ended it; degrees of freedom of the
-#    log-rank test; robust variance as R; figures without regard to the order of rows; the flow of exclusions.
-# 3: members on interferon, of a transcript never seen, or across a gap are read apart; marrow alone is excluded by
-# name.
+# The version of what is computed here and below. Every correction raises it, and so publishes all cohorts anew.
+# 2: drop-outs as failures among those whose follow-up is long enough; crude split by what ended it; degrees of freedom
+#    of the log-rank test; robust variance as R; figures independent of the order of rows; the flow of exclusions.
+# 3: members on interferon, of a transcript never seen, or across a gap are also counted separately; marrow alone is
+#    excluded by name.
 FIGURES_VERSION = 3
 ENDS = ("loss_of_mmr", "restart", "death", "transplant", "progression")
 
@@ -61,9 +61,9 @@ def compute_figures(
 
 
 def _read_apart(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Members whose remission may be another one, by reason: how many there are and how many of them had the event."""
+    """Members whose remission may not be treatment-free, or not as deep, by reason: their number and events."""
     strata = ((reason, [m for m in members if reason in m.apart]) for reason in APART)
-    return [{"reason": r, "members": len(found), "events": sum(m.event for m in found)} for r, found in strata if found]
+    return [{"reason": r, "members": len(group), "events": sum(m.event for m in group)} for r, group in strata if group]
 
 
 def _observed(member: Member) -> Observed:
@@ -75,7 +75,7 @@ def _observed(member: Member) -> Observed:
 
 
 def _flow(rows: Sequence[Member], definition: Definition, passed_over: Mapping[str, int]) -> list[dict[str, Any]]:
-    """From all times off treatment to the members: how many each criterion takes, and how many it leaves."""
+    """From all times off treatment to the members: how many each criterion excludes, and how many are left."""
     left = len(rows) + sum(passed_over.values())
     steps: list[dict[str, Any]] = [{"criterion": "episodes", "excluded": 0, "left": left}]
     reasons = Counter(row.exclusion_reason for row in rows if not row.included)
@@ -87,7 +87,7 @@ def _flow(rows: Sequence[Member], definition: Definition, passed_over: Mapping[s
 
 
 def _crude(members: Sequence[Member], definition: Definition) -> dict[str, Any]:
-    """Who is still in remission at the last observation, and what ended it for the others: the dead are not in it."""
+    """Who is still in remission at the last observation, and what ended it for the others; death ends it too."""
     ended = Counter(m.end_reason for m in members if m.end_reason in ENDS)
     kept = len(members) - ended.total()
     lower, upper = survival.exact_binomial(kept, len(members), definition.level)
@@ -105,8 +105,8 @@ def _crude(members: Sequence[Member], definition: Definition) -> dict[str, Any]:
 def _drop_outs_as_failures(rows: Sequence[Member], definition: Definition, cutoff: date) -> list[dict[str, Any]]:
     """The rate that counts every drop-out, and every episode without PCR after the stop, as a failure (ENEST).
 
-    Of each landmark only those are counted whose stop lies so long before the end of the data: whoever has not had the
-    time has not failed.
+    A landmark counts only those who stopped at least that long before the end of the data: to have had less time is no
+    failure.
     """
     counted = [row for row in rows if row.included or row.exclusion_reason == "NO_PCR_AFTER_STOP"]
     rates = []
@@ -155,9 +155,9 @@ def _landmarks(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> li
     return [_landmark(survival.landmark(points, observed, months)) for months in LANDMARK_MONTHS]
 
 
-def _landmark(found: Landmark) -> dict[str, Any]:
-    values = dataclasses.asdict(found)
-    if not found.reason:
+def _landmark(landmark: Landmark) -> dict[str, Any]:
+    values = dataclasses.asdict(landmark)
+    if not landmark.reason:
         values.pop("reason")
     return values
 
@@ -171,12 +171,12 @@ def _point(point: CurvePoint) -> dict[str, Any]:
 def _follow_up(observed: Sequence[Observed], definition: Definition) -> dict[str, Any]:
     """Median follow-up by reverse Kaplan–Meier: the censorings are the events."""
     turned = [Observed(o.days, not o.event) for o in observed]
-    found = {"estimate": None, "lower": None, "upper": None}
+    median = {"estimate": None, "lower": None, "upper": None}
     if turned:
         points = survival.kaplan_meier(turned, transform=definition.transform, level=definition.level)
-        found = dataclasses.asdict(survival.median(points))
+        median = dataclasses.asdict(survival.median(points))
     return {
-        "median_months": found["estimate"], "lower": found["lower"], "upper": found["upper"],
+        "median_months": median["estimate"], "lower": median["lower"], "upper": median["upper"],
         "method": "reverse Kaplan-Meier",
     }  # fmt: skip
 
@@ -295,9 +295,11 @@ def _cox(members: Sequence[Member], definition: Definition, univariate: Sequence
         factors = [definition.factor(factor_id) for factor_id in definition.cox]
         selection: dict[str, Any] = {"method": "given", "candidates": list(definition.cox), "dropped": []}
     else:
-        by_attempt = definition.attempts == "all"  # no likelihood of rows that are not independent
+        by_attempt = definition.attempts == "all"  # rows of one patient are not independent: no likelihood ratio
         test = "wald" if by_attempt else "lrt"
-        candidates = [definition.factor(one["id"]) for one in univariate if one[test] and one[test]["p"] < SELECTION_P]
+        candidates = [
+            definition.factor(result["id"]) for result in univariate if result[test] and result[test]["p"] < SELECTION_P
+        ]
         selection = {
             "method": "backward, robust Wald" if by_attempt else "backward, likelihood ratio",
             "candidates": [f.id for f in candidates],
@@ -365,8 +367,5 @@ def _partial_p(factor: Factor, standing: Sequence[Factor], members: Sequence[Mem
 
 
 def _test(model: CoxModel | None, name: str) -> dict[str, Any] | None:
-    found = getattr(model, name) if model else None
-    return dataclasses.asdict(found) if found else None
-
-
-# --- descriptions ------------------------------------------------------------------------------------------------
+    test = getattr(model, name) if model else None
+    return dataclasses.asdict(test) if test else None

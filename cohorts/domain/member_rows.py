@@ -44,7 +44,8 @@ def csv_row(member: Member, definition: Definition) -> Mapping[str, object]:
     }
 
 
-# What the figures read beyond the member file: frozen with it, so that every change of a figure changes the digest.
+# The figures also use these columns beyond the member file. They are frozen too: every change of a figure changes the
+# digest.
 FROZEN_COLUMNS = (
     *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
     "last_contact_on", "withdrawal_syndrome", "apart",

@@ -1,4 +1,4 @@
-"""From patients to rows: which episodes are members, how long they were observed, what ended it, and the factors."""
+"""From patients to rows: which episodes are members, how long each was observed, what ended it, and its factors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
 NO_BASELINE_PCR = "NO_BASELINE_PCR"
 NO_PCR_AFTER_STOP = "NO_PCR_AFTER_STOP"
 ONLY_BONE_MARROW = "ONLY_BONE_MARROW_AFTER_STOP"
-# Members that are read apart: their remission may be another one.
+# Members that are counted separately: their remission may not be treatment-free, or not as deep as it seems.
 TRANSCRIPT_NEVER_SEEN = "TRANSCRIPT_NEVER_SEEN"
 OTHER_DRUG_AFTER_STOP = "OTHER_DRUG_AFTER_STOP"
 DMR_ACROSS_GAP = "DMR_ACROSS_GAP"
@@ -37,8 +37,8 @@ _EVENTS = {
 class PatientHistory:
     """What the statistics read of one patient.
 
-    ``unseen`` are the days of points on which an assay found nothing that it had never found in this person, whose
-    transcript is not known; ``marrow`` the days of bone marrow samples.
+    ``unseen`` are the days of undetected points of a patient whose transcript is not known and in whom the assay had
+    never detected one; ``marrow`` the days of bone marrow samples.
     """
 
     patient_id: str
@@ -56,7 +56,7 @@ class PatientHistory:
     marrow: frozenset[date] = frozenset()
 
     def until(self, as_of: date) -> PatientHistory:
-        """The same patient as it stood on a day: nothing collected, started, stopped or observed later."""
+        """The same patient as known on a day: nothing collected, started, stopped or observed later."""
         return dataclasses.replace(
             self,
             courses=tuple(_course_until(c, as_of) for c in self.courses if c.started_on <= as_of),
@@ -113,7 +113,7 @@ class Member:
     first_dmr_on: date | None
     dmr: Duration | None
     dmr_run_from: date | None
-    apart: tuple[str, ...]  # why this member is also read apart
+    apart: tuple[str, ...]  # why this member is also counted separately
     left_censored: bool
     tki: Duration | None
     time_to_dmr: Duration | None
@@ -168,7 +168,7 @@ class Member:
         return None if duration is None else self._beyond_doubt(name, duration.exceeds(cut))
 
     def _beyond_doubt(self, name: str, answer: bool | None) -> bool | None:
-        """A left-censored length is a lower bound: it can be long enough, never too short."""
+        """A left-censored length is a lower bound: it can prove that a cut is reached, never that it is not."""
         if self.left_censored and name != "tki_months" and not answer:
             return None
         return answer
@@ -189,12 +189,12 @@ class Member:
 
     def _duration(self, name: str) -> Duration | None:
         assert name in DURATIONS
-        found: Duration | None = {
+        duration: Duration | None = {
             "dmr_months": self.dmr,
             "tki_months": self.tki,
             "time_to_dmr_months": self.time_to_dmr,
         }[name]
-        return found
+        return duration
 
 
 def build_members(
@@ -202,16 +202,15 @@ def build_members(
 ) -> Iterator[Member]:
     """The rows of a cohort: members and excluded episodes of these patients, as known up to a day.
 
-    ``passed_over`` counts the episodes that are no rows, by the first criterion of the definition that they do not
-    meet.
+    ``passed_over`` counts the episodes that are no rows, by the first criterion that they do not meet.
     """
     passed_over = Counter() if passed_over is None else passed_over
     for whole in histories:
         history = whole.until(as_of)
         episodes = find_episodes(history.courses, history.facts, history.points, definition.event_rule)
         asked = _asked(episodes, definition)
-        wanted = sum(e.kind.value in definition.stop_reasons for e in episodes)
-        passed_over += Counter({STOP_REASON: len(episodes) - wanted, ATTEMPTS: wanted - len(asked)})
+        of_kind = sum(e.kind.value in definition.stop_reasons for e in episodes)
+        passed_over += Counter({STOP_REASON: len(episodes) - of_kind, ATTEMPTS: of_kind - len(asked)})
         for number, episode in enumerate(asked, start=1):
             member = _member(history, episode, episode.attempt or number, definition)
             not_met, is_known = _first_not_met(member, definition)
@@ -231,7 +230,7 @@ def criteria_of(definition: Definition) -> list[str]:
 
 
 def _asked(episodes: Sequence[Episode], definition: Definition) -> Sequence[Episode]:
-    """The episodes of the wanted kinds; ``first`` is the first TFR attempt ever where attempts are wanted at all."""
+    """The episodes of the stop reasons asked for; ``first`` keeps the first TFR attempt, else the first episode."""
     asked = [e for e in episodes if e.kind.value in definition.stop_reasons]
     if definition.attempts == "all":
         return asked
@@ -257,7 +256,7 @@ def _first_not_met(member: Member, definition: Definition) -> tuple[str, bool]:
 
 
 def _in_bound(member: Member, name: str, bound: str, limit: int) -> bool | None:
-    """Calendar-wise: 72 months to the day are at least 72, and not more than 72."""
+    """Whether a factor is within a bound, by calendar months: 72 months to the day are ``ge`` 72 and not ``gt`` 72."""
     answer = member.reaches(name, limit) if bound in ("ge", "lt") else member.exceeds(name, limit)
     if answer is None or bound in ("ge", "gt"):
         return answer
@@ -335,7 +334,7 @@ def _exclusion(history: PatientHistory, episode: Episode, definition: Definition
 
 
 def _apart(history: PatientHistory, episode: Episode, end_on: date | None, run_from: date | None) -> Iterator[str]:
-    """What makes the remission of a member another one than it seems."""
+    """Why the remission of a member may not be treatment-free, or not as deep as it seems."""
     if episode.baseline is not None and episode.baseline.on in history.unseen:
         yield TRANSCRIPT_NEVER_SEEN
     if _other_drug(history.courses, episode.stopped_on, end_on):
@@ -345,7 +344,7 @@ def _apart(history: PatientHistory, episode: Episode, end_on: date | None, run_f
 
 
 def _other_drug(courses: Sequence[Course], stopped_on: date, end_on: date | None) -> bool:
-    """Whether a drug that is no TKI, but acts on the disease, was taken while the remission was watched."""
+    """Whether a drug against the disease that is no TKI was taken during the observation."""
     return any(
         not c.drug.is_tki
         and (c.stopped_on is None or c.stopped_on > stopped_on)
@@ -355,7 +354,7 @@ def _other_drug(courses: Sequence[Course], stopped_on: date, end_on: date | None
 
 
 def _has_gap(start: date, stopped_on: date, points: Sequence[TimePoint]) -> bool:
-    """Whether a run of deep response was, somewhere, longer without a sample than a missed one explains."""
+    """Whether a run of deep response holds a gap between samples longer than one missed sample explains."""
     days = [start, *(p.on for p in points if start < p.on <= stopped_on), stopped_on]
     return any((later - earlier).days > LONG_GAP_DAYS for earlier, later in pairwise(days))
 
@@ -388,6 +387,3 @@ def _end_of_observation(
 
 def _excluded(member: Member, reason: str) -> Member:
     return dataclasses.replace(member, exclusion_reason=reason)
-
-
-# --- the rows as a file ------------------------------------------------------------------------------------------

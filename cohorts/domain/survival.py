@@ -1,7 +1,7 @@
 """Survival statistics: the only caller of lifelines.
 
-It checks first, calls, and hands back plain records: what does not exist is None with a reason, never infinity or NaN.
-Judged against R 4.2.2 / survival 3.5-3 (tests/reference). Import this module in tasks and commands only: lifelines
+It checks its input, calls lifelines and returns plain records. What does not exist is None, never infinity or NaN.
+Compared with R 4.2.2 / survival 3.5-3 (tests/reference). Import this module in tasks and commands only: lifelines
 takes seconds to load.
 """
 
@@ -98,8 +98,9 @@ class _Jackknife:
 
 
 def interval(estimate: float, greenwood: float, *, transform: str, level: float) -> tuple[float | None, float | None]:
-    """Limits of a survival probability from Greenwood's sum, on the named scale; none at 0, both 1 at 1 without
-    events.
+    """Limits of a survival probability from Greenwood's sum, on the named scale.
+
+    None where the estimate is 0; both are 1 before the first event.
     """
     if estimate <= 0 or math.isinf(greenwood):
         return None, None
@@ -159,7 +160,7 @@ def _crossing(steps: Sequence[tuple[int, float | None]]) -> float | None:
 
 
 def self_check(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> None:
-    """Compare a curve with a slow exact one. Raises ``ArithmeticError`` where it falls, adds up or agrees wrongly."""
+    """Compare a curve with one in exact fractions. Raises ``ArithmeticError`` where they differ or it rises."""
     remaining, exact, previous = len(observed), Fraction(1), 1.0
     for point in points:
         if point.at_risk != remaining:
@@ -181,7 +182,7 @@ def self_check(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> No
 def log_rank(groups: Sequence[Sequence[Observed]]) -> Test | None:
     """Log-rank test of groups with an expected event; None with fewer than two of them.
 
-    A group that nobody of was at risk at any event takes no part, and is no degree of freedom (as in R).
+    A group in which nobody was at risk at any event is left out and adds no degree of freedom (as in R).
     """
     first_event = min((o.days for g in groups for o in g if o.event), default=None)
     filled = [g for g in groups if first_event is not None and any(o.days >= first_event for o in g)]
@@ -222,8 +223,8 @@ def exact_binomial(successes: int, total: int, level: float) -> tuple[float | No
     """Clopper–Pearson limits of a proportion; none without a denominator."""
     if not total:
         return None, None
-    found = stats.binomtest(successes, total).proportion_ci(level, method="exact")
-    return float(found.low), float(found.high)
+    limits = stats.binomtest(successes, total).proportion_ci(level, method="exact")
+    return float(limits.low), float(limits.high)
 
 
 # --- Cox ---------------------------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def cox(
 ) -> CoxModel:
     """A Cox model of these covariates (one sequence a covariate), Efron ties, converged until the gradient is 1e-10.
 
-    lifelines fits it; Newton steps with exact sums finish what it stops before (its own criterion is the likelihood).
+    lifelines fits it and stops by its likelihood; Newton steps with exact sums then go on to that gradient.
     With ``clusters`` (several rows of one patient) the variance is robust and likelihood tests are not given. Raises
     ``NotEstimable`` without an event, without a covariate, or where a covariate is constant or redundant.
     """
@@ -249,7 +250,7 @@ def cox(
     matrix = np.column_stack([np.asarray(c, dtype=float) for c in covariates])
     _check_columns(matrix)
     days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
-    order = np.lexsort((*matrix.T[::-1], ~event, days))  # whatever the order of the rows, the same sums
+    order = np.lexsort((*matrix.T[::-1], ~event, days))  # the same sums for every order of the rows
     matrix, days, event = matrix[order], days[order], event[order]
     observed = [observed[position] for position in order]
     frame = pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])
@@ -311,13 +312,14 @@ def _check_columns(matrix: np.ndarray) -> None:
 
 
 def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Observed]) -> list[bool]:
-    """Which covariates have no finite maximum: one level without an event or never at risk at one, or a flat
-    likelihood.
+    """Which covariates have no finite estimate.
+
+    One of its two levels has no event or is never at risk at one, or the likelihood is flat.
     """
     event = np.array([o.event for o in observed])
     days = np.array([o.days for o in observed])
     first_event = days[event].min()
-    found = []
+    separated = []
     for position, column in enumerate(matrix.T):
         levels = np.unique(column)
         sides = [column == level for level in levels] if len(levels) == 2 else []
@@ -325,8 +327,8 @@ def _separated(fitter: CoxPHFitter, matrix: np.ndarray, observed: Sequence[Obser
         coef, se = float(fitter.params_.iloc[position]), float(fitter.standard_errors_.iloc[position])
         spread = float(np.ptp(column))
         flat = not (math.isfinite(coef) and math.isfinite(se)) or abs(coef) * spread > 15 or se * spread > 100
-        found.append(empty or flat)
-    return found
+        separated.append(empty or flat)
+    return separated
 
 
 def _term(coef: float, se: float, level: float) -> CoxTerm:
@@ -336,7 +338,7 @@ def _term(coef: float, se: float, level: float) -> CoxTerm:
 
 
 def _exp(number: float) -> float | None:
-    """A hazard ratio, None where it is beyond every number."""
+    """A hazard ratio, None where it is too large for a float."""
     return math.exp(number) if number < 700 else None
 
 

@@ -41,7 +41,7 @@ class CohortSnapshot(models.Model):
 
 
 class CohortPublication(models.Model):
-    """Which snapshot of a cohort is shown, and when it was last found to be still current."""
+    """Which snapshot of a cohort is shown, and when it was last confirmed as current."""
 
     cohort = models.OneToOneField(Cohort, models.PROTECT, related_name="publication")
     snapshot = models.ForeignKey(CohortSnapshot, models.PROTECT, related_name="+")

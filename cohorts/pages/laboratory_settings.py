@@ -1,4 +1,4 @@
-"""A laboratory's settings, an assay, a conversion factor: first what would change, cohorts included, then the
+"""A laboratory's settings, an assay, a conversion factor: a preview of what would change, cohorts included, then the
 change.
 """
 
@@ -44,7 +44,7 @@ class FactorForm(SettingForm):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def clean(self) -> dict[str, Any]:
-        """One factor of an assay and gene begins on a day; the laboratory is not a field, so nobody else asks."""
+        """One factor of an assay and gene begins on a day; the laboratory is no field, so Django does not check it."""
         cleaned = super().clean() or self.cleaned_data
         key = {name: cleaned.get(name) for name in ("assay_name", "control_gene", "valid_from")}
         same = ConversionFactor.objects.filter(laboratory=self.instance.laboratory, **key)
@@ -68,7 +68,7 @@ class AssayForm(SettingForm):
         )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        """One assay of a name in a laboratory; the laboratory is not a field of the form, so nobody else asks."""
+        """One assay of a name in a laboratory; the laboratory is no field of the form, so Django does not check it."""
         cleaned = super().clean() or self.cleaned_data
         same = Assay.objects.filter(laboratory=self.instance.laboratory, name=cleaned.get("name"))
         if same.exclude(pk=self.instance.pk).exists():
@@ -133,15 +133,15 @@ def _page(
     form = kind(request.POST if request.method == "POST" else None, instance=row)
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
-        wanted = form.save(commit=False)
+        changed = form.save(commit=False)
         reason = form.cleaned_data["reason"].strip()
         if "change" in request.POST and not reason:
             form.add_error("reason", _("say why this changes"))
         elif "change" in request.POST:
-            save_setting(wanted, by=request.user.get_username(), reason=reason)
+            save_setting(changed, by=request.user.get_username(), reason=reason)
             messages.success(request, _("Stored. The results that rest on it are read again."))
             return redirect("laboratory", pk=laboratory.pk)
-        found = preview_setting(wanted)
-        context |= preview_words(found) | {"cohorts": cohort_changes(found.points, clock.now().date())}
+        preview = preview_setting(changed)
+        context |= preview_words(preview) | {"cohorts": cohort_changes(preview.points, clock.now().date())}
     context["form"] = form
     return render(request, "laboratories/setting.html", context, status=400 if form.errors else 200)

@@ -1,1 +1,1 @@
-"""What the statistics read."""
+"""What the statistics read, and what is shown of them to whom."""

@@ -18,9 +18,9 @@ from cohorts.selectors.snapshots import snapshot_json
 from monitoring.models import Centre, Membership, Role
 
 LEAST_MEMBERS = 5
-# Below this many people of other centres a curve is told at its landmarks: each of its steps would be one person.
+# Below this many people of other centres only the landmarks of a curve are shown: each step would be one person.
 LEAST_FOR_STEPS = 20
-# What is told of a group or cohort that is too small: how it is called and that it is small, nothing countable.
+# What is shown of a factor with a group that is too small: its names, no counts.
 _NAMES = ("label", "id", "name", "cut")
 
 
@@ -32,19 +32,19 @@ def frozen_members(publication: CohortPublication) -> Iterator[dict[str, str]]:
 
 def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
     """The member rows of the centres in which a person is analyst or administrator today."""
-    mine = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
+    own_centres = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
     return [
         {name: row.get(name) or "" for name in CSV_COLUMNS}
         for row in frozen_members(publication)
-        if row["centre"] in mine
+        if row["centre"] in own_centres
     ]
 
 
 def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
     """The snapshot as this person may see it; ``withheld`` says what is not shown and why."""
     figures = snapshot_json(publication)
-    mine = _codes(user, tuple(Role))
-    of_others = [row["included"] == "true" for row in frozen_members(publication) if row["centre"] not in mine]
+    own_centres = _codes(user, tuple(Role))
+    of_others = [row["included"] == "true" for row in frozen_members(publication) if row["centre"] not in own_centres]
     if not of_others:
         return figures
     shown = without_small_groups(figures)
@@ -69,14 +69,14 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
     hidden = []
     for factor in shown["univariate"]:
         if any(0 < group["members"] < LEAST_MEMBERS for group in factor["groups"]):
-            # With the whole known, one small group would follow from the others: the factor goes as a whole.
+            # One small group could be computed from the total and the others: the whole factor is withheld.
             hidden.append(factor["id"])
             for name in [n for n in factor if n not in _NAMES]:
                 factor[name] = [] if name == "groups" else None
     if isinstance(shown["cox"], dict) and any(t["id"] in hidden for t in shown["cox"].get("terms") or []):
         shown["cox"] = None
         hidden.append("cox")
-    # Who died or was transplanted, and how many a criterion took, are often one.
+    # Those who died or were transplanted, or were excluded by one criterion, are often one person.
     shown["flow"] = None
     shown["read_apart"] = None
     for group in (shown, *(g for factor in shown["univariate"] for g in factor["groups"])):
@@ -88,12 +88,12 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _few_members(figures: Sequence[str]) -> dict[str, Any]:
-    """Why figures are not shown: a group of so few, some of them elsewhere. No figure named means all of them."""
+    """Why figures are withheld: too small a group with people of other centres. No figure named means all of them."""
     return {"code": "few_members", "least": LEAST_MEMBERS, "figures": list(figures)}
 
 
 def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
-    """The same figures with the curve at its landmarks only: no step, and no median, which is the day of one person."""
+    """The same figures with the curve at its landmarks only: no step and no median, which would be one person's day."""
     if "kaplan_meier" not in figures:
         return figures
     shown = copy.deepcopy(figures)
@@ -108,5 +108,7 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
 def _codes(user: AbstractBaseUser | AnonymousUser, roles: Sequence[Role]) -> set[str]:
     if not user.is_authenticated or not user.is_active:
         return set()
-    mine = Membership.objects.valid_on(TruncDate(Now())).filter(user_id=user.pk, role__in=[r.value for r in roles])
-    return set(Centre.objects.filter(pk__in=mine.values("centre_id")).values_list("code", flat=True))
+    memberships = Membership.objects.valid_on(TruncDate(Now())).filter(
+        user_id=user.pk, role__in=[r.value for r in roles]
+    )
+    return set(Centre.objects.filter(pk__in=memberships.values("centre_id")).values_list("code", flat=True))

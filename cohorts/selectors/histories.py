@@ -1,4 +1,4 @@
-"""Reading patients for the statistics: as known now, or as known at an earlier instant."""
+"""Reads patients for the statistics: as known now, or as known at an earlier instant."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
     for row in as_known(Observation, known_at).filter(patient_id__in=ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
     points, unseen, marrow = _load_points(ids, known_at)
-    found = {}
+    histories = {}
     for row in sorted(known_rows(Patient, ids, known_at), key=row_key):
         pk = row_key(row)
-        found[pk] = PatientHistory(
+        histories[pk] = PatientHistory(
             patient_id=row.patient_id,
             centre=centres[row.centre_id],
             sex=row.sex,
@@ -56,7 +56,7 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
             unseen=frozenset(unseen[pk]),
             marrow=frozenset(marrow[pk]),
         )
-    return found
+    return histories
 
 
 def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
@@ -67,10 +67,9 @@ Days = dict[int, set[dt.date]]
 
 
 def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict[int, list[TimePoint]], Days, Days]:
-    """Evaluable classes of final blood results, the days on which the assay had never seen anything, and those of
-    marrow.
+    """Evaluable classes of final blood results, the days of an unknown transcript never detected, the days of marrow.
 
-    What is preliminary or entered in error never counts.
+    Preliminary results and those entered in error never count.
     """
     standing = Q(superseded_at__isnull=True)
     if known_at is not None:

@@ -26,12 +26,12 @@ def published(cohort: Cohort) -> CohortPublication | None:
 
 
 def kept(cohort: Cohort, digest: str) -> CohortPublication | None:
-    """A snapshot that was computed as a look back, in the form of a published one; None where none begins so."""
-    found = CohortSnapshot.objects.filter(cohort=cohort, digest__startswith=digest).order_by("-computed_at").first()
-    if found is None:
+    """The latest snapshot whose digest begins so, look-backs included, as if published; None where there is none."""
+    snapshot = CohortSnapshot.objects.filter(cohort=cohort, digest__startswith=digest).order_by("-computed_at").first()
+    if snapshot is None:
         return None
     return CohortPublication(
-        cohort=cohort, snapshot=found, published_at=found.computed_at, confirmed_at=found.computed_at
+        cohort=cohort, snapshot=snapshot, published_at=snapshot.computed_at, confirmed_at=snapshot.computed_at
     )
 
 

@@ -38,20 +38,20 @@ def define_cohort(data: object, *, by: str, centres: Collection[int] | None = No
 def check_definition(data: object, centres: Collection[int] | None) -> Definition:
     """The definition, if its author may store it: its own centres, and a slug that is free or theirs.
 
-    Raises ``DefinitionProblem``; a centre that is not known and one that is another's get the same words.
+    Raises ``DefinitionProblem``; an unknown centre and one of others get the same message.
     """
     definition = parse_definition(data)
     if centres is None:
         return definition
-    mine = sorted(_codes(centres))
-    shown = ", ".join(mine[:CODES_SHOWN]) or "–"
+    own_codes = sorted(_codes(centres))
+    shown = ", ".join(own_codes[:CODES_SHOWN]) or "–"
     problems = [
         _("include.centre %(centre)s: is not one of the centres you may analyse, which are %(mine)s")
         % {"centre": repr(named), "mine": shown}
         for named in _named(definition)
-        if named not in mine
+        if named not in own_codes
     ]
-    if not _named(definition) and not _takes_only(definition, mine):
+    if not _named(definition) and not _takes_only(definition, own_codes):
         problems.append(
             _("include.centre: without it a cohort takes in every centre; name your centres: %(mine)s")
             % {"mine": shown}
@@ -66,16 +66,16 @@ def check_definition(data: object, centres: Collection[int] | None) -> Definitio
 
 def analysable_cohorts(centres: Collection[int] | None) -> list[int]:
     """The cohorts (by id) that take patients only from these centres; all of them for the operator."""
-    mine = None if centres is None else _codes(centres)
+    own_codes = None if centres is None else _codes(centres)
     return [
         cohort.pk
         for cohort in Cohort.objects.all()
-        if mine is None or _takes_only(parse_definition(cohort.definition), mine)
+        if own_codes is None or _takes_only(parse_definition(cohort.definition), own_codes)
     ]
 
 
 def _check_standing(cohort: Cohort, centres: Collection[int] | None) -> None:
-    """Nobody changes a cohort with patients of centres that are not theirs; nor learns whose it is."""
+    """Refuse a change of a cohort with patients of other centres; the message does not say which centres."""
     if centres is not None and not _takes_only(parse_definition(cohort.definition), _codes(centres)):
         raise DefinitionProblem([_("slug %(slug)s: this slug cannot be used") % {"slug": repr(cohort.slug)}])
 

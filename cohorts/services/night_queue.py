@@ -1,4 +1,4 @@
-"""The night's work as rows: what is to be done for a slot. Light to import, for those who only look what is pending."""
+"""The night's work as rows, one per cohort and slot. Imports no statistics, so that a look at pending work is fast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NIGHTLY_PREFIX = "recompute_cohort:"
 
 
 def owe_night(slot: dt.datetime) -> list[str]:
-    """Write one row per active cohort for this slot; returns the cohorts. Writing them twice changes nothing."""
+    """Write one row per active cohort for this slot; returns the cohorts. Writing them again changes nothing."""
     slugs = list(Cohort.objects.filter(is_active=True).values_list("slug", flat=True))
     JobRun.objects.bulk_create(
         [JobRun(job=f"{NIGHTLY_PREFIX}{slug}", slot_at=slot) for slug in slugs], ignore_conflicts=True

@@ -1,4 +1,4 @@
-"""What changed time points of some patients would do to the cohorts: members and events, before and after."""
+"""How changed time points of some patients would change the cohorts: members and events, before and after."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monitoring.domain.course.series import TimePoint
 
 @dataclass(frozen=True, slots=True)
 class CohortChange:
-    """Members and events of a cohort among the patients that were looked at; the curve follows with the next night."""
+    """Members and events of a cohort among these patients, before and after. The curve changes with the next night."""
 
     cohort: Cohort
     members: tuple[int, int]
@@ -24,7 +24,7 @@ class CohortChange:
 
 
 def cohort_changes(points: Mapping[int, Sequence[TimePoint]], as_of: dt.date) -> list[CohortChange]:
-    """The active cohorts whose members or events would be others, were these the patients' time points."""
+    """The active cohorts whose members or events would change if these were the patients' time points."""
     before = load_histories_of(sorted(points))
     after = [dataclasses.replace(history, points=tuple(points[pk])) for pk, history in before.items()]
     changes = []

@@ -1,1 +1,1 @@
-"""How codes and figures of cohorts are said to people."""
+"""Codes and figures of cohorts in words."""

@@ -60,13 +60,13 @@ def criterion_step_word(criterion: str) -> str:
 
 
 def flow_step_words(step: Mapping[str, Any]) -> str:
-    """A step with how many it left out and how many are left."""
+    """A step with how many it excluded and how many are left."""
     taken = f": −{step['excluded']}" if step["excluded"] else ""
     return f"{criterion_step_word(step['criterion'])}{taken} → {step['left']}"
 
 
 def read_apart_words(read_apart: Sequence[Mapping[str, Any]], members: int) -> str:
-    """Who is read apart and why, each group of all members."""
+    """Members that are counted separately, by reason, each group out of all members."""
     words = _("%(why)s: %(n)s of %(all)s members, %(events)s with the event")
     groups = [
         words
@@ -77,7 +77,7 @@ def read_apart_words(read_apart: Sequence[Mapping[str, Any]], members: int) -> s
 
 
 def median_words(median: Mapping[str, float | None]) -> str:
-    """A median time in months with its interval; a bound or a median that is not reached is said to be so."""
+    """A median time in months with its interval; ``not reached`` for a bound or a median that is not reached."""
     if median["estimate"] is None:
         return _("not reached")
     upper = _("not reached") if median["upper"] is None else one_decimal(median["upper"])
@@ -95,7 +95,7 @@ def end_word(reason: str) -> str:
 
 
 def moved_word(reason: str) -> str:
-    """Why figures are others than those before them."""
+    """Why figures differ from the previous ones."""
     words = {
         "data": _("the data"),
         "definition": _("the definition of the cohort"),
@@ -107,7 +107,7 @@ def moved_word(reason: str) -> str:
 
 
 def two_decimals(value: float | None) -> str:
-    """A figure with two decimals; one beyond printing is said to be so."""
+    """A figure with two decimals; a very large one in scientific notation."""
     if value is None:
         return ABSENT
     return f"{value:.2f}" if abs(value) < 1e5 else f"{value:.1e}"
@@ -137,11 +137,11 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
         "follow_up": _("the median follow-up"),
         "cox": _("the Cox model"),
     }
-    said = []
-    for one in withheld:
-        named = ", ".join(figures.get(name, name) for name in one["figures"]) or _("all figures")
-        said.append(f"{named}: {why[one['code']] % one}")
-    return "; ".join(said)
+    sentences = []
+    for entry in withheld:
+        named = ", ".join(figures.get(name, name) for name in entry["figures"]) or _("all figures")
+        sentences.append(f"{named}: {why[entry['code']] % entry}")
+    return "; ".join(sentences)
 
 
 def selection_word(method: str) -> str:
@@ -173,5 +173,5 @@ def warning_words(warning: Mapping[str, str | int] | str) -> str:
         "constant_covariate": _("a covariate is the same for everybody"),
         "redundant_covariate": _("a covariate follows from the others"),
     }
-    said = {name: why.get(str(value), value) for name, value in warning.items()}
-    return words.get(str(warning["code"]), str(warning["code"])) % said
+    values = {name: why.get(str(value), value) for name, value in warning.items()}
+    return words.get(str(warning["code"]), str(warning["code"])) % values

@@ -1,8 +1,8 @@
 """Reading a file in a process of its own, with limits of processor time, memory and wall time.
 
-``ApartReader`` starts ``python -m monitoring.intake.apart`` and passes its rows on. The child knows no database and no
-secret: it gets a path and says JSON lines. What is wrong with the file comes back as words; what kills the child
-is turned into words here. It is a plain process because workers may have no children of ``multiprocessing``.
+``ApartReader`` starts ``python -m monitoring.intake.apart`` and passes its rows on. The child has no database and no
+secret: it gets a path and writes JSON lines. It reports what is wrong with the file; where it is killed by a limit, the
+message is made here. It is a plain process because workers may not have children of ``multiprocessing``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Limits:
 
 
 class ReaderLostError(Exception):
-    """The reading process ended for a reason that is not the file's: it may be read again."""
+    """The reading process ended for a reason that does not lie in the file: the file may be read again."""
 
 
 class ApartReader:
@@ -82,13 +82,13 @@ class ApartReader:
             env=_environment(),
         )
         assert child.stdout is not None
-        said = self._messages(child, child.stdout)
-        head = next(said)
+        messages = self._messages(child, child.stdout)
+        head = next(messages)
         notes: list[str] = []
-        return Table(tuple(head["names"]), _rows(said, notes), notes, typed=head["typed"])
+        return Table(tuple(head["names"]), _rows(messages, notes), notes, typed=head["typed"])
 
     def _messages(self, child: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
-        """What the child says up to its last word. Raises for a file that is refused and for a child that died."""
+        """The messages of the child up to its last. Raises for a refused file and for a child that died."""
         for line in self._lines(pipe):
             message: dict[str, Any] = json.loads(line)
             if "problem" in message:
@@ -145,16 +145,16 @@ def _took_too_long() -> FileProblem:
     return FileProblem(_("Reading the file took too long; save the sheet as CSV, or give it in parts."))
 
 
-def _rows(said: Iterator[dict[str, Any]], notes: list[str]) -> Iterator[Row]:
-    """The rows that the child says, one after the other; what it noted comes last."""
-    for message in said:
+def _rows(messages: Iterator[dict[str, Any]], notes: list[str]) -> Iterator[Row]:
+    """The rows that the child sends, one after the other; its notes come last."""
+    for message in messages:
         for line, cells, wrong in message.get("rows", ()):
             yield line, cells, Wrong(*wrong) if wrong else None
         notes += message.get("notes", ())
 
 
 def _environment() -> dict[str, str]:
-    """No setting and no secret; the threads of a linear algebra library alone would take all the memory."""
+    """No setting and no secret. The threads of a linear algebra library alone would use up the memory limit."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -181,7 +181,7 @@ def _main(task: dict[str, Any]) -> int:
             _tell(Path(task["path"]), task["columns"], task["required"])
     except MemoryError:
         return _OUT_OF_MEMORY
-    except BrokenPipeError:  # the parent has heard enough, or is gone
+    except BrokenPipeError:  # the parent stopped reading, or has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -189,8 +189,8 @@ def _main(task: dict[str, Any]) -> int:
 def _limit(what: int, soft: int, hard: int | None = None) -> None:
     """Lower a limit; a limit that is lower already stays."""
     _soft, highest = resource.getrlimit(what)
-    wanted = soft if hard is None else hard
-    top = wanted if highest == resource.RLIM_INFINITY else min(wanted, highest)
+    hard_limit = soft if hard is None else hard
+    top = hard_limit if highest == resource.RLIM_INFINITY else min(hard_limit, highest)
     resource.setrlimit(what, (min(soft, top), top))
 
 

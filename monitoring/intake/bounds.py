@@ -1,4 +1,4 @@
-"""How large a table file may be: checked before it is opened and while it is read, at every door."""
+"""How large a table file may be: checked before it is opened and while it is read, at every entry point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST_LINE = 1_000_000  # bytes of one CSV record; also the longest part of a 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one door reads at most. ``repeats_names`` is off where what is said of a file is kept in the database."""
+    """What one entry point reads at most. ``repeats_names`` is off where notes of a file are kept in the database."""
 
     rows: int
     columns: int
@@ -29,6 +29,6 @@ PAGE = Bounds(
     rows=5_000_000, columns=1000, cells=20_000_000, parts=500, unpacked_bytes=150_000_000, ratio=100,
     repeats_names=False,
 )  # fmt: skip
-# No part of a workbook nests deeper than about twenty elements, and none of ours has a million of merged ranges.
+# No part of a workbook nests deeper than about twenty elements, and no real sheet has a million merged ranges.
 DEEPEST_ELEMENT = 100
 MOST_MERGED = 100_000

@@ -1,4 +1,4 @@
-"""The columns of the four files, and what kind they are of."""
+"""The columns of the four kinds of file, and of the file to score."""
 
 PATIENT_COLUMNS = (
     "patient_id", "centre", "sex", "birth_date", "birth_year", "diagnosed_on", "transcript", "risk_score",
@@ -16,7 +16,7 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 SCORE_COLUMNS = (*RESULT_COLUMNS, "transcript")
 
-# What may differ between the rows of one accession: everything else is of the whole sample.
+# These may differ between the rows of one accession; all other columns describe the whole sample.
 REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run_valid")
 # Names and texts: a spreadsheet that takes them for numbers or dates destroys them.
 TEXT_COLUMNS = (

@@ -1,4 +1,4 @@
-"""The lines of a CSV file: encoding, separator, quotes, and what is wrong with them."""
+"""The lines of a CSV file: its encoding, separator and quotes, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -59,13 +59,16 @@ _SAMPLE_CHARACTERS = 1 << 16
 
 
 def _delimiter(path: Path, encoding: str, wanted: WantedColumns) -> tuple[str, int]:
-    """What parts the cells, by the header that it makes, and how many lines say so before it."""
+    """The separator of the cells, and how many lines before the table declare it (``sep=;``), none or one.
+
+    Without a declaration it is the separator that makes a header.
+    """
     with path.open("r", encoding=encoding, newline="") as handle:
         sample = handle.read(_SAMPLE_CHARACTERS)
     lines = sample.splitlines()[: MOST_LINES_ABOVE + 1]
-    told = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    if told and told[1] in (",", *_MARK_NAMES):
-        return told[1], 1
+    declared = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if declared and declared[1] in (",", *_MARK_NAMES):
+        return declared[1], 1
     for delimiter in (",", *_MARK_NAMES):
         if any(wanted.is_header(cell.strip(' "') for cell in line.split(delimiter)) for line in lines):
             return delimiter, 0
@@ -88,7 +91,7 @@ def _csv_words(problem: str) -> str:
 class _Lines:
     """Lines of a text one by one, whatever ends them, with bounds.
 
-    ``taken`` counts the characters of the present record, which may go over many lines; the reader sets it back.
+    ``taken`` counts the characters of the present record, which may span many lines; the caller resets it.
     """
 
     def __init__(self, path: Path, handle: io.TextIOWrapper, most: int) -> None:

@@ -40,8 +40,8 @@ def encoding_of(path: Path) -> tuple[str, str]:
     line, byte = wrong
     if _is_chinese(path):
         return "gb18030", _("the file is Chinese text in GB18030 and was read as that")
-    said = {"line": line, "byte": f"{byte:#x}"}
-    raise EncodingProblem(_("line %(line)s is not UTF-8 text (byte %(byte)s); save the file as CSV UTF-8") % said)
+    values = {"line": line, "byte": f"{byte:#x}"}
+    raise EncodingProblem(_("line %(line)s is not UTF-8 text (byte %(byte)s); save the file as CSV UTF-8") % values)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _check(path: Path, encoding: str) -> None:
-    """Decode the whole file once, so that no wrong byte is met after half of it was used."""
+    """Decode the whole file once, so that a wrong byte is found before any row is used."""
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 1
     try:
@@ -59,13 +59,13 @@ def _check(path: Path, encoding: str) -> None:
             lines += decoder.decode(block).count("\n")
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as problem:
-        said = {"line": lines, "byte": f"{problem.object[problem.start]:#x}"}
+        values = {"line": lines, "byte": f"{problem.object[problem.start]:#x}"}
         words = _("line %(line)s or one after it holds a byte that is no text (%(byte)s); save the file as CSV UTF-8")
-        raise EncodingProblem(words % said) from None
+        raise EncodingProblem(words % values) from None
 
 
 def _first_wrong_byte(path: Path) -> tuple[int, int] | None:
-    """The line and the byte where the file stops to be UTF-8; None where it does not."""
+    """The line and the value of the first byte that is not UTF-8; None where all are."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = 1
     try:

@@ -1,4 +1,4 @@
-"""Cells of one row into the facts of a patient, a course or an observation: the same for files, forms and programs."""
+"""Cells of one row into the facts of a patient, a course or an observation: the same for files, forms and the API."""
 
 from __future__ import annotations
 

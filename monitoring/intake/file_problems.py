@@ -1,4 +1,4 @@
-"""A file that cannot be read as a table, in the words of its giver."""
+"""What is wrong with a file, or with a row of it."""
 
 from __future__ import annotations
 

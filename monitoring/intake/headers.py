@@ -1,4 +1,4 @@
-"""The header of a table: found below what stands above it, checked name by name, replicates in columns made rows."""
+"""The header of a table: found below any lines above it, checked name by name; replicates in columns become rows."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ MOST_LINES_ABOVE = 60
 def find_header(
     path: Path, lines: Iterator[Line], wanted: WantedColumns, notes: list[str]
 ) -> tuple[list[str], int, Iterator[Line]]:
-    """The names of the header, its width in cells, and the lines below it; what stands above it is no row of a
-    table.
-    """
+    """The names of the header, its width in cells, and the lines below it. Lines above it are not read as rows."""
     above: list[Line] = []
     for line in lines:
         if wanted.is_header(line.cells):
@@ -60,18 +58,18 @@ def find_header(
         first, *rest = above  # the words about the header are about the first line
         return names_of(first.cells), len(first.cells), itertools.chain(rest, lines)
     header = names_of(line.cells)
-    for one in above:
-        filled = sum(1 for cell in one.cells if cell)
+    for line_above in above:
+        filled = sum(1 for cell in line_above.cells if cell)
         if filled > 1 and 2 * filled >= len(header):
-            said = {"line": one.number, "header": line.number}
+            values = {"line": line_above.number, "header": line.number}
             reason = _(
                 "line %(line)s stands above the header in line %(header)s and looks like a row of it; move the "
                 "header to the top"
             )
-            raise unusable(path, reason % said)  # fmt: skip
+            raise unusable(path, reason % values)  # fmt: skip
     if above:
-        said = {"count": len(above), "header": line.number}
-        notes.append(_("%(count)s lines above the header in line %(header)s were not read") % said)
+        values = {"count": len(above), "header": line.number}
+        notes.append(_("%(count)s lines above the header in line %(header)s were not read") % values)
     return header, len(line.cells), lines
 
 
@@ -90,19 +88,19 @@ class Layout:
         return bool(self.replicates)
 
     def arranged(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """The rows of the table, in order; a replicate of which nothing is said is none."""
+        """The rows of the table, in order. A replicate with empty cells only is left out."""
         if not self.is_wide:
             yield from rows
             return
         shared = len(self.names) - 1 - len(self.replicates[0])
         for line, cells, wrong in rows:
-            found = [
+            filled = [
                 (number, own)
                 for number, positions in enumerate(self.replicates, start=1)
                 if any(own := [cells[p] if p < len(cells) else "" for p in positions])
             ]
             whole = [cells[p] if p < len(cells) else "" for p in self._shared_positions(shared)]
-            for number, own in found or [(1, [""] * len(self.replicates[0]))]:
+            for number, own in filled or [(1, [""] * len(self.replicates[0]))]:
                 yield line, [*whole, str(number), *own], wrong
 
     def _shared_positions(self, count: int) -> list[int]:
@@ -111,13 +109,13 @@ class Layout:
 
 
 def layout_of(header: list[str], wanted: WantedColumns) -> Layout:
-    """How a row is read: wide where the columns of a replicate stand there several times with their numbers."""
-    own = [name for name in REPLICATE_COLUMNS if name != "replicate" and name in wanted.columns]
+    """How a row is read: wide where the header repeats the columns of a replicate with numbers."""
+    replicate_columns = [name for name in REPLICATE_COLUMNS if name != "replicate" and name in wanted.columns]
     numbered: dict[str, dict[int, int]] = {}
     for position, name in enumerate(header):
-        found = _NUMBERED.fullmatch(name)
-        if found and name not in wanted.columns and found[1] in own:
-            numbered.setdefault(found[1], {})[int(found[2])] = position
+        matched = _NUMBERED.fullmatch(name)
+        if matched and name not in wanted.columns and matched[1] in replicate_columns:
+            numbered.setdefault(matched[1], {})[int(matched[2])] = position
     counts = {tuple(sorted(positions)) for positions in numbered.values()}
     if len(counts) != 1 or "replicate" in header or any(name in header for name in numbered):
         return Layout(tuple(header))
@@ -132,26 +130,26 @@ def check_header(
     path: Path, names: Sequence[str], columns: Sequence[str], required: Sequence[str], *, repeat: bool
 ) -> None:
     def shown(name: str) -> str:
-        """A file without a header has patients in its first line: only what looks like a column is repeated."""
+        """A file without a header has patients in its first line: only names close to a column's are repeated."""
         if repeat or name in columns or difflib.get_close_matches(name[:80], columns, n=1):
             return name[:80]
         return _("(not repeated here)")
 
     missing = [name for name in required if name not in names]
     if missing:
-        found = ", ".join(dict.fromkeys(shown(n) for n in names if n)) or _("nothing")
+        present = ", ".join(dict.fromkeys(shown(n) for n in names if n)) or _("nothing")
         hint = ""
         if near := difflib.get_close_matches(missing[0], [name[:80] for name in names], n=1):
             hint = _(" Is it %(near)s?") % {"near": near[0]}
-        said = {"column": missing[0], "found": found[:300]}
-        raise unusable(path, _("the header needs the column %(column)s; it has %(found)s.") % said + hint)
+        values = {"column": missing[0], "found": present[:300]}
+        raise unusable(path, _("the header needs the column %(column)s; it has %(found)s.") % values + hint)
     for position, name in enumerate(names, start=1):
         if not name:
             reason = _("column %(position)s of the header has no name; delete it or name it") % {"position": position}
             raise unusable(path, reason)
         if name not in columns:
             near = difflib.get_close_matches(name[:80], columns, n=1)
-            said = {
+            values = {
                 "name": repr(name[:80]) if repeat or near else _("(not repeated here)"),
                 "near": near[0] if near else "",
                 "known": ", ".join(columns),
@@ -161,9 +159,9 @@ def check_header(
                     "the column %(name)s is not known; write one row a replicate, or number all columns of a "
                     "replicate as bcr_abl1_copies_1, control_gene_copies_1"
                 )
-                raise unusable(path, reason % said)  # fmt: skip
+                raise unusable(path, reason % values)  # fmt: skip
             if near:
-                raise unusable(path, _("the column %(name)s is not known; did you mean %(near)s?") % said)
-            raise unusable(path, _("the column %(name)s is not known; known are %(known)s") % said)
+                raise unusable(path, _("the column %(name)s is not known; did you mean %(near)s?") % values)
+            raise unusable(path, _("the column %(name)s is not known; known are %(known)s") % values)
         if names.count(name) > 1:
             raise unusable(path, _("the column %(name)s stands twice in the header") % {"name": name})

@@ -1,4 +1,4 @@
-"""One row of a file of either kind, and what a sheet says of its cells beyond their text."""
+"""One row of a CSV or XLSX file, and why a cell of a sheet may not mean what its text shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Odd(Enum):
-    """Why a cell may not be what its text seems."""
+    """Why a cell of a sheet may not mean what its text shows."""
 
     FORMULA = auto()  # without a stored value
     FORMATTED = auto()  # a number, shown in a format of its own

@@ -1,7 +1,7 @@
-"""Loading one file: staged, then record by record through the same services as every other door.
+"""Loading one file: staged, then record by record through the same services as every other entry point.
 
 Each chunk of records is one transaction, so a killed import leaves whole records only, and running the file again
-finishes it. ``dry_run`` goes the same way without storing.
+finishes it. ``dry_run`` takes the same path and stores nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file given on the page: its run, how far its giver reaches, and who hears the verdict of each row."""
+    """A file uploaded on the page: its run, the centres its uploader may write to, and what receives each verdict."""
 
     run: ImportRun
     reach: Reach
@@ -94,7 +94,8 @@ def load_file(
 ) -> FileOutcome:
     """Load one file of patients, treatments, observations or results. Raises ``FileProblem`` for an unusable file.
 
-    With ``upload`` only the centres of its giver are written to, and every row gets a verdict. ``opened`` opens it.
+    With ``upload`` only the centres of its uploader are written to, and every row gets a verdict. ``opened`` opens the
+    file.
     """
     table = opened(path, COLUMNS[kind], REQUIRED_COLUMNS[kind])
     plain = plain_row_pattern(table.names) if kind == "results" and upload is None else None
@@ -204,30 +205,30 @@ def _load_chunk(
 ) -> list[tuple[int, str, str, str]]:
     reach = upload.reach if upload else EVERYWHERE
     lookup = Lookup(kind, chunk, reach, decimal_mark)
-    parse, record = _DOORS[kind]
+    parse, record = _STEPS[kind]
     parsed: list[Parsed] = []
     refusals: list[tuple[int, str, str, str]] = []
     for rows in chunk:
         # All rows of an accession are one record; the rows of another kind's key are records of their own.
-        for one in [rows] if kind == "results" else [[row] for row in rows]:
+        for record_rows in [rows] if kind == "results" else [[row] for row in rows]:
             try:
-                parsed.append(parse(one, lookup))
+                parsed.append(parse(record_rows, lookup))
             except LineProblem as problem:
-                refusals += _refused(problem, one, outcome)
-    for one_parsed in parsed:
-        outcome.notes.update(getattr(one_parsed.facts, "notes", ()))
+                refusals += _refused(problem, record_rows, outcome)
+    for entry in parsed:
+        outcome.notes.update(getattr(entry.facts, "notes", ()))
     options = {"by": by, "reach": reach, "amend_reason": amend_reason, "bulk": True, "dry_run": dry_run}
     verdicts = retry_lost_race(lambda: record(parsed, now=clock.now(), **options))
-    for one_parsed, verdict in zip(parsed, verdicts, strict=True):
+    for entry, verdict in zip(parsed, verdicts, strict=True):
         outcome.actions[verdict.action] += 1
         outcome.notes.update(verdict.notes)
-        outcome.named |= _named(kind, one_parsed.facts) if verdict.action is RowOutcome.CREATED else set()
+        outcome.named |= _named(kind, entry.facts) if verdict.action is RowOutcome.CREATED else set()
         if verdict.action is RowOutcome.REFUSED:
-            outcome.refused_rows += len(one_parsed.lines)
+            outcome.refused_rows += len(entry.lines)
             outcome.contradictions += any(problem.contradicts for problem in verdict.problems)
-            refusals += [_row_of(one_parsed.lines[0], problem) for problem in verdict.problems]
+            refusals += [_row_of(entry.lines[0], problem) for problem in verdict.problems]
         elif upload is not None:
-            for line in one_parsed.lines:
+            for line in entry.lines:
                 upload.say(line, verdict.action.value)
     if upload is not None:
         for line, column, value, reason in refusals:
@@ -313,7 +314,7 @@ def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
     except CellProblem as problem:
         if not first.problem:
             raise LineProblem(first.line, problem) from None
-        patient = None  # the row is cut off: say that instead
+        patient = None  # the row is cut off: the refusal names that instead
     parsed = parse_report(
         rows,
         zone_of=lookup.zone,
@@ -324,18 +325,18 @@ def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
 
 
 def _record_results(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
-    patients = [one.patient for one in parsed if one.patient is not None]
-    return record_results([one.facts.report for one in parsed], patients=patients, **options)
+    patients = [entry.patient for entry in parsed if entry.patient is not None]
+    return record_results([entry.facts.report for entry in parsed], patients=patients, **options)
 
 
 def _facts_first(record: Recorder) -> Recorder:
     def call(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
-        return record([one.facts for one in parsed], **options)
+        return record([entry.facts for entry in parsed], **options)
 
     return call
 
 
-_DOORS: dict[str, tuple[Parser, Recorder]] = {
+_STEPS: dict[str, tuple[Parser, Recorder]] = {
     "patients": (_parse_patient, _facts_first(record_patients)),
     "treatments": (_parse_course, _facts_first(record_courses)),
     "observations": (_parse_observation, _facts_first(record_observations)),

@@ -1,6 +1,6 @@
-"""The patients that rows and bodies name by their pseudonym, among those that a writer may write about.
+"""Patients looked up by pseudonym, among those that a writer may write about.
 
-One door for files, forms and programs: a patient elsewhere and one who does not exist are answered alike.
+Files, forms and the API look patients up here. A patient out of reach and one who does not exist are answered alike.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class NamedPatients:
         return patients.select_related("centre")
 
     def patient(self, centre: str, patient_id: str) -> Patient:
-        """The patient of a row. Raises ``CellProblem`` where nobody, or more than one person, is known by it."""
-        found = self._found.get(patient_id, [])
+        """The patient of a row. Raises ``CellProblem`` where no patient, or more than one, has this pseudonym."""
+        patients = self._found.get(patient_id, [])
         if centre:
-            found = [p for p in found if p.centre.code == centre]
-        if not found:
+            patients = [p for p in patients if p.centre.code == centre]
+        if not patients:
             raise CellProblem("patient_id", patient_id, self._unknown(centre, patient_id))
-        if len(found) > 1:
-            said = {"patient": patient_id, "centres": ", ".join(sorted(p.centre.code for p in found))}
-            raise CellProblem("centre", centre, _("is needed: patient %(patient)s is known in %(centres)s") % said)
-        return found[0]
+        if len(patients) > 1:
+            values = {"patient": patient_id, "centres": ", ".join(sorted(p.centre.code for p in patients))}
+            raise CellProblem("centre", centre, _("is needed: patient %(patient)s is known in %(centres)s") % values)
+        return patients[0]
 
     def _unknown(self, centre: str, patient_id: str) -> str:
         looking_alike = self._within(Patient.objects.filter(look=look_of(patient_id)).exclude(patient_id=patient_id))
@@ -58,7 +58,7 @@ class NamedPatients:
         return _("is not known; import the patient first")
 
     def zone(self, centre: str, patient_id: str) -> ZoneInfo | None:
-        """The time zone in which a sample of this patient was taken; None where nobody has said it."""
+        """The time zone of the patient's centre; None where none was entered."""
         return said_zone_of(self.patient(centre, patient_id).centre)
 
 

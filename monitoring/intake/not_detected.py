@@ -1,6 +1,7 @@
-"""The words for *not detected*: one list for every door.
+"""The words for *not detected*: one list for every entry point.
 
-Only what can mean nothing else is taken. What could also mean *not measured*, *not entered* or *failed* is refused.
+Only words that can mean nothing else are accepted. One that could also mean *not measured*, *not entered* or *failed*
+is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _WORDS = frozenset(
     )
 )  # fmt: skip
 _DETECTED = frozenset(("detected", "positive", "pos", "pos.", "阳性", "检出", "陽性"))
-# Written for *nothing was found* by some, and for *no value* by others.
+# Some laboratories write these for *not detected*, others for *no value*.
 _DOUBTFUL = frozenset(
     ("-", "–", "—", "/", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "no ct", "undetermined", "invalid")
 )

@@ -1,7 +1,8 @@
 """Numbers as people and spreadsheets write them: one grammar for files, pages and programs.
 
-A text is read only where it can mean one number. A mark before exactly three digits could part thousands or decimals:
-it is read where only one of both can be right, or where the file has shown elsewhere which mark its decimals have.
+A text is read only where it can mean one number. A mark before exactly three digits could separate thousands or
+decimals: it is read where only one of the two is within bounds, or where other numbers of the file show its decimal
+mark.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ class NotANumber(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A number, and whether it was written otherwise than plainly, so that the reader is told."""
+    """A number, and whether it was not written plainly, so that a note says how it was read."""
 
     number: Decimal
     normalised: bool
 
 
 def in_one_width(text: str) -> str:
-    """Full-width digits and signs, and every kind of blank, in their plain form; all else as it stands.
+    """Full-width digits and signs, and every kind of blank, in their plain form; everything else unchanged.
 
     A superscript or a fraction stays what it is: 10³ is not 103.
     """
@@ -67,7 +68,7 @@ def _plain_character(character: str) -> str:
 
 
 def decimal_mark_of(cells: Iterable[str]) -> str:
-    """The one decimal mark that the numbers of a file show, as 0.5 or 12,25 do; empty for none or both."""
+    """The decimal mark that the numbers of a file show, as 0.5 or 12,25 do; empty for none or both."""
     cells = list(cells)
     shown = [mark for mark, proof in PROOFS.items() if any(re.match(proof, cell) for cell in cells)]
     return shown[0] if len(shown) == 1 else ""
@@ -96,8 +97,8 @@ def _digits(plain: str, text: str, bounds: Bounds, decimal_mark: str) -> str:
         return plain
     if _COMMA.fullmatch(plain):
         return plain.replace(",", ".")
-    if found := _EXPONENT.fullmatch(plain):
-        whole, fraction, exponent = found.groups()
+    if matched := _EXPONENT.fullmatch(plain):
+        whole, fraction, exponent = matched.groups()
         return format(Decimal(f"{whole}{(fraction or '').replace(',', '.')}E{exponent}"), "f")
     if _BLANKED.fullmatch(plain):
         return plain.replace(" ", "").replace("'", "").replace(",", ".")

@@ -1,8 +1,8 @@
-"""Which rows of a results file are plain: written in the one way that needs no reading, only storing.
+"""Which rows of a results file are plain: written so that they can be stored without being parsed.
 
-A plain row says nothing that could be refused for how it is written, and nothing that is normalised or noted. It is
-known by one regular expression for the whole row, made once from the header. What is not plain is not wrong: it goes
-to ``reports``, which stays the only judge of everything odd. So a doubtful spelling belongs out of this module.
+Nothing in a plain row could be refused for its spelling, normalised or noted. One regular expression, made once from
+the header, recognises the whole row. A row that is not plain is not wrong: ``reports`` parses it, and only ``reports``
+judges unusual spellings. So this module admits no doubtful spelling.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def parse_report(
 ) -> ParsedReport:
     """The report that these rows of one accession make. Raises ``LineProblem`` naming line, column and fix.
 
-    ``zone_of`` tells where the patient of a row is seen, None where nobody has said it; ``decimal_mark`` is what the
-    file as a whole has shown.
+    ``zone_of`` gives the time zone of a patient's centre, None where none was entered; ``decimal_mark`` is the one that
+    the numbers of the whole file show.
     """
     _must_agree(rows)
     if zero_means_not_detected:
@@ -106,8 +106,8 @@ def _must_agree(rows: Sequence[TableRow]) -> None:
     for row in rows[1:]:
         for column, value in row.cells.items():
             if column not in REPLICATE_COLUMNS and value != first[column]:
-                said = {"line": rows[0].line, "value": repr(first[column])}
-                reason = _("line %(line)s of the same accession says %(value)s; the rows must agree") % said
+                values = {"line": rows[0].line, "value": repr(first[column])}
+                reason = _("line %(line)s of the same accession says %(value)s; the rows must agree") % values
                 raise LineProblem(row.line, CellProblem(column, value, reason))
 
 
@@ -157,21 +157,24 @@ def _report(cells: Cells, zone_of: ZoneOf, for_scoring: bool) -> LaboratoryRepor
 
 
 def _reported(cells: Cells) -> tuple[bool | None, Decimal | None, str]:
-    """Whether the laboratory says it detected the transcript, and its percentage; a word may stand for the first."""
+    """Whether the laboratory reports the transcript as detected, then percentage and comparator.
+
+    A word for not detected in ``is_percent`` counts as detected = no.
+    """
     detected = cells.detection("detected")
-    said = cells.text("is_percent")
-    if not means_not_detected(said):
+    written = cells.text("is_percent")
+    if not means_not_detected(written):
         return detected, *cells.percentage("is_percent")
     if detected:
-        raise CellProblem("is_percent", said, _("contradicts detected = yes"))
+        raise CellProblem("is_percent", written, _("contradicts detected = yes"))
     cells.notes.append(_("%(column)s: %(value)s read as %(number)s") % {
-        "column": "is_percent", "value": repr(said), "number": "detected = no",
+        "column": "is_percent", "value": repr(written), "number": "detected = no",
     })  # fmt: skip
     return False, None, "="
 
 
 def _limit_note(report: LaboratoryReport) -> tuple[str, ...]:
-    """A word where the stated limit of detection proves less than the control copies of an undetected sample do."""
+    """A note where the stated limit of detection of an undetected sample proves less than its control copies do."""
     limits = CONTROL_LIMITS.get(ControlGene(report.control_gene))
     undetected = all(r.bcr_abl1_copies is None for r in report.replicates) and report.detected is not True
     if report.limit_of_detection is None or limits is None or not undetected or report.is_percent is not None:
@@ -181,7 +184,7 @@ def _limit_note(report: LaboratoryReport) -> tuple[str, ...]:
     by_limit = class_of_percent(report.limit_of_detection)
     if by_copies is None or DEPTH[by_limit] >= DEPTH[by_copies]:
         return ()
-    said = {
+    values = {
         "limit": report.limit_of_detection, "limit_class": by_limit.value, "copies": sum(copies, Decimal(0)),
         "copies_class": by_copies.value,
     }  # fmt: skip
@@ -189,7 +192,7 @@ def _limit_note(report: LaboratoryReport) -> tuple[str, ...]:
         "limit_of_detection: %(limit)s %% proves %(limit_class)s, the %(copies)s control copies %(copies_class)s; "
         "the copies are counted"
     )
-    return (words % said,)
+    return (words % values,)
 
 
 def _before(collected: object) -> str:
@@ -226,9 +229,9 @@ def _replicate(cells: Cells, position: int) -> ReplicateReport:
 
 
 def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]) -> LaboratoryReport:
-    """The whole report, once it is clear that it says something and does not contradict itself."""
+    """The whole report, after checking that it reports a value and does not contradict itself."""
     if report.status == ResultStatus.ENTERED_IN_ERROR:
-        return dataclasses.replace(report, replicates=tuple(replicates))  # what is withdrawn need not say anything
+        return dataclasses.replace(report, replicates=tuple(replicates))  # a withdrawn report may be empty
     numbers = [r.number for r in replicates]
     if len(set(numbers)) < len(numbers):
         twice = next(n for n in numbers if numbers.count(n) > 1)
@@ -236,33 +239,33 @@ def _with_replicates(report: LaboratoryReport, replicates: list[ReplicateReport]
     ordered = tuple(sorted(replicates, key=lambda r: r.number))
     whole = dataclasses.replace(report, replicates=ordered)
     if all(not r.run_valid and not r.reported for r in ordered):
-        return whole  # the run failed, and that is all there is to say
+        return whole  # every run failed: a report without a value
     _check_whole(whole)
     return whole
 
 
 def _check_whole(report: LaboratoryReport) -> None:
-    """Refuse a report that says nothing of BCR::ABL1, or that contradicts itself."""
+    """Refuse a report without a value of BCR::ABL1, or one that contradicts itself."""
     ordered = report.replicates
-    said = [r for r in ordered if r.reported]
+    reported = [r for r in ordered if r.reported]
     has_value = report.is_percent is not None or report.mr_value is not None
-    if any(not r.reported and r.run_valid for r in ordered) and said:
+    if any(not r.reported and r.run_valid for r in ordered) and reported:
         reason = _("is empty in one replicate and given in another; write a number or nd")
         raise CellProblem("bcr_abl1_copies", "", reason)
-    detected = any(r.bcr_abl1_copies is not None for r in said)
-    if said and not detected:
+    detected = any(r.bcr_abl1_copies is not None for r in reported)
+    if reported and not detected:
         if report.detected is True:
             raise CellProblem("detected", "yes", _("contradicts the replicates, which are all not detected"))
         if report.mr_value is not None or (report.is_percent is not None and report.is_comparator != "<"):
             raise CellProblem("is_percent", str(report.is_percent or ""), _("contradicts nd in every replicate"))
     if detected and report.detected is False:
         raise CellProblem("detected", "no", _("contradicts the copies of a replicate"))
-    if report.detected is False and not said and has_value and report.is_comparator != "<":
+    if report.detected is False and not reported and has_value and report.is_comparator != "<":
         raise CellProblem("is_percent", str(report.is_percent), _("contradicts detected = no; leave it empty"))
     no_depth = detected or report.limit_of_detection is None
-    if said and not has_value and no_depth and any(r.control_gene_copies is None and r.run_valid for r in said):
+    if reported and not has_value and no_depth and any(r.control_gene_copies is None and r.run_valid for r in reported):
         raise CellProblem("control_gene_copies", "", _("is needed to make a ratio of the copies"))
-    if said or has_value or report.reported_class:
+    if reported or has_value or report.reported_class:
         return
     if report.detected is None:
         raise CellProblem("bcr_abl1_copies", "", _("is empty; write a number, or nd for not detected"))

@@ -1,7 +1,8 @@
 """The rows of a workbook's first visible sheet, as its author sees them.
 
-Rows keep their own numbers, gaps are never filled, and nothing grows past its bound. A cell that is not what its text
-seems is told apart, so that whoever knows its column can decide; what was hidden or left unread is noted.
+Rows keep their own numbers, gaps are never filled, and nothing grows past its bound. A cell that may not mean what its
+text shows is marked as odd; the caller, who knows its column, decides. Hidden rows and columns and unread sheets are
+noted.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _ENCRYPTED = 0x1
 
 
 def check_archive(file: Path | IO[bytes], size: int, bounds: Bounds) -> None:
-    """Whether an archive says that it unpacks to a bearable size. Raises ``TooMuch`` or ``NoWorkbook``."""
+    """Check the unpacked size that an archive declares. Raises ``TooMuch`` or ``NoWorkbook``."""
     try:
         with zipfile.ZipFile(file) as archive:
             _check_parts(archive.infolist(), size, bounds)
@@ -47,7 +48,7 @@ def check_archive(file: Path | IO[bytes], size: int, bounds: Bounds) -> None:
 
 
 def _check_parts(parts: list[zipfile.ZipInfo], size: int, bounds: Bounds) -> None:
-    # zipfile unpacks no more of a part than the size that is written here, so what is written can be relied upon.
+    # zipfile unpacks no more of a part than the size that is written here, so the declared size is a true bound.
     unpacked = sum(part.file_size for part in parts)
     too_dense = bounds.ratio is not None and unpacked > bounds.ratio * size
     if len(parts) > bounds.parts or unpacked > bounds.unpacked_bytes or too_dense:
@@ -62,7 +63,7 @@ def _check_parts(parts: list[zipfile.ZipInfo], size: int, bounds: Bounds) -> Non
 
 @dataclass(slots=True)
 class _Part:
-    """What a first look at one part of the archive found."""
+    """What the first pass over one part of the archive found: merged ranges, and whether it holds values."""
 
     merged: list[str] = field(default_factory=list)
     has_values: bool = False
@@ -71,7 +72,7 @@ class _Part:
 def sheet_lines(path: Path, bounds: Bounds, notes: list[str]) -> Iterator[Line]:
     """The rows of the first visible sheet that hold something, their cells as wide as the first at least.
 
-    ``notes`` gets a word about other sheets with data, and about rows and columns that are hidden.
+    Other sheets with data, and hidden rows and columns, are added to ``notes``.
     """
     check_archive(path, path.stat().st_size, bounds)
     parts: dict[str, _Part] = {}
@@ -95,19 +96,19 @@ def sheet_lines(path: Path, bounds: Bounds, notes: list[str]) -> Iterator[Line]:
 
 
 def _look_at(stream: IO[bytes]) -> _Part:
-    """Refuse what a workbook never holds: entities, deep nesting, a flood of merged ranges."""
+    """Look through one part; refuse what no workbook holds: entities, deep nesting, too many merged ranges."""
     depth = 0
-    found = _Part()
+    part = _Part()
 
     def opened(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
         kind = name.rpartition(":")[2]
         if kind == "mergeCell":
-            found.merged.append(attributes.get("ref", ""))
+            part.merged.append(attributes.get("ref", ""))
         elif kind in ("v", "is"):
-            found.has_values = True
-        if depth > DEEPEST_ELEMENT or len(found.merged) > MOST_MERGED:
+            part.has_values = True
+        if depth > DEEPEST_ELEMENT or len(part.merged) > MOST_MERGED:
             raise TooMuch(_("The workbook is built in a way that no table is; save the sheet as CSV."))
 
     def closed(_name: str) -> None:
@@ -123,7 +124,7 @@ def _look_at(stream: IO[bytes]) -> _Part:
     while block := stream.read(1 << 16):
         parser.Parse(block, False)
     parser.Parse(b"", True)
-    return found
+    return part
 
 
 class _Parser(WorkSheetParser):
@@ -152,15 +153,15 @@ def _rows(book: Any, bounds: Bounds, parts: Mapping[str, _Part], notes: list[str
             )  # fmt: skip
             before = seen = hidden = 0
             numbered = parser.parse()
-            while (found := _next(numbered)) is not None:
-                line, cells = found
+            while (row := _next(numbered)) is not None:
+                line, cells = row
                 seen += len(cells)
                 _check_row(line, seen, bounds)
                 if line <= before:
                     raise NoWorkbook
                 before = line
                 is_hidden = parser.row_dimensions.get(str(line), {}).get("hidden") in ("1", "true")
-                parser.row_dimensions.clear()  # heights and styles of rows, which nobody asks for
+                parser.row_dimensions.clear()  # heights and styles are not used; kept, they would grow with the sheet
                 if texts := _texts(line, cells, bounds, formats, merged):
                     hidden += is_hidden
                     yield texts
@@ -174,17 +175,17 @@ def _first_visible(book: Any) -> Any:
 
 
 def _unread(book: Any, sheet: Any, parts: Mapping[str, _Part], bounds: Bounds) -> list[str]:
-    """A word about each other sheet that holds something."""
+    """A note for each other sheet that holds values."""
     words = []
-    for number, other in enumerate(book.worksheets, start=1):
-        part = parts.get(other._worksheet_path.lstrip("/"))
-        if other is sheet or part is None or not part.has_values:
+    for number, worksheet in enumerate(book.worksheets, start=1):
+        part = parts.get(worksheet._worksheet_path.lstrip("/"))
+        if worksheet is sheet or part is None or not part.has_values:
             continue
-        said = {"sheet": repr(other.title) if bounds.repeats_names else number}
-        if other.sheet_state == "visible":
-            words.append(_("the sheet %(sheet)s was not read; only the first visible sheet is") % said)
+        values = {"sheet": repr(worksheet.title) if bounds.repeats_names else number}
+        if worksheet.sheet_state == "visible":
+            words.append(_("the sheet %(sheet)s was not read; only the first visible sheet is") % values)
         else:
-            words.append(_("the hidden sheet %(sheet)s was not read; only the first visible sheet is") % said)
+            words.append(_("the hidden sheet %(sheet)s was not read; only the first visible sheet is") % values)
     return words
 
 
@@ -204,10 +205,10 @@ def _next(numbered: Iterator[tuple[int, list[dict[str, Any]]]]) -> tuple[int, li
 
 def _check_row(line: int, cells: int, bounds: Bounds) -> None:
     if not 0 < line <= min(SHEET_ROWS, bounds.rows):
-        said = {"line": line, "most": min(SHEET_ROWS, bounds.rows)}
+        values = {"line": line, "most": min(SHEET_ROWS, bounds.rows)}
         raise TooMuch(
             _("the sheet has a row %(line)s, and at most %(most)s rows are read; delete what stands below the table")
-            % said
+            % values
         )
     if cells > bounds.cells:
         raise TooMuch(
@@ -217,7 +218,7 @@ def _check_row(line: int, cells: int, bounds: Bounds) -> None:
 
 
 class _Merged:
-    """Merged ranges: a cell under the first of its column holds what that one shows."""
+    """Merged ranges: a cell merged with the cell above it holds the text of that cell."""
 
     def __init__(self, references: list[str]) -> None:
         self._starting: dict[int, list[tuple[int, int, int]]] = {}
@@ -227,7 +228,7 @@ class _Merged:
             self._starting.setdefault(top, []).append((left, right, bottom))
 
     def fill(self, line: int, texts: dict[int, str], odd: dict[int, Odd]) -> None:
-        """Fill the cells of a row that are merged with one above; a row of nothing else stays empty."""
+        """Fill the cells of a row that are merged with a cell above; a row without cells of its own stays empty."""
         for left, right, bottom in self._starting.pop(line, ()):
             if right > left:
                 odd.update(
@@ -244,7 +245,7 @@ class _Merged:
                 texts[column], odd[column] = text, Odd.MERGED_DOWN
 
 
-# Formats that show the digits of a whole number as they are.
+# Formats that show the digits of a whole number unchanged.
 _AS_IT_IS = ("General", "@", "0")
 _DECORATION = re.compile(r"\[[^\]]*\]|_.|\*.|\\.")
 _WORDS_SHOWN = re.compile(r'"[^"]*[\w%‰][^"]*"')
@@ -270,7 +271,7 @@ class _Formats:
 
 
 def _texts(line: int, cells: list[dict[str, Any]], bounds: Bounds, formats: _Formats, merged: _Merged) -> Line | None:
-    """The cells of a row up to its last that is not empty; None for a row of nothing."""
+    """The cells of a row up to the last that is not empty; None for an empty row."""
     texts: dict[int, str] = {}
     odd: dict[int, Odd] = {}
     for cell in cells:
@@ -286,11 +287,11 @@ def _texts(line: int, cells: list[dict[str, Any]], bounds: Bounds, formats: _For
     merged.fill(line, texts, odd)
     last = max(texts, default=0)
     if last > bounds.columns:
-        said = {"line": line, "column": last, "most": bounds.columns}
+        values = {"line": line, "column": last, "most": bounds.columns}
         raise TooMuch(
             _("row %(line)s has a cell in column %(column)s, and at most %(most)s columns are read; delete what "
               "stands beside the table")
-            % said
+            % values
         )  # fmt: skip
     if not texts:
         return None
@@ -302,7 +303,7 @@ def _texts(line: int, cells: list[dict[str, Any]], bounds: Bounds, formats: _For
 
 
 def _oddity(value: object, shown: str) -> Odd | None:
-    """Why a value that is shown in a format is not the text that it seems."""
+    """Why a value shown in this format may not mean what its text shows; None where it does."""
     if isinstance(value, str):
         return None
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
 """A file of any size in a temporary table: rows of one record come out together, whatever their order in the file.
 
-The table lives in a session of its own, beside the one that stores, so that chunks commit one by one.
+The table belongs to a database session of its own, so that the storing session can commit chunk by chunk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FETCH_ROWS = 5000
 COPY_ROWS = 1000
 # Sorting a file is the only heavy query of the session; without this even small files are sorted on disk.
 _SORT_MEMORY = "64MB"
-# What is wrong with a row, as ``tables.Wrong`` says it.
+# What is wrong with a row: the fields of ``file_problems.Wrong``.
 _WRONG_NAMES = ("wrong_column", "wrong_value", "wrong_reason")
 _WRONG = sql.SQL(", ").join(map(sql.Identifier, _WRONG_NAMES))
 _WRONG_COLUMNS = sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" text") for name in _WRONG_NAMES)
@@ -34,7 +34,8 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 class Staging:
     """The rows of one file, and the refusals of its rows, in temporary tables.
 
-    ``fill`` takes the file in and numbers its records from 1 in order of their key; all else names records by number.
+    ``fill`` reads the file and numbers its records from 1 in order of their key; the other methods name records by
+    number.
     """
 
     def __init__(self) -> None:
@@ -57,10 +58,11 @@ class Staging:
     def fill(
         self, table: Table, keys: Sequence[str], plain: re.Pattern[str] | None = None, *, in_parts: bool = False
     ) -> int:
-        """Take in all rows of the file; returns how many. ``keys`` are the columns that name a record.
+        """Read all rows of the file; returns how many. ``keys`` are the columns that name a record.
 
-        A record is plain when each of its rows matches the pattern. With ``in_parts`` a record has several rows: one
-        that has a row without its whole key under it, or one with a part of its key, may lack that row, and is wrong.
+        A record is plain when each of its rows matches the pattern. With ``in_parts`` a record may have several rows. A
+        row without its whole key may then belong to the nearest record above, or to one with the same last key:
+        those records are marked as wrong.
         """
         self._names = table.names
         columns = sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" text") for name in table.names)
@@ -110,7 +112,7 @@ class Staging:
         )  # fmt: skip
 
     def decimal_mark(self) -> str:
-        """The decimal mark that the file shows, looked for only where a number depends on it."""
+        """The decimal mark that the numbers of the file show; empty where no number depends on it."""
         columns = [name for name in NUMBER_COLUMNS if name in self._names]
         if self._typed or not columns:
             return ""
@@ -125,12 +127,12 @@ class Staging:
         shown = [
             mark
             for mark, proof in PROOFS.items()
-            if (found := self._session.execute(sql.SQL("select {}").format(any_like(proof))).fetchone()) and found[0]
+            if (row := self._session.execute(sql.SQL("select {}").format(any_like(proof))).fetchone()) and row[0]
         ]
         return shown[0] if len(shown) == 1 else ""
 
     def _number_records(self, keys: Sequence[str]) -> None:
-        """Keys are compared by their bytes: any order will do as long as it is the same everywhere."""
+        """Number the records. Keys are compared by their bytes, so that the order is the same in every database."""
         key = sql.SQL(", ").join(
             sql.SQL("""coalesce({}, '') collate "C" """).format(sql.Identifier(name)) for name in keys
         )
@@ -147,13 +149,13 @@ class Staging:
         self._session.execute("drop table staged")
         self._session.execute("create index on numbered (record)")
         self._session.execute("analyze numbered (record)")
-        found = self._session.execute("select coalesce(max(record), 0) from numbered").fetchone()
-        self.records_count = found[0] if found else 0
+        row = self._session.execute("select coalesce(max(record), 0) from numbered").fetchone()
+        self.records_count = row[0] if row else 0
 
     def plain_rows(self, first: int, last: int) -> bytes:
         """The rows of the plain records between two numbers as COPY reads them: record, position and all cells.
 
-        As one value, because taking in rows one by one costs more than making them; no cell needs an escape.
+        One value, because fetching row by row costs more than building the text. No plain cell needs an escape.
         """
         query = sql.SQL("""
             select convert_to(string_agg(concat_ws(E'\\t', record, position, {}), E'\\n' order by record, position),
@@ -161,8 +163,8 @@ class Staging:
               from numbered where record between %s and %s and whole_plain
         """).format(sql.SQL(", ").join(map(sql.Identifier, self._names)))
         with self._session.cursor(binary=True) as cursor:
-            found = cursor.execute(query, [first, last]).fetchone()
-        return bytes(found[0]) if found and found[0] else b""
+            row = cursor.execute(query, [first, last]).fetchone()
+        return bytes(row[0]) if row and row[0] else b""
 
     def records(self, first: int, last: int, *, but: Sequence[int] | None = None) -> Iterator[list[TableRow]]:
         """The rows of each record between two numbers together, in order of line; records in order of their number.
@@ -187,7 +189,7 @@ class Staging:
                 ]
 
     def _cells(self, values: Sequence[str | None]) -> dict[str, str]:
-        """Cells by name; those behind the end of a row that was cut off are absent."""
+        """Cells by name; cells missing at the end of a short row are absent."""
         return {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
 
     def refuse(self, rows: Iterable[tuple[int, str, str, str]]) -> None:
@@ -204,7 +206,7 @@ class Staging:
 
 
 def _copy_line(line: int, cells: list[str], problem: Wrong | None, plain: re.Pattern[str] | None, width: int) -> str:
-    """A row as COPY reads it. A plain row holds nothing to be escaped, and most rows of most files are plain."""
+    """A row as COPY reads it. A plain row, as most rows are, needs no escapes."""
     joined = SEPARATOR.join(cells)
     if plain is not None and not problem and plain.fullmatch(joined):
         return f"{line}\t\t\t\tt\t{joined}\n"

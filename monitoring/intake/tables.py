@@ -1,7 +1,7 @@
-"""Reading a table file row by row, whatever its size: CSV in the dialects of this world, and XLSX.
+"""Reading a table file row by row, whatever its size: CSV in its dialects, and XLSX.
 
-What a file does otherwise than plain comma-separated UTF-8 is read where it can mean one thing only, and noted; what
-could mean two is refused by the name of the cause.
+A file that is not plain comma-separated UTF-8 is read where it can mean one thing only, and the difference is noted.
+Where it could mean two things it is refused, and the message names the cause.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Table:
     """A file whose header was found to be right: the names of its columns, and its rows as lists in that order.
 
     A row is its line, its cells and what is wrong with it as a whole. A row that ends early has fewer cells than there
-    are names; it never has more. ``notes`` is whole when the last row is read. The numbers of a sheet are ``typed``:
-    how they are written says nothing of its author's decimal mark.
+    are names; it never has more. ``notes`` is complete once the last row is read. ``typed`` is true for a sheet: its
+    numbers have a type, so their text does not show which decimal mark the author uses.
     """
 
     names: tuple[str, ...]
@@ -78,8 +78,8 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str], boun
     lines = _xlsx_lines(path, bounds, notes) if workbook else csv_lines(path, bounds, wanted, notes)
     header, width, lines = find_header(path, lines, wanted, notes)
     if len(header) > bounds.columns:
-        said = {"count": len(header), "most": bounds.columns}
-        reason = _("the header has %(count)s columns, and at most %(most)s are read; delete the others") % said
+        values = {"count": len(header), "most": bounds.columns}
+        reason = _("the header has %(count)s columns, and at most %(most)s are read; delete the others") % values
         raise unusable(path, reason)
     layout = layout_of(header, wanted)
     check_header(path, layout.names, columns, required, repeat=bounds.repeats_names)
@@ -88,11 +88,8 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str], boun
     return Table(layout.names, layout.arranged(_rows(header, width, lines)), notes, typed=workbook)
 
 
-# --- several replicates in one row -------------------------------------------------------------------------------
-
-
 def ends_with_a_line_end(path: Path) -> bool:
-    """Whether a text file ends as texts do; a workbook always does."""
+    """Whether a text file ends with a line end; True for a workbook."""
     with path.open("rb") as handle:
         if handle.read(4) == b"PK\x03\x04":
             return True
@@ -102,17 +99,19 @@ def ends_with_a_line_end(path: Path) -> bool:
 
 def _rows(header: Sequence[str], width: int, lines: Iterator[Line]) -> Iterator[Row]:
     for line, cells, odd in lines:
-        text = "".join(cells)  # most of what can be wrong is seen in the whole row at once
+        text = "".join(cells)  # one check of the whole row rules out most problems
         if not text:
             continue
         problem: Wrong | None = None
         if len(cells) < width:
-            said = {"cells": len(cells), "width": width}
-            problem = Wrong("", "", _("the row ends after %(cells)s of %(width)s cells; was the file cut off?") % said)
+            values = {"cells": len(cells), "width": width}
+            problem = Wrong(
+                "", "", _("the row ends after %(cells)s of %(width)s cells; was the file cut off?") % values
+            )
         elif any(cells[width:]):
-            said = {"cells": len(cells), "width": width}
+            values = {"cells": len(cells), "width": width}
             words = _("the row has %(cells)s cells, the header %(width)s; is a decimal comma outside quotes?")
-            problem = Wrong("", "", words % said)
+            problem = Wrong("", "", words % values)
         if len(text) > LONGEST_CELL and (longest := max(len(cell) for cell in cells)) > LONGEST_CELL:
             words = _("a cell has %(length)s characters; is a quotation mark missing?")
             problem = Wrong("", "", words % {"length": longest})
@@ -130,7 +129,7 @@ def _rows(header: Sequence[str], width: int, lines: Iterator[Line]) -> Iterator[
 
 
 def _odd_cells(header: Sequence[str], cells: list[str], odd: Mapping[int, Odd]) -> Wrong | None:
-    """What is wrong with a row of a sheet whose cells are not what their text seems; midnights are put right."""
+    """What is wrong with a row of a sheet that has odd cells. A day stored as midnight is corrected in place."""
     for position, kind in odd.items():
         if position >= len(header):
             continue

@@ -1,5 +1,7 @@
-"""Files given on the page: kept in the database until a worker has read them, so that neither a restart nor another
-machine loses one; every row gets its verdict."""
+"""Files uploaded on the page: kept in the database until a worker has read them, so that a restart loses none.
+
+Every row gets a verdict. The worker may run on another machine than the page.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +47,9 @@ MOST_ATTEMPTS = 3
 KEPT_FOR = dt.timedelta(days=1)
 VERDICTS_KEPT_FOR = dt.timedelta(days=30)
 CONTENT, VERDICTS = "upload content", "upload verdicts"
-# A file of ours: what its giver calls it may be longer than a name on disk, or no name at all.
+# The name of our copy on disk: the uploader's name may be too long for one, or empty.
 _NAME_ON_DISK = "given"
-# Losing the database says nothing about the file.
+# A lost database connection is not the fault of the file: these errors are raised, and the file stays to be read.
 _DATABASE_LOST = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 _IDENTITY_COLUMNS = frozenset(IdentityFacts.__slots__)
 VERDICT_COLUMNS = ("row", "verdict", "column", "value", "reason")
@@ -56,7 +58,7 @@ VERDICT_COLUMNS = ("row", "verdict", "column", "value", "reason")
 def take_upload(
     kind: str, name: str, content: bytes, *, by: User, dry_run: bool, amend_reason: str = "", language: str = "en"
 ) -> ImportRun:
-    """Keep a file and hint to a worker. Raises ``FileProblem`` for one that is too large or no honest archive."""
+    """Keep a file and hint to a worker. Raises ``FileProblem`` for one too large, or an unusable archive."""
     if len(content) > MOST_BYTES:
         raise FileProblem(
             _("The file has more than %(most)s MB; load it with the command.") % {"most": MOST_BYTES // 10**6}
@@ -103,8 +105,8 @@ def load_again(run: ImportRun, *, by: User) -> ImportRun | None:
 class _Verdicts:
     """The verdict of every row, compressed as it grows: one line for a row without a problem, one for each problem.
 
-    Names and hospital numbers are not repeated, neither as a value nor in a reason; of a file of patients no value is,
-    because in a row that is shifted a name stands in any column.
+    Names and hospital numbers are not repeated, neither as a value nor in a reason. Of a file of patients no value is
+    repeated, because a shifted row has a name in any column.
     """
 
     kind: str
@@ -129,8 +131,8 @@ class _Verdicts:
 def load_upload(run_id: int) -> bool:
     """Load a kept file, unless somebody else does or has; returns whether this call did it.
 
-    A worker that is killed leaves whole records only; the lease ends, and the file is read again from its beginning,
-    three times at most. Any other failure ends the run with words for its giver; one that nobody foresaw is raised.
+    A killed worker leaves whole records only. Its lease ends, and the file is read again from its beginning, three
+    times at most. Any other failure ends the run with a message for the uploader; an unexpected one is also raised.
     """
     run = (
         ImportRun.objects.filter(pk=run_id, finished_at__isnull=True, content__isnull=False)
@@ -156,7 +158,7 @@ def load_upload(run_id: int) -> bool:
                 _give_back(claimed)
                 return False
             _end_with_words(run, claimed, _three_times())
-        except Exception:  # whatever it was, its giver must not wait for ever; it is raised again
+        except Exception:  # the uploader gets an answer whatever happened; the error is raised again
             logger.exception("upload %s failed", run.pk)
             words = _("The file could not be read for a reason that lies in the service; tell its operator.")
             _end_with_words(run, claimed, words)
@@ -165,7 +167,7 @@ def load_upload(run_id: int) -> bool:
 
 
 def _end_what_was_finished(run: ImportRun) -> None:
-    """A run whose job says that it is over would be claimed by nobody and wait for ever."""
+    """End a run whose job is already finished: no worker would claim it again, and it would wait for ever."""
     if JobRun.objects.filter(job=_job(run.pk), slot_at=run.started_at, finished_at__isnull=False).exists():
         with translation.override(run.language):
             words = _("The file can no longer be read; give it again.")
@@ -174,7 +176,7 @@ def _end_what_was_finished(run: ImportRun) -> None:
 
 
 class _LeaseLostError(Exception):
-    """Somebody else reads the file by now: this worker was held up for longer than its lease."""
+    """Another worker reads the file now: this one was held up for longer than its lease."""
 
 
 def _load(run: ImportRun, claimed: JobRun) -> None:
@@ -203,8 +205,8 @@ def _load(run: ImportRun, claimed: JobRun) -> None:
 
 
 def _three_times() -> str:
-    said = {"times": MOST_ATTEMPTS}
-    return _("Reading the file was broken off %(times)s times; save it anew as CSV and give it in parts.") % said
+    values = {"times": MOST_ATTEMPTS}
+    return _("Reading the file was broken off %(times)s times; save it anew as CSV and give it in parts.") % values
 
 
 def _job(run_id: int) -> str:
@@ -217,7 +219,7 @@ def _note_progress(run: ImportRun, claimed: JobRun, done: int, total: int) -> No
 
 
 def _renew(claimed: JobRun) -> None:
-    """Keep the lease; raises where somebody else has it."""
+    """Renew the lease. Raises ``_LeaseLostError`` where another worker has it."""
     until = clock.now() + dt.timedelta(seconds=LEASE_SECONDS)
     ours = JobRun.objects.filter(pk=claimed.pk, attempts=claimed.attempts, finished_at__isnull=True)
     if not ours.update(lease_until=until):
@@ -241,7 +243,7 @@ def _end(run: ImportRun, claimed: JobRun, outcome: FileOutcome, verdicts: bytes)
     run.notes = [*(f"{note} ({count})" for note, count in outcome.notes.most_common(20)), *outcome.created_names][:50]
     run.verdicts = seal(verdicts, owner=run.public_id, purpose=VERDICTS)
     if not run.dry_run:
-        run.content = None  # what was loaded stands in the tables; the file is not kept
+        run.content = None  # its data are stored now; the file is not kept
     with transaction.atomic():
         if finish(claimed, ok=not run.problem, detail=run.problem, now=run.finished_at):
             run.save(
@@ -250,7 +252,7 @@ def _end(run: ImportRun, claimed: JobRun, outcome: FileOutcome, verdicts: bytes)
 
 
 def verdict_rows(run: ImportRun) -> list[dict[str, str]]:
-    """The verdicts of a finished run, one a row of the file or problem."""
+    """The verdicts of a finished run: one for a row without a problem, one for each problem."""
     if run.verdicts is None:
         return []
     packed = unseal(run.verdicts, owner=run.public_id, purpose=VERDICTS)

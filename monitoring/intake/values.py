@@ -122,9 +122,9 @@ class Cells:
         """Whether the laboratory says that it detected the transcript: yes, no, or a word that means one of them."""
         value = self.text(column)
         if means_not_detected(value) or means_detected(value):
-            found = means_detected(value)
-            self._note(column, value, "yes" if found else "no")
-            return found
+            detected = means_detected(value)
+            self._note(column, value, "yes" if detected else "no")
+            return detected
         return self.boolean(column)
 
     def day(self, column: str, *, required: bool = False) -> PartialDate | None:
@@ -139,46 +139,46 @@ class Cells:
 
     def exact_day(self, column: str) -> dt.date | None:
         """A date that must be known to the day."""
-        found = self.day(column)
-        if found is not None and found.precision != "day":
+        date = self.day(column)
+        if date is not None and date.precision != "day":
             raise CellProblem(column, self.text(column), _("the day is needed here"))
-        return found.on if found else None
+        return date.on if date else None
 
     def instant(self, column: str, zone: ZoneInfo | None) -> dt.datetime | None:
-        """A date with a time, in UTC; ``moment`` says more."""
-        found = self.moment(column, zone)
-        return found.at if found else None
+        """A date with a time, in UTC, read as by ``moment``."""
+        moment = self.moment(column, zone)
+        return moment.at if moment else None
 
     def moment(self, column: str, zone: ZoneInfo | None) -> Moment | None:
         """A date with a time. Without an offset it is the centre's local time, and UTC where no zone is known.
 
-        The day is that of the centre; where nobody has said yet where the centre is, the day that is written.
+        The day is that at the centre; where the centre has no time zone yet, the day as written.
         """
         value = self.text(column)
         if not value:
             return None
         try:
-            found = dt.datetime.fromisoformat(value)
+            instant = dt.datetime.fromisoformat(value)
         except ValueError:
             raise CellProblem(column, value, _("write date and time as 2025-03-10T08:30")) from None
-        if not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
-            raise CellProblem(column, value, _("the year %(year)s cannot be right") % {"year": found.year})
+        if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+            raise CellProblem(column, value, _("the year %(year)s cannot be right") % {"year": instant.year})
         if len(value) <= 10:
             raise CellProblem(
                 column, value, _("the time is missing; write it as 2025-03-10T08:30, or use the date column")
             )
-        written_day = found.date()
-        if found.tzinfo is None:
-            found = found.replace(tzinfo=zone or dt.UTC)
-        elif abs(found.utcoffset() or dt.timedelta()) > dt.timedelta(hours=MOST_HOURS_FROM_UTC):
+        written_day = instant.date()
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=zone or dt.UTC)
+        elif abs(instant.utcoffset() or dt.timedelta()) > dt.timedelta(hours=MOST_HOURS_FROM_UTC):
             reason = _("the offset from UTC cannot be right; it is at most %(hours)s hours")
             raise CellProblem(column, value, reason % {"hours": MOST_HOURS_FROM_UTC})
-        return Moment(found.astimezone(dt.UTC), found.astimezone(zone).date() if zone else written_day)
+        return Moment(instant.astimezone(dt.UTC), instant.astimezone(zone).date() if zone else written_day)
 
     def number(self, column: str, *, bounds: Bounds | None = None, zero: bool = False) -> Decimal | None:
-        """A number within the bounds of its column; another spelling than the plain one is noted.
+        """A number within the bounds of its column; a spelling other than the plain one is noted.
 
-        Without ``zero`` 0 is refused as what is not known.
+        Without ``zero`` the number 0 is refused: an unknown value is left empty.
         """
         value = self.text(column, longest=60)
         if not value:
@@ -202,7 +202,7 @@ class Cells:
     def percentage(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, str]:
         """A percentage with its comparator: ``0.25``, ``0,25 %``, ``<0.0032``, ``> 55``, ``<=0.01``.
 
-        A word for not detected is no percentage; whoever asks has looked for it before.
+        Callers check for a word that means not detected before.
         """
         value = self.text(column)
         if not value:
@@ -220,7 +220,7 @@ class Cells:
         return self._within(column, value, number, bounds), comparator
 
     def copies(self, column: str, *, bounds: Bounds | None = None) -> tuple[Decimal | None, bool]:
-        """BCR::ABL1 copies and whether the cell says anything; ``nd`` is no copies, said."""
+        """BCR::ABL1 copies, and whether the cell holds a report; ``nd`` is a report without copies."""
         value = self.text(column)
         if not value:
             return None, False
@@ -282,17 +282,17 @@ class Cells:
         return read.number
 
     def _note(self, column: str, value: str, read: str) -> None:
-        """Say how a cell was read, where it was written in another way."""
+        """Note how a cell was read, where that differs from how it was written."""
         if value.casefold() != read:
-            said = {"column": column, "value": repr(value), "number": read}
-            self.notes.append(_("%(column)s: %(value)s read as %(number)s") % said)
+            values = {"column": column, "value": repr(value), "number": read}
+            self.notes.append(_("%(column)s: %(value)s read as %(number)s") % values)
 
 
 def _number_words(problem: NotANumber) -> str:
     """Why a text is no number, in the reader's language, with the fix."""
     if problem.code == "ambiguous":
-        said = {**problem.values, "plain": unmistakable(Decimal(problem.values["decimal"]))}
-        return _("is it %(whole)s or %(decimal)s? Write %(whole)s or %(plain)s") % said
+        values = {**problem.values, "plain": unmistakable(Decimal(problem.values["decimal"]))}
+        return _("is it %(whole)s or %(decimal)s? Write %(whole)s or %(plain)s") % values
     if problem.code == "digits":
         return _("has more digits than any laboratory prints")
     return _("is not a plain number; write it as 0.25")

@@ -1,4 +1,4 @@
-"""Stored reports written back as the cells of a results file, so that a change starts from all that stands."""
+"""Stored reports written back as the cells of a results file, so that a correction starts from the current values."""
 
 from __future__ import annotations
 

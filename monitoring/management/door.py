@@ -1,4 +1,4 @@
-"""Commands as doors for programs: exit codes, progress on a terminal, silence in a pipe."""
+"""What all commands share: exit codes, and progress that is shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DoorCommand(BaseCommand):
             raise CommandError(str(problem), returncode=2) from None
         except (DatabaseError, RedisError) as problem:
             raise CommandError(f"the database or broker failed: {problem}", returncode=3) from problem
-        except BrokenPipeError:  # the reader of our output has seen enough
+        except BrokenPipeError:  # the reader of our output has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
         except OSError as problem:
@@ -46,7 +46,7 @@ class DoorCommand(BaseCommand):
         self.stderr.write(text, style_func=lambda line: line)
 
     def tell_notes(self, notes: Counter[str]) -> None:
-        """What was read otherwise than written, or is worth a look; the most frequent first."""
+        """The notes of a file, such as values read otherwise than written; the most frequent first."""
         for note, count in notes.most_common(MOST_NOTES):
             self.tell(f"note: {note}" + (f" ({count} times)" if count > 1 else ""))
         if len(notes) > MOST_NOTES:

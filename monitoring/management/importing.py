@@ -1,4 +1,4 @@
-"""The four import commands are one command with a kind."""
+"""The base of the four import commands, which differ by the kind of file only."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _actor(username: str) -> User:
 
 
 def _check_writable(path: Path, source: Path) -> None:
-    """Refuse an error file that cannot be written, before anything is loaded; it is emptied only when it is written."""
+    """Refuse an error file that cannot be written, before anything is loaded. Its old content stays until then."""
     if path.exists() and source.exists() and path.samefile(source):
         raise FileProblem(f"{path}: --errors names the file that is to be loaded; name another one")
     try:

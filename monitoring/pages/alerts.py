@@ -1,4 +1,4 @@
-"""The alert inbox: what waits for a person, why, who was told, and what was done about it."""
+"""The alert inbox: open alerts, why they were opened, who was told, and what was done about them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ MAY_ACT = (Role.CLINICIAN, Role.ADMINISTRATOR)
 
 
 class ReadForm(forms.Form):
-    """Which state of the alert its reader has seen: what has become surer or higher since is shown first."""
+    """Which state of the alert its reader has seen: an alert that became surer or higher since is shown again first."""
 
     version = forms.CharField(widget=forms.HiddenInput, max_length=16)
 
 
 class AcknowledgeForm(ReadForm):
-    """What a person says when the alert was seen."""
+    """The note with which a person acknowledges an alert."""
 
     note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
 
@@ -97,12 +97,12 @@ def acknowledge_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
     form = AcknowledgeForm(request.POST)
     if not form.is_valid():
         return _detail(request, alert, acknowledge_form=form, status=400)
-    said = form.cleaned_data
+    values = form.cleaned_data
     try:
-        seen = acknowledge(alert, by=by, note=said["note"], now=clock.now(), version=said["version"])
+        acknowledged = acknowledge(alert, by=by, note=values["note"], now=clock.now(), version=values["version"])
     except (AlertConflictError, StaleVersionError) as problem:
         return _read_again(request, public_id, problem)
-    back = {"day": f"{seen.next_action_at:%Y-%m-%d %H:%M}"}
+    back = {"day": f"{acknowledged.next_action_at:%Y-%m-%d %H:%M}"}
     messages.success(request, _("Acknowledged. Record what was done, or it comes back on %(day)s UTC.") % back)
     return redirect("alert", public_id=public_id)
 
@@ -135,23 +135,23 @@ def _act_form(data: QueryDict | None = None, *, version: str = "") -> ActForm:
     return ActForm(data, auto_id="act_%s", initial={"version": version})
 
 
-def _act(alert: Alert, by: User, said: dict[str, str | dt.date | None], now: dt.datetime) -> None:
-    action, note, day = ActionTaken(str(said["action"])), str(said["note"] or ""), said["day"]
+def _act(alert: Alert, by: User, values: dict[str, str | dt.date | None], now: dt.datetime) -> None:
+    action, note, day = ActionTaken(str(values["action"])), str(values["note"] or ""), values["day"]
     on = day if isinstance(day, dt.date) else None
     if action is not ActionTaken.RESTART:
-        act(alert, by=by, action=action, note=note, until=on, now=now, version=str(said["version"]))
+        act(alert, by=by, action=action, note=note, until=on, now=now, version=str(values["version"]))
         return
-    if not said["drug"] or on is None:
+    if not values["drug"] or on is None:
         raise AlertConflictError(_("a restart needs the drug and its first day"))
     record_restart(
         alert,
         by=by,
         reach=reach_of(memberships_of(by), MAY_ACT),
-        drug=str(said["drug"]),
+        drug=str(values["drug"]),
         started_on=on,
         note=note,
         now=now,
-        version=str(said["version"]),
+        version=str(values["version"]),
     )
 
 

@@ -38,10 +38,10 @@ from monitoring.services.entry.verdicts import RowOutcome, Verdict
 ENTERING = (Role.TECHNICIAN, Role.VERIFIER)
 LEAST_TUBES = 3
 MOST_LABORATORIES = 200  # suggested while typing
-# What stays for the next sample of the same run.
+# The fields that stay filled for the next sample of the same run.
 KEPT = ("centre", "laboratory", "control_gene", "method", "assay", "kit_lot", "conversion_factor", "specimen")
 SESSION_KEY = "bench"
-UNDETECTED = "u"  # one key for not detected; the words for it are those of every door
+UNDETECTED = "u"  # one key for not detected; its words are those of every entry point
 text = partial(forms.CharField, required=False, max_length=60)
 
 
@@ -136,22 +136,22 @@ class EntryForm(forms.Form):
         ]
 
     def rows(self, status: str, reason: str = "", standing: Mapping[str, str] | None = None) -> list[TableRow]:
-        """The rows of a results file that say the same; ``standing`` are the cells of what is changed."""
-        said = {name: str(value).strip() for name, value in self.cleaned_data.items()}
-        whole = {**(standing or {}), **{n: v for n, v in said.items() if not n[-1].isdigit()}}
+        """The rows of a results file with this content; ``standing`` holds the cells of the result to correct."""
+        cells = {name: str(value).strip() for name, value in self.cleaned_data.items()}
+        whole = {**(standing or {}), **{n: v for n, v in cells.items() if not n[-1].isdigit()}}
         whole |= {"status": status, "reason": reason}
-        if standing and standing["collected_on"] != said["collected_on"]:
-            whole["collected_at"] = ""  # another day: the time that stands belongs to the old one
+        if standing and standing["collected_on"] != cells["collected_on"]:
+            whole["collected_at"] = ""  # the stored time belongs to the old day
         tubes = [
             {
                 "replicate": str(n),
                 "bcr_abl1_copies": ND if copies.lower() == UNDETECTED else copies,
-                "control_gene_copies": said[f"control_gene_copies_{n}"],
+                "control_gene_copies": cells[f"control_gene_copies_{n}"],
                 "run_valid": "false" if failed else "true",
             }
             for n in self.numbers
             if (failed := self.cleaned_data[f"run_failed_{n}"])
-            | bool((copies := said[f"bcr_abl1_copies_{n}"]) or said[f"control_gene_copies_{n}"])
+            | bool((copies := cells[f"bcr_abl1_copies_{n}"]) or cells[f"control_gene_copies_{n}"])
         ]
         return [TableRow(1, {**whole, **tube}) for tube in tubes or [{}]]
 
@@ -190,7 +190,7 @@ def bench(request: HttpRequest) -> HttpResponse:
             form.show(problem.column, problem.reason)
         return _page(request, form, status=409, foresight=None)
     request.session[SESSION_KEY] = {name: form.cleaned_data[name] for name in KEPT}
-    messages.success(request, _said(verdict, report, entered.patient))
+    messages.success(request, _saved_words(verdict, report, entered.patient))
     return redirect("bench")
 
 
@@ -212,7 +212,7 @@ def preview_entry(request: HttpRequest) -> HttpResponse:
 
 
 def _began(form: EntryForm) -> bool:
-    """Whether enough is typed for a word about what is missing."""
+    """Whether enough is typed to say what is missing."""
     return bool(form.data.get("patient_id") and form.data.get("collected_on"))
 
 
@@ -262,7 +262,7 @@ def _with_status(report: LaboratoryReport) -> LaboratoryReport:
     return dataclasses.replace(report, status=status.value)
 
 
-def _said(verdict: Verdict, report: LaboratoryReport, patient: Patient) -> str:
+def _saved_words(verdict: Verdict, report: LaboratoryReport, patient: Patient) -> str:
     names = {"accession": report.accession_number, "patient": patient.patient_id}
     if verdict.action is RowOutcome.UNCHANGED:
         return _("%(accession)s of %(patient)s is stored already; nothing was changed.") % names
@@ -273,8 +273,8 @@ def _said(verdict: Verdict, report: LaboratoryReport, patient: Patient) -> str:
 
 def _laboratories(request: HttpRequest) -> QuerySet[Laboratory]:
     """The laboratories that report for a centre in which this person enters results."""
-    mine = centres_with_role(request.user, ENTERING)
-    return Laboratory.objects.filter(centres__in=mine).distinct()[:MOST_LABORATORIES]
+    centres = centres_with_role(request.user, ENTERING)
+    return Laboratory.objects.filter(centres__in=centres).distinct()[:MOST_LABORATORIES]
 
 
 def _page(request: HttpRequest, form: EntryForm, status: int = 200, foresight: Foresight | None = None) -> HttpResponse:

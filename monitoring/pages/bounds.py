@@ -1,6 +1,4 @@
-"""What is settled before anything of a request is read: who the client is, how long a body may be, and that nothing
-is kept.
-"""
+"""Middleware around every request: the address of the client, the bounds of a body, and that no answer is cached."""
 
 from __future__ import annotations
 
@@ -23,25 +21,25 @@ _KEPT_BY_BROWSERS = ("/livez", "/readyz", "/favicon.ico")
 
 
 class KnowTheClient:
-    """The address and the scheme of the client, from a proxy of ours only; what others say of themselves is dropped."""
+    """The address and the scheme of the client, as a trusted proxy forwards them; from anyone else they are dropped."""
 
     def __init__(self, get_response: Answer) -> None:
         self._answer = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         meta = request.META
-        told = str(meta.pop("HTTP_X_FORWARDED_FOR", ""))
+        forwarded_for = str(meta.pop("HTTP_X_FORWARDED_FOR", ""))
         scheme = str(meta.pop("HTTP_X_FORWARDED_PROTO", "")).strip().lower()
         if _is_ours(str(meta.get("REMOTE_ADDR", ""))):
-            meta["REMOTE_ADDR"] = _client(told) or meta["REMOTE_ADDR"]
+            meta["REMOTE_ADDR"] = _client(forwarded_for) or meta["REMOTE_ADDR"]
             if scheme in ("http", "https"):
                 meta["wsgi.url_scheme"] = scheme
         return self._answer(request)
 
 
-def _client(told: str) -> str:
-    """The right-most address that is no proxy of ours; empty where there is none or something that is no address."""
-    for entry in reversed(told.split(",")):
+def _client(forwarded_for: str) -> str:
+    """The right-most address that is no trusted proxy; empty where there is none, or where an entry is no address."""
+    for entry in reversed(forwarded_for.split(",")):
         try:
             address = ipaddress.ip_address(entry.strip())
         except ValueError:
@@ -74,7 +72,7 @@ class BoundBodies:
         length = str(request.META.get("CONTENT_LENGTH") or "")
         if not length and request.META.get("HTTP_TRANSFER_ENCODING"):
             return refusal_page(request, HTTPStatus.LENGTH_REQUIRED, _("Say the length of the body: Content-Length."))
-        # isdecimal alone knows other digits than ours; a number of a thousand digits is one that nobody has to compute.
+        # isdecimal alone accepts digits of other scripts; more than 18 digits are refused without computing the number.
         if length and not (length.isascii() and length.isdecimal() and len(length) <= 18):
             words = _("Content-Length must be a number of bytes.")
             return refusal_page(request, HTTPStatus.BAD_REQUEST, words)
@@ -90,7 +88,7 @@ class BoundBodies:
 
 
 class KeepNothing:
-    """Pages and answers may hold what is a patient's: no browser or proxy keeps them. Static files hold nothing."""
+    """Pages and answers may hold patient data: no browser or proxy may cache them. Static files hold none."""
 
     def __init__(self, get_response: Answer) -> None:
         self._answer = get_response
@@ -107,13 +105,13 @@ class KeepNothing:
 
 
 def refusal_page(request: HttpRequest, status: HTTPStatus, words: str) -> HttpResponse:
-    """A refusal in the shape of the door: a problem under /api/, plain words elsewhere."""
+    """A refusal in the form of its entry point: a problem document under /api/, plain text elsewhere."""
     if request.path.startswith("/api/"):
         return JsonResponse(problem_body(status, words), status=status, content_type=PROBLEM_TYPE)
     return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The answer where a body cannot be taken apart, or has more fields than any form of ours."""
+    """The answer where a body cannot be parsed, or has more fields than any form here."""
     words = _("The request cannot be read: its body, its fields or its host name are not as they must be.")
     return refusal_page(request, HTTPStatus.BAD_REQUEST, words)

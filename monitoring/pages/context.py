@@ -11,8 +11,8 @@ from monitoring.selectors.freshness import stale_since
 
 
 def every_page(request: HttpRequest) -> dict[str, object]:
-    """The banner of synthetic data, the word where data is not current, and the roles that decide the menu."""
-    user = getattr(request, "user", None)  # absent where a request was refused before anybody was known
+    """The banner of synthetic data, since when data is not current, and the roles that decide the menu."""
+    user = getattr(request, "user", None)  # absent where a request was refused before authentication
     if user is None or not user.is_authenticated:
         return {}
     since: dt.datetime | None = stale_since(clock.now())

@@ -1,4 +1,4 @@
-"""Whose next sample is due, and who is overdue: the list a clinic works from."""
+"""Whose next sample is due, and who is overdue: the work list of a clinic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading files on the page: first tried in a dry run, then for real; each row has its verdict."""
+"""Loading files on the page: in a dry run first, then for real; each row has its verdict."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ class UploadForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 @requires_role(LOADING)
 def index(request: HttpRequest) -> HttpResponse:
-    """Give a file, and the files given before. For the laboratory and administrators, into their own centres."""
+    """Upload a file, and the list of earlier uploads. For the laboratory and administrators, into their own centres."""
     assert isinstance(request.user, User)
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
+        values = form.cleaned_data
         try:
             run = take_upload(
-                said["kind"], said["file"].name, said["file"].read(), by=request.user, dry_run=said["dry_run"],
-                amend_reason=said["amend_reason"], language=get_language() or "en",
+                values["kind"], values["file"].name, values["file"].read(), by=request.user, dry_run=values["dry_run"],
+                amend_reason=values["amend_reason"], language=get_language() or "en",
             )  # fmt: skip
         except FileProblem as problem:
             form.add_error("file", str(problem))
         else:
             return redirect("import", public_id=run.public_id)
-    page = Paginator(_mine(request), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(_own_runs(request), PAGE_SIZE).get_page(request.GET.get("page"))
     status = 400 if form.errors else 200
     context = {"form": form, "page": page, "columns": COLUMNS, "kinds": dict(KINDS)}
     return render(request, "imports/index.html", context, status=status)
@@ -67,8 +67,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 @requires_role(LOADING)
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """One file: how far it is, then the verdict of every row. For who gave it."""
-    run = get_object_or_404(_mine(request), public_id=public_id)
+    """One file: its progress, then the verdict of every row. For its uploader."""
+    run = get_object_or_404(_own_runs(request), public_id=public_id)
     rows = verdict_rows(run)
     if request.GET.get("only") == "refused":
         rows = [row for row in rows if row["verdict"] == "refused"]
@@ -80,8 +80,8 @@ def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_GET
 @requires_role(LOADING)
 def progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """How far a file is, as a fragment; when it is done the page loads anew. For who gave it."""
-    run = get_object_or_404(_mine(request), public_id=public_id)
+    """The progress of a file, as a fragment; when it is done the page reloads. For its uploader."""
+    run = get_object_or_404(_own_runs(request), public_id=public_id)
     response = render(request, "imports/progress.html", {"run": run})
     if run.finished_at is not None:
         response["HX-Refresh"] = "true"
@@ -91,14 +91,14 @@ def progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_POST
 @requires_role(LOADING)
 def load(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """Load the file of a dry run for real. For who gave it."""
+    """Load the file of a dry run for real. For its uploader."""
     assert isinstance(request.user, User)
-    run = load_again(get_object_or_404(_mine(request), public_id=public_id), by=request.user)
+    run = load_again(get_object_or_404(_own_runs(request), public_id=public_id), by=request.user)
     if run is None:
         raise Http404
     return redirect("import", public_id=run.public_id)
 
 
-def _mine(request: HttpRequest) -> QuerySet[ImportRun]:
-    """The files this person has given: their rows may name patients of no other centre than the person's own."""
+def _own_runs(request: HttpRequest) -> QuerySet[ImportRun]:
+    """The files this person has uploaded. Nobody else sees them: their rows name patients."""
     return ImportRun.objects.filter(by_id=request.user.pk).order_by("-started_at")

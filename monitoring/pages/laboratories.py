@@ -1,4 +1,4 @@
-"""Laboratories on screen: what their assays can see and how their conversion factors stand."""
+"""Laboratories on screen: what their assays can detect, and which conversion factors are valid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_OF_ONE = 200  # assays or factors of one laboratory
 @require_GET
 @requires_role(ANY_ROLE)
 def index(request: HttpRequest) -> HttpResponse:
-    """Laboratories, and the factors that somebody must look after. For everybody with a role."""
+    """Laboratories, and the factors that need attention. For everybody with a role."""
     laboratories = Laboratory.objects.annotate(
         assay_count=Count("assays", distinct=True), factor_count=Count("conversion_factors", distinct=True)
     )
@@ -42,11 +42,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One laboratory with its assays and factors. For everybody with a role."""
     laboratory = get_object_or_404(Laboratory, pk=pk)
     factors = laboratory.conversion_factors.order_by("control_gene", "assay_name", "-valid_from")[:MOST_OF_ONE]
-    mine = set(administered_centres(request.user).values_list("pk", flat=True))
+    administered = set(administered_centres(request.user).values_list("pk", flat=True))
     served = set(laboratory.centres.values_list("pk", flat=True))
     context = {
         "laboratory": laboratory,
-        "may_change": is_operator(request.user) or (bool(served) and served <= mine),
+        "may_change": is_operator(request.user) or (bool(served) and served <= administered),
         "assays": laboratory.assays.order_by("name")[:MOST_OF_ONE],
         "factors": standing_factors(factors, clock.now().date()),
     }

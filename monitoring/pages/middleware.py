@@ -1,4 +1,4 @@
-"""Around every request: its id, one log line without patient data, and a word where data is not current."""
+"""Around every request: its id, one log line without patient data, and a header where data is not current."""
 
 from __future__ import annotations
 

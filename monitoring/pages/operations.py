@@ -1,4 +1,4 @@
-"""The state of the service for administrators: what is owed, how old it is, and what ran."""
+"""The state of the service for administrators: pending work, how old it is, and what ran."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitoring.selectors.freshness import owed_work
 from monitoring.selectors.set_aside import shown_to
 
 SHOWN = 20
-# The page on which a piece of work is looked at; its key is the public id there.
+# The page that shows a piece of work that is set aside; its key is the public id in the address.
 PAGE_OF = {
     SetAsideKind.ESCALATION: "alert",
     SetAsideKind.CLASSIFICATION: "patient",
@@ -29,7 +29,7 @@ PAGE_OF = {
 @require_GET
 @requires_role((Role.ADMINISTRATOR,))
 def operations(request: HttpRequest) -> HttpResponse:
-    """What is owed, what is set aside in one's centres, heartbeats and the latest nightly jobs. For administrators."""
+    """Pending work, what is set aside in one's centres, heartbeats and the latest nightly jobs. For administrators."""
     now = clock.now()
     aside = shown_to(centres_with_role(request.user, (Role.ADMINISTRATOR,)))
     return render(
@@ -39,13 +39,13 @@ def operations(request: HttpRequest) -> HttpResponse:
             "now": now,
             "owed": owed_work(now),
             "beats": Heartbeat.objects.order_by("name"),
-            "aside": [(one, _address(one)) for one in aside[:SHOWN]],
+            "aside": [(row, _address(row)) for row in aside[:SHOWN]],
             "aside_count": aside.count(),
             "jobs": JobRun.objects.order_by("-slot_at", "job")[:SHOWN],
         },
     )
 
 
-def _address(one: SetAside) -> str:
-    page = PAGE_OF.get(SetAsideKind(one.kind))
-    return reverse(page, args=[one.key]) if page else ""
+def _address(row: SetAside) -> str:
+    page = PAGE_OF.get(SetAsideKind(row.kind))
+    return reverse(page, args=[row.key]) if page else ""

@@ -44,22 +44,22 @@ LEAST_SPAN = dt.timedelta(days=730)
 def search(request: HttpRequest) -> HttpResponse:
     """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names.
 
-    What is typed is posted: an address stands in histories and logs, where no hospital number belongs. The beginning of
-    a pseudonym leads on to an address that can be kept; a hospital number is answered at once and looked up nowhere
-    else.
+    The search is posted, because addresses are kept in browser histories and logs, where no hospital number belongs.
+    The beginning of a pseudonym redirects to an address that can be kept. Any other text is looked up as a hospital
+    number, and the list is the answer to the POST.
     """
     given = request.POST if request.method == "POST" else request.GET
-    wanted = given.get("q", "").strip().replace("\x00", "")[:60]
+    typed = given.get("q", "").strip().replace("\x00", "")[:60]
     state = given.get("state", "")
     state = state if state in STATES else ""
     may_name = bool({r.value for r in NAMING} & roles_of(request.user))
-    found = found_patients(request.user, search=wanted, state=state)
+    patients = found_patients(request.user, search=typed, state=state)
     if request.method == "POST":
-        if not wanted or found_patients(request.user, search=wanted).exists():
-            return redirect(_address_of_search(wanted, state))
+        if not typed or found_patients(request.user, search=typed).exists():
+            return redirect(_address_of_search(typed, state))
         if may_name:
-            found = found_patients(request.user, hospital_number_index=blind_index(wanted), state=state)
-    paginator = Paginator(found, PAGE_SIZE)
+            patients = found_patients(request.user, hospital_number_index=blind_index(typed), state=state)
+    paginator = Paginator(patients, PAGE_SIZE)
     page = paginator.get_page(request.GET.get("page"))
     rows = with_standing(Patient.objects.filter(pk__in=[p.pk for p in page])).order_by("patient_id", "pk")
     states = latest_states([p.pk for p in page], clock.now().date())
@@ -68,12 +68,12 @@ def search(request: HttpRequest) -> HttpResponse:
     labels = {"response": dict(RESPONSE_CLASS), "state": dict(EPISODE_STATE)}
     return render(
         request, "patients/search.html",
-        {"page": page, "rows": rows, "q": wanted, "state": state, "labels": labels, "may_name": may_name},
+        {"page": page, "rows": rows, "q": typed, "state": state, "labels": labels, "may_name": may_name},
     )  # fmt: skip
 
 
-def _address_of_search(wanted: str, state: str) -> str:
-    query = urlencode({name: value for name, value in (("q", wanted), ("state", state)) if value})
+def _address_of_search(typed: str, state: str) -> str:
+    query = urlencode({name: value for name, value in (("q", typed), ("state", state)) if value})
     return reverse("patients") + (f"?{query}" if query else "")
 
 
@@ -89,7 +89,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     known_at = _known_at(request, patient, now)
     record = patient_record(patient, known_at)
     clinical = clinical_view(patient, day_of(known_at, patient.centre, now), known_at)
-    episodes = [found.episode for found in clinical.episodes]
+    episodes = [row.episode for row in clinical.episodes]
     rows = timeline_rows(patient, episodes, clinical.ratios, known_at)
     recorded = Q(recorded_at__lte=known_at) if known_at else Q()
     standing = Q(retracted_by__isnull=True) | (Q(retracted_by__recorded_at__gt=known_at) if known_at else Q(pk=None))
@@ -121,7 +121,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 def _alerts(request: HttpRequest, patient: Patient, known_at: dt.datetime | None, now: dt.datetime) -> list[Any]:
-    """The alerts of a patient, as they stand or as they stood at an instant."""
+    """The alerts of a patient, as they are now or as they were at an instant."""
     if known_at is None:
         alerts = (
             Alert.objects.visible_to(request.user)
@@ -134,7 +134,7 @@ def _alerts(request: HttpRequest, patient: Patient, known_at: dt.datetime | None
 
 
 def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.datetime | None:
-    """The end of the day that was asked for, in the centre's time; None for now, or a day that is none."""
+    """The end of the requested day, in the centre's time; None for now, or where the text is no day."""
     return end_of_day(request.GET.get("known_at", ""), patient.centre, now)
 
 
@@ -144,7 +144,7 @@ def _known_at(request: HttpRequest, patient: Patient, now: dt.datetime) -> dt.da
 def chart_of(
     rows: list[TimelineRow], record: PatientRecord, episodes: Sequence[Episode], today: dt.date
 ) -> dict[str, Any]:
-    """What the chart draws. No zero ever goes to the logarithmic axis: what has no height stands in a lane below it."""
+    """What the chart draws. A logarithmic axis has no zero: points without a height are drawn in a lane below it."""
     first, last = rows[0].result.collected_on, max(rows[-1].result.collected_on, today)
     first = min([first, *(c.started_on for c in record.courses)])
     if last - first < LEAST_SPAN:

@@ -51,7 +51,7 @@ class InviteForm(RoleForm):
 
 
 class OnlyThePassword(SetPasswordForm):  # type: ignore[type-arg]  # generic to the type checker only
-    """Writes nothing of the account but its password: the service may write no more."""
+    """Saves the password of the account only: the service may write no other column of it."""
 
     def save(self, commit: bool = True) -> User:
         self.user.set_password(self.cleaned_data["new_password1"])
@@ -79,7 +79,7 @@ class ChangePassword(PasswordChangeView):
 
 
 class SetPassword(PasswordResetConfirmView):
-    """The page behind the link of an invitation. A closed account has none."""
+    """The page behind the link of an invitation. The link of a closed account opens nothing."""
 
     template_name = "people/set_password.html"
     form_class = OnlyThePassword
@@ -235,7 +235,7 @@ def _say_what_waits(request: HttpRequest, role: Role, person: User, centre: Cent
 
 
 def _send_link(request: HttpRequest, person: User) -> None:
-    """Send the link after everything is stored; a mail that could not be sent is told, and can be sent again."""
+    """Send the link after everything is stored. Where the mail fails, the page says so and it can be sent again."""
     if not person.is_active or not person.email:
         messages.error(request, _("No link is sent: the account is closed or has no e-mail address."))
         return

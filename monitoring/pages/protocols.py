@@ -1,4 +1,4 @@
-"""Protocols: which rule sets centres follow, and what would change under others."""
+"""Protocols: which rule sets centres follow, and what another choice would change."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ProtocolForm(forms.Form):
 
 
 def _choice(rules: RuleSet) -> str:
-    """A rule set as a choice: of whom it speaks, and what to know before it is chosen."""
+    """A rule set as a choice: for which patients it is written, and what to know before it is chosen."""
     newer = superseded_by(rules)
-    said = [f"{rules.title} ({rules.id})", population_word(rules.population.value)]
-    said += [_("not in our sources, or only in part")] if rules.not_in_our_sources else []
-    said += [_("a newer set of the same body is available: %(title)s") % {"title": newer.title}] if newer else []
-    return "; ".join(said)
+    parts = [f"{rules.title} ({rules.id})", population_word(rules.population.value)]
+    parts += [_("not in our sources, or only in part")] if rules.not_in_our_sources else []
+    parts += [_("a newer set of the same body is available: %(title)s") % {"title": newer.title}] if newer else []
+    return "; ".join(parts)
 
 
 def _label(name: str) -> str:
@@ -63,9 +63,9 @@ def _label(name: str) -> str:
 @require_GET
 @requires_role((Role.ADMINISTRATOR,))
 def index(request: HttpRequest) -> HttpResponse:
-    """Protocols, and the shipped rule sets with what nobody has confirmed. For administrators."""
-    mine = administered_centres(request.user)
-    protocols = Protocol.objects.prefetch_related(Prefetch("centres", mine, to_attr="mine"))[:100]
+    """Protocols, and the shipped rule sets with their unconfirmed parameters. For administrators."""
+    administered = administered_centres(request.user)
+    protocols = Protocol.objects.prefetch_related(Prefetch("centres", administered, to_attr="mine"))[:100]
     rule_sets = [
         (rules, unconfirmed_parameters(rules), settled_disagreements(rules), superseded_by(rules))
         for rules in load_rule_sets().values()
@@ -76,13 +76,11 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires_role((Role.ADMINISTRATOR,))
 def detail(request: HttpRequest, code: str) -> HttpResponse:
-    """Other rule sets for a protocol: shown first, changed with a reason. For administrators of every centre it
-    serves.
-    """
+    """Other rule sets for a protocol: previewed, then changed with a reason. For administrators of all its centres."""
     protocol = get_object_or_404(Protocol, code=code)
     _check_administrator_of_all(request, protocol)
     form = ProtocolForm(request.POST if request.method == "POST" else None, protocol=protocol)
-    found: Preview | None = None
+    preview: Preview | None = None
     if request.method == "POST" and form.is_valid():
         if "change" in request.POST and not form.cleaned_data["reason"].strip():
             form.add_error("reason", _("say why the rules change"))
@@ -91,8 +89,8 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             change_protocol(protocol, form.named(), by=request.user, reason=form.cleaned_data["reason"].strip())
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol", code=code)
-        found = preview_change(protocol, form.named(), as_of=clock.now().date())
-    context = {"protocol": protocol, "form": form} | (preview_words(found) if found else {})
+        preview = preview_change(protocol, form.named(), as_of=clock.now().date())
+    context = {"protocol": protocol, "form": form} | (preview_words(preview) if preview else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
 
 
@@ -112,24 +110,24 @@ class FollowForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 @requires_role((Role.ADMINISTRATOR,))
 def centres(request: HttpRequest, code: str) -> HttpResponse:
-    """Which centre follows a protocol: shown first, changed with a reason. For administrators of the centre."""
+    """Which centre follows a protocol: previewed, then changed with a reason. For administrators of the centre."""
     protocol = get_object_or_404(Protocol, code=code)
-    mine = administered_centres(request.user).select_related("protocol")
-    form = FollowForm(request.POST if request.method == "POST" else None, protocol=protocol, centres=mine)
-    found: Preview | None = None
+    administered = administered_centres(request.user).select_related("protocol")
+    form = FollowForm(request.POST if request.method == "POST" else None, protocol=protocol, centres=administered)
+    preview: Preview | None = None
     if request.method == "POST" and form.is_valid():
         centre, reason = form.cleaned_data["centre"], form.cleaned_data["reason"].strip()
-        wanted = protocol if form.cleaned_data["follows"] == "this" else None
+        followed = protocol if form.cleaned_data["follows"] == "this" else None
         if "change" in request.POST and not reason:
             form.add_error("reason", _("say why the rules change"))
         elif "change" in request.POST:
             assert isinstance(request.user, User)
-            follow(centre, wanted, by=request.user, reason=reason)
+            follow(centre, followed, by=request.user, reason=reason)
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol-centres", code=code)
-        found = preview_following(centre, wanted, as_of=clock.now().date())
-    following = mine.filter(protocol=protocol)
-    context = {"protocol": protocol, "form": form, "following": following} | (preview_words(found) if found else {})
+        preview = preview_following(centre, followed, as_of=clock.now().date())
+    following = administered.filter(protocol=protocol)
+    context = {"protocol": protocol, "form": form, "following": following} | (preview_words(preview) if preview else {})
     return render(request, "protocols/centres.html", context, status=400 if form.errors else 200)
 
 

@@ -110,14 +110,14 @@ def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _detail(request, standing, retract_form=form, status=400)
     assert isinstance(request.user, User)
-    said = form.cleaned_data
+    values = form.cleaned_data
     try:
         retract_result(
             standing,
             by=request.user,
             reach=entering_reach(request.user),
-            reason=said["reason"],
-            version=said["version"],
+            reason=values["reason"],
+            version=values["version"],
             now=clock.now(),
         )
     except StaleVersionError as problem:
@@ -242,7 +242,7 @@ def _detail(
 
 
 def _why_not_verify(request: HttpRequest, standing: StandingResult) -> str | None:
-    """Why this person cannot verify, an empty text where they can, None where the question does not arise."""
+    """Why this person cannot verify; empty where they can, None where the result is not preliminary."""
     if standing.row.status != ResultStatus.PRELIMINARY:
         return None
     assert isinstance(request.user, User)

@@ -1,4 +1,4 @@
-"""Signing in, here and under /admin/: a form that counts the try before it looks at the password."""
+"""Signing in, here and under /admin/: a form that counts the attempt before it checks the password."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        """The page again with words; 429 where it is a matter of waiting."""
+        """The page again with its errors; status 429 after too many attempts."""
         return held_back(super().form_invalid(form), form)
 
 
 def held_back(response: HttpResponse, form: object) -> HttpResponse:
-    """The answer to a form, told to programs too where it is a matter of waiting."""
+    """The answer to a form; after too many attempts with status 429 and ``Retry-After``, for programs."""
     wait = form.wait if isinstance(form, SignInForm) else None
     if wait is not None:
         response.status_code = HTTPStatus.TOO_MANY_REQUESTS

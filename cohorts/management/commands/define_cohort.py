@@ -41,9 +41,9 @@ class Command(DoorCommand):
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys stand once; a second one would silently win."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """An object without repeated keys: JSON would silently keep the last of them."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         twice = next(key for position, (key, _) in enumerate(pairs) if key in dict(pairs[:position]))
         raise ValueError(f"the key {twice!r} stands twice")
-    return found
+    return mapping

@@ -1,4 +1,4 @@
-"""Replay every patient and compare with what stands."""
+"""Replay every patient and compare with what is stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Command(DoorCommand):
 
     def work(self, **options: Any) -> bool:
         differences = 0
-        for found in check_ledger():
+        for difference in check_ledger():
             differences += 1
-            self.stdout.write(f"{found.patient}: {found.what}")
-        owed = ClassificationRequest.objects.values("patient_id").distinct().count()
-        if owed:
-            self.tell(f"{owed} patients are still owed a classification; their differences may be of that")
+            self.stdout.write(f"{difference.patient}: {difference.what}")
+        pending = ClassificationRequest.objects.values("patient_id").distinct().count()
+        if pending:
+            self.tell(f"{pending} patients are still owed a classification; their differences may be of that")
         self.tell(f"{Patient.objects.count():,} patients replayed, {differences} differences")
         return not differences

@@ -1,4 +1,4 @@
-"""The operator gives a role at once, or ends one: for a centre's first administrator, or where there is no second."""
+"""The operator gives a role at once, or ends one: for the first administrator of a centre, or where it has one only."""
 
 from __future__ import annotations
 

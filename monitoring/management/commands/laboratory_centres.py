@@ -1,4 +1,4 @@
-"""The centres a laboratory reports for: the operator's way, also for a laboratory that reports for none yet."""
+"""The operator's command for the centres a laboratory reports for; it also serves one that reports for none yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load one file that was given on the page and that no worker has taken."""
+"""Load one file that was uploaded on the page and that no worker has taken."""
 
 from __future__ import annotations
 

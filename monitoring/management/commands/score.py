@@ -71,14 +71,14 @@ def _scored(parsed: ParsedReport, profile: LaboratoryProfile, line: int) -> tupl
         reason = "BCR as control gene needs the laboratory's own minimum: --bcr-minimum COPIES"
         raise LineProblem(line, CellProblem("control_gene", "BCR", reason))
     factor = find_factor(report.conversion_factor, (), report.control_gene, report.assay_name, report.collected.on)
-    found = score(measurement(report, parsed.transcript, profile, factor))
+    scored = score(measurement(report, parsed.transcript, profile, factor))
     return (
         report.accession_number,
-        plain_number(found.is_percent),
-        "" if found.mr_value is None else str(found.mr_value),
-        found.response_class.value,
-        flags_text(found.flags | sample_flags(hours_to_laboratory(report), report.collected.precision)),
-        found.sensitivity.value,
+        plain_number(scored.is_percent),
+        "" if scored.mr_value is None else str(scored.mr_value),
+        scored.response_class.value,
+        flags_text(scored.flags | sample_flags(hours_to_laboratory(report), report.collected.precision)),
+        scored.sensitivity.value,
     )
 
 
