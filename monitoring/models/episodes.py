@@ -34,7 +34,7 @@ class TfrEpisode(models.Model):
     mmr_regained_on = models.DateField(null=True)
     dmr_regained_on = models.DateField(null=True)
     state = models.CharField(_("state"), max_length=30)
-    evidence = models.JSONField(default=dict)  # domain.state.Evidence: what the state rests on, on whatever day
+    evidence = models.JSONField(default=dict)  # off_treatment.Evidence: what the state rests on, on whatever day
     rule_version = models.CharField(max_length=40)
 
     class Meta:

@@ -97,7 +97,7 @@ def update_from_replays(replays: Mapping[int, tuple[Patient, Replay]], *, now: d
 def _close_verified(
     patient: Patient, live: dict[tuple[str, str], Alert], unverified: set[str], changes: _AlertWrites
 ) -> None:
-    """Waiting for verification is raised by the clock (services.verification) and ends with the preliminary result."""
+    """Waiting for verification is raised by the clock (``entry.verification``) and ends with the preliminary result."""
     waiting = [key for key, a in live.items() if key[0] in UNTIL_VERIFIED and a.patient_id == patient.pk]
     for key in waiting:
         alert = live.pop(key)

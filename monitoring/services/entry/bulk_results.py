@@ -116,7 +116,8 @@ create temporary table plain_row (
 """
 
 # One row a record that can be stored as it stands: its patient is known and one person, its rows agree, its dates are
-# in order and its values complete. Each condition is the plain case of a refusal in intake.reports or services.results.
+# in order and its values complete. Each condition is the plain case of a refusal in ``intake.reports`` or
+# ``result_judging``.
 _DECIDE = """
 create temporary table plain_record on commit drop as
 with known as materialized (
