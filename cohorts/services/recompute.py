@@ -89,8 +89,8 @@ def _publish(
         "figures_version": FIGURES_VERSION,
     }
     frozen = frozen_rows(rows, definition)
-    said = json.dumps([as_json(definition), versions, dict(passed_over)], sort_keys=True)
-    digest = hashlib.sha256(said.encode() + frozen).hexdigest()
+    content = json.dumps([as_json(definition), versions, dict(passed_over)], sort_keys=True)
+    digest = hashlib.sha256(content.encode() + frozen).hexdigest()
     now = clock.now()
     standing = CohortPublication.objects.filter(cohort=cohort).select_related("snapshot").first()
     if standing is not None and standing.snapshot.digest == digest:
@@ -147,9 +147,9 @@ def frozen_rows(rows: Sequence[Member], definition: Definition) -> bytes:
 def without_nan(value: Any) -> Any:
     """The same data with null for every number that does not exist."""
     if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(one) for one in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
