@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from psycopg.errors import UniqueViolation
 
 TRIES = 3
@@ -24,12 +24,11 @@ def is_lost_race(problem: IntegrityError) -> bool:
 def retry_lost_race(record: Callable[[], Recorded]) -> Recorded:
     """What ``record`` returns; where it loses a race it is called again, and meets what the winner has stored.
 
-    Each call is a transaction of its own. Raises ``LostRaceError`` after three lost races.
+    ``record`` is a transaction of its own. Raises ``LostRaceError`` after three lost races.
     """
     for _try in range(TRIES):
         try:
-            with transaction.atomic():
-                return record()
+            return record()
         except IntegrityError as problem:
             if not is_lost_race(problem):
                 raise

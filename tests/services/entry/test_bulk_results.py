@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.errors import UniqueViolation
 
 from monitoring.intake import loading
 from monitoring.intake.plain import SEPARATOR, plain_row_pattern
@@ -236,7 +237,7 @@ def test_what_another_import_stored_meanwhile_is_judged_again(
         tried.append(True)
         if len(tried) == 1:
             loading.load_file("results", other, by=ada)
-            raise IntegrityError("result_key")
+            raise IntegrityError("result_key") from UniqueViolation()
         return record_plain_results(*arguments, **options)
 
     monkeypatch.setattr(loading, "record_plain_results", overtaken)
