@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests start some hundred processes: each compiles our code anew where Python was told to keep nothing.
 TEST_ENV := EMBEDDED_PURPOSE=test EMBEDDED_DURABILITY=off PYTHONDONTWRITEBYTECODE=
 FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
-BIOME := node_modules/.bin/biome
+BIOME := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean
