@@ -264,10 +264,10 @@ def _post_steadily(port: int, token: str, patients: list[Patient], offset: int, 
 def _watch(first: int, seen: dict[str, dict[int, float]], done: threading.Event) -> None:
     """Read what another session can see, every 50 ms: rows after those that have been seen for some time."""
     queries = {
-        "class": "select a.id, r.patient_id from monitoring_responseassessment a join monitoring_pcrresult r on r.id "
-                 "= a.result_id where a.id > %s and r.patient_id >= %s",
-        "alert": "select id, patient_id from monitoring_alert where id > %s and kind = 'loss_of_mmr' and patient_id >"
-                 "= %s",
+        "class": "select a.id, r.patient_id from monitoring_responseassessment a join monitoring_pcrresult r "
+                 "on r.id = a.result_id where a.id > %s and r.patient_id >= %s",
+        "alert": "select id, patient_id from monitoring_alert where id > %s and kind = 'loss_of_mmr' "
+                 "and patient_id >= %s",
     }  # fmt: skip
     newest = dict.fromkeys(queries, 0)
     with own_session(autocommit=True) as session:

@@ -46,11 +46,9 @@ def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.date
     ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look
     back, whose snapshot is kept and never takes the place of what is published.
     """
-    now = clock.now()
-    cutoff = as_of or (known_at or now).date()
-    run = CohortRun.objects.create(cohort=cohort, as_of=cutoff, known_at=known_at, started_at=now)
+    run = _begun(cohort, as_of, known_at)
     try:
-        snapshot, unchanged = _publish(cohort, cutoff, known_at, publishes=as_of is None and known_at is None)
+        snapshot, unchanged = _publish(cohort, run.as_of, known_at, publishes=as_of is None and known_at is None)
     except Exception as problem:  # the boundary: see above
         if is_database_lost(problem):
             raise
@@ -60,10 +58,17 @@ def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.date
     return _ended(run)
 
 
-def record_failure(cohort: Cohort, problem: Exception) -> CohortRun:
+def record_failure(
+    cohort: Cohort, problem: Exception, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None
+) -> CohortRun:
     """A run that failed before anything was computed."""
+    return _ended(_begun(cohort, as_of, known_at), problem)
+
+
+def _begun(cohort: Cohort, as_of: dt.date | None, known_at: dt.datetime | None) -> CohortRun:
     now = clock.now()
-    return _ended(CohortRun.objects.create(cohort=cohort, as_of=now.date(), started_at=now), problem)
+    cutoff = as_of or (known_at or now).date()
+    return CohortRun.objects.create(cohort=cohort, as_of=cutoff, known_at=known_at, started_at=now)
 
 
 def _ended(run: CohortRun, problem: Exception | None = None) -> CohortRun:

@@ -67,8 +67,8 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
     rules = view.rules
     return {
         "as_of": view.as_of.isoformat(),
-        "rules": {name: shown_item.id for name, shown_item in rules.named},
-        "rule_sets": [_rule_set(shown_item) for _, shown_item in rules.named],
+        "rules": {name: rule_set.id for name, rule_set in rules.named},
+        "rule_sets": [_rule_set(rule_set) for _, rule_set in rules.named],
         "off_treatment": view.is_off_treatment,
         "plan": _plan(view.plan),
         "change": _change(view.change) if view.change else None,
@@ -99,17 +99,17 @@ def monitoring_json(view: ClinicalView) -> dict[str, Any]:
         }
         if view.early_halving
         else None,
-        "milestones": [_milestone(shown_item) for shown_item in view.milestones],
-        "eligibility": [_eligibility(shown_item) for shown_item in view.eligibility],
+        "milestones": [_milestone(milestone) for milestone in view.milestones],
+        "eligibility": [_eligibility(eligibility) for eligibility in view.eligibility],
         "episodes": [
             {
-                "stopped_on": told.episode.stopped_on.isoformat(),
-                "kind": told.episode.kind.value,
-                "attempt": told.episode.attempt or None,
-                "state": told.episode.state,
-                "statements": [reason_json(reason) for reason in told.statements],
+                "stopped_on": findings.episode.stopped_on.isoformat(),
+                "kind": findings.episode.kind.value,
+                "attempt": findings.episode.attempt or None,
+                "state": findings.episode.state,
+                "statements": [reason_json(reason) for reason in findings.statements],
             }
-            for told in view.episodes
+            for findings in view.episodes
         ],
         "series": [reason_json(reason) for reason in view.about_series],
     }

@@ -83,9 +83,8 @@ class DeliveryOutcome(models.TextChoices):
 class Alert(models.Model):
     """What a person must hear of, with the facts and the rule that raised it.
 
-    ``public_id`` is made from kind, subject and opening evidence, so a restored database makes the same one again.
-    What was already old when it was first known, and is still so, is a row of its centre's worklist (``hand_over``)
-    until
+    ``public_id`` is made from kind, subject and opening evidence, so a restored database makes the same one again. What
+    was already old when it was first known, and is still so, is a row of its centre's worklist (``hand_over``) until
     somebody has signed it off.
     """
 

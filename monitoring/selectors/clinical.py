@@ -100,10 +100,10 @@ def clinical_view(patient: Patient, as_of: dt.date, known_at: dt.datetime | None
 def _protocol_of(patient: Patient, known_at: dt.datetime) -> Protocol | None:
     """The protocol that the patient's centre followed at an instant, as it then was: a row of the history."""
     centre = known_rows(Centre, [patient.centre_id], known_at).first()
-    newer_sets: Protocol | None = None
+    protocol: Protocol | None = None
     if centre is not None and centre.protocol_id is not None:
-        newer_sets = known_rows(Protocol, [centre.protocol_id], known_at).first()
-    return newer_sets
+        protocol = known_rows(Protocol, [centre.protocol_id], known_at).first()
+    return protocol
 
 
 def view_of(series: Series, patient: Patient, rules: Rules, as_of: dt.date) -> ClinicalView:

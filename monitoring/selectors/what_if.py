@@ -94,7 +94,7 @@ def _told(before: Replay, after: Replay) -> dict[str, tuple[str, str]]:
         if a.score.response_class != b.score.response_class
     ]
     more = f" … {len(classes)}" if len(classes) > SHOWN_CLASSES else ""
-    old, new = ([loaded_series[side] for loaded_series in classes[:SHOWN_CLASSES]] for side in (0, 1))
+    old, new = ([pair[side] for pair in classes[:SHOWN_CLASSES]] for side in (0, 1))
     return {
         "classes": (", ".join(old) + more, ", ".join(new) + more),
         "episodes": (_episodes(before), _episodes(after)),

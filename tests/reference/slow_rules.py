@@ -2,8 +2,7 @@
 
 Days are walked one at a time, sets of days stand for courses, percentages are fractions, and the numbers of a rule set
 are read from its file as they stand. Nothing here calls what decides in the product; only its records of facts are
-read.
-The comments name the section of the written rules that a function restates.
+read. The comments name the section of the written rules that a function restates.
 
 Left out on purpose: several tubes in one result, other control genes than ABL1, atypical transcripts, missing factors,
 dates known to the month or year, tolerated dips in a run of deep response.

@@ -39,7 +39,7 @@ class Command(DoorCommand):
         good = True
         for cohort in cohorts:
             if unclassified is not None:
-                run = record_failure(cohort, unclassified)
+                run = record_failure(cohort, unclassified, as_of=as_of or known, known_at=known_at)
             else:
                 run = recompute(cohort, as_of=as_of or known, known_at=known_at)
             if run.ok and run.snapshot:

@@ -260,7 +260,7 @@ class Rounds:
         owe_night(slot)
         aside = set_aside.passed_over(SetAsideKind.NIGHT, now=now)
         owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
-        run = next((delivery for delivery in owed if _slot_key(delivery) not in aside), None)
+        run = next((job for job in owed if _slot_key(job) not in aside), None)
         if run is not None:
             words = ("run_night", run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
             self._night = _begin(_slot_key(run), NIGHTLY_LIMIT_SECONDS, *words)

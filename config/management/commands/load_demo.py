@@ -40,6 +40,6 @@ class Command(DoorCommand):
         define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text(encoding="utf-8")), by=DEMO_ACTOR)
         until = time.monotonic() + WAIT_SECONDS
         while ClassificationRequest.objects.exists() and time.monotonic() < until:
-            time.sleep(0.2)  # a worker classifies; without one the computation below pays what is owed
+            time.sleep(0.2)  # a worker classifies; without one the command below does
         call_command("recompute_cohorts")
         return True

@@ -49,9 +49,10 @@ class Command(BaseCommand):
         service = _address(addresses.str(_SERVICE, default=""), _SERVICE)
         watchdog = addresses.str(_WATCHDOG, default="")
         logins = Logins(
-            _login(owner, _OWNER), _login(service, _SERVICE), _login(_address(watchdog, _WATCHDOG),
-            _WATCHDOG) if watchdog else None
-        )  # fmt: skip
+            _login(owner, _OWNER),
+            _login(service, _SERVICE),
+            _login(_address(watchdog, _WATCHDOG), _WATCHDOG) if watchdog else None,
+        )
         _check_names(logins)
         database = _database(owner, _OWNER)
         if database != _database(service, _SERVICE):
@@ -64,9 +65,10 @@ class Command(BaseCommand):
             _prepare(admin, database, logins)
         except psycopg.Error as problem:
             raise CommandError(f"{_ADMIN}: {str(problem).strip()}", returncode=3) from problem
-        self.stderr.write(f"database {database} belongs to {logins.owner.name}; {logins.service.name} is a member "
-                          f"of {APP_ROLE} only",
-                          style_func=lambda line: line)  # fmt: skip
+        self.stderr.write(
+            f"database {database} belongs to {logins.owner.name}; {logins.service.name} is a member of {APP_ROLE} only",
+            style_func=lambda line: line,
+        )
 
 
 def _prepare(admin: str, database: str, logins: Logins) -> None:

@@ -180,21 +180,31 @@ def _check_port(bind: str, port: int) -> None:
 
 def _children(bind: str, port: int) -> list[Child]:
     host = f"[{bind}]" if ":" in bind else bind
-    worker = [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "worker", "--without-gossip",
-     "--without-mingle",
-              "--concurrency", "1", "--loglevel", "WARNING"]  # fmt: skip
+    celery = [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery"]
+    worker = [
+        *celery,
+        *["worker", "--without-gossip", "--without-mingle", "--concurrency", "1", "--loglevel", "WARNING"],
+    ]
+    web = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{host}:{port}"]
+    web += [
+        "--workers",
+        "2",
+        "--threads",
+        "4",
+        "--max-requests",
+        "5000",
+        "--max-requests-jitter",
+        "500",
+        "--log-level",
+        "warning",
+    ]
     return [
-        Child("web", [
-            sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{host}:{port}", "--workers", "2", "--threads",
-            "4",
-            "--max-requests", "5000", "--max-requests-jitter", "500", "--log-level", "warning",
-        ]),
+        Child("web", web),
         Child("worker classify", [*worker, "--queues", "classify", "--hostname", "classify@%h"]),
         Child("worker bulk", [*worker, "--queues", "import,stats,housekeeping", "--hostname", "bulk@%h"]),
         Child("alertd", [sys.executable, "manage.py", "alertd"]),
-        Child("beat", [sys.executable, "-m", "celery", "-q", "-A", "tasks.celery", "beat", "--loglevel", "WARNING",
-        "--pidfile="]),
-    ]  # fmt: skip
+        Child("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="]),
+    ]
 
 
 def _stop_all(children: list[Child]) -> None:

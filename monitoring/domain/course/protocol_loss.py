@@ -1,8 +1,7 @@
 """The event off treatment as a protocol defines it: loss of MMR, or also a confirmed loss of a deeper class.
 
 ``relapse`` finds the loss of MMR that opens an alert; here a loss rule set defines the event of a protocol (register
-D6,
-D7).
+D6, D7).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Questions about a new result: slips of unit, decimal point or factor, discordant replicates, duplicates.
 
 A question never changes a class and never stops an alert: an unfounded doubt must not hide a loss. Distances are in
-log10;
-good laboratories agree within five-fold, 0.7 log (Branford 2008, Blood 112:3330).
+log10; good laboratories agree within five-fold, 0.7 log (Branford 2008, Blood 112:3330).
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 The files in ``rulesets`` are shipped. A value that was ever read from one is never edited: a change is a new file with
 the next number, so that earlier decisions can still be explained. A file holds only values that the service reads. A
 parameter that none of the sources we read gives is listed (``not_in_our_sources``) and left out, not guessed. Nothing
-in
-a rule set is a treatment instruction.
+in a rule set is a treatment instruction.
 """
 
 from __future__ import annotations

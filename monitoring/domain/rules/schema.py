@@ -1,8 +1,7 @@
 """The parameters of each kind of rule set, and how each is read. None may be missing and none added.
 
 A file holds only what the service reads (``tests/domain/rules/test_rules_are_read.py`` proves it of every value). Where
-the
-service has only one way of doing something, the line has no value. It gives the source, which is shown with the
+the service has only one way of doing something, the line has no value. It gives the source, which is shown with the
 results.
 """
 

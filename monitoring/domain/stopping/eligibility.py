@@ -41,10 +41,9 @@ class Eligibility:
     """The criteria of one rule set on one day.
 
     ``overall`` counts mandatory and minimal criteria, ``optimal`` those that a source calls optimal (None: it has
-    none).
-    ``earliest_on`` is the first day on which all that count would be met if treatment and response hold; None where
-    waiting is not enough or something is not known. ``reason`` is set where the rule set does not (or may not) apply.
-    ``not_in_our_sources`` are the criteria that no text we read gives; ``overall`` is then at best not known.
+    none). ``earliest_on`` is the first day on which all that count would be met if treatment and response hold; None
+    where waiting is not enough or something is not known. ``reason`` is set where the rule set does not (or may not)
+    apply. ``not_in_our_sources`` are the criteria that no text we read gives; ``overall`` is then at best not known.
     """
 
     rule_id: str

@@ -54,11 +54,12 @@ def reconcile(
     normalise: Callable[[Row], None],
     check: Callable[[AnyFacts, Row], Problem | None],
     treats: Callable[[AnyFacts], bool] | None = None,
+    passed: Callable[[Row], None] = lambda _row: None,
 ) -> Reconciled[Row]:
     """Compare facts with stored rows in order; a key met twice is compared with what the first made of it.
 
     ``normalise`` brings a row into the form that is stored, and then ``check``, which writes nothing, refuses it or
-    not.
+    not; ``passed`` learns of each row that was not refused.
 
     Who is ``barred`` from a row is told so before anything is said of what stands there.
     """
@@ -95,6 +96,7 @@ def reconcile(
             continue
         confirms = treats is not None and treats(fact) and _confirm(row)
         stored[key(fact)] = row
+        passed(row)
         outcome.rows.append(row)
         action = _action(known is None, bool(differs.filled) or confirms, bool(differs.contradicted))
         outcome.verdicts.append(Verdict(action, id=row.pk))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -216,6 +216,12 @@ def record_observations(
             (o.patient_id, o.kind, value_of(o, "observed_on").as_imputed): o
             for o in Observation.objects.filter(patient__in={f.patient.pk for f in facts})
         }
+        deaths = {o.patient_id: o for o in stored.values() if o.kind == FactKind.DEATH}
+
+        def remember(row: Observation) -> None:
+            if row.kind == FactKind.DEATH:
+                deaths[row.patient_id] = row
+
         outcome = reconcile(
             facts, stored, key=lambda f: (f.patient.pk, f.kind, f.observed_on.as_imputed),
             fresh=lambda f: Observation(
@@ -229,8 +235,9 @@ def record_observations(
             check=lambda f, row: (
                 _not_yet(row, now, OBSERVATION_DATES)
                 or _before_birth(row, f.patient, "observed_on")
-                or _second_death(row, stored.values())
+                or _second_death(row, deaths.get(row.patient_id))
             ),
+            passed=remember,
         )  # fmt: skip
         if not dry_run:
             write(Observation, outcome)
@@ -290,7 +297,7 @@ def _check_course(row: TkiCourse, now: dt.datetime) -> Problem | None:
 
 
 def _check_observation(row: Observation, now: dt.datetime) -> Problem | None:
-    recorded = Observation.objects.filter(patient=row.patient_id, kind=FactKind.DEATH)
+    recorded = Observation.objects.filter(patient=row.patient_id, kind=FactKind.DEATH).exclude(pk=row.pk).first()
     return (
         _not_yet(row, now, OBSERVATION_DATES)
         or _before_birth(row, row.patient, "observed_on")
@@ -361,16 +368,12 @@ def _before_birth(row: models.Model, patient: Patient, name: str) -> Problem | N
     return None
 
 
-def _second_death(row: Observation, recorded: Iterable[Observation]) -> Problem | None:
-    """A person dies once; ``recorded`` are the observations that stand."""
-    if row.kind != FactKind.DEATH:
+def _second_death(row: Observation, recorded: Observation | None) -> Problem | None:
+    """A person dies once; ``recorded`` is the death that stands, if there is one."""
+    if row.kind != FactKind.DEATH or recorded is None or recorded is row:
         return None
-    for other in recorded:
-        is_another = other is not row and (row.pk is None or other.pk != row.pk)
-        if other.kind == FactKind.DEATH and other.patient_id == row.patient_id and is_another:
-            reason = _("the death on %(day)s is on record already") % {"day": other.observed_on}
-            return Problem("observed_on", str(row.observed_on), reason)
-    return None
+    reason = _("the death on %(day)s is on record already") % {"day": recorded.observed_on}
+    return Problem("observed_on", str(row.observed_on), reason)
 
 
 def _patient_in_order(row: Patient) -> Problem | None:
