@@ -9,7 +9,7 @@ FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
 BIOME := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
-.PHONY: install install-dev run test test-all test-fast check fix bench lock messages clean
+.PHONY: install install-dev run test test-all test-fast check fix bench reference lock messages clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -74,6 +74,10 @@ fix: install-dev node_modules/.installed
 
 bench: install-dev
 	@$(BIN)/python -m benchmarks
+
+# What R says of every data set, each in a process of its own. Needs R with survival and cmprsk.
+reference:
+	@cd tests/reference/r && for data in data/*.csv; do Rscript reference.R $$(basename $$data .csv) >/dev/null; done
 
 lock: install-dev
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock

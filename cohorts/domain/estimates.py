@@ -51,7 +51,7 @@ class Median:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class ChiSquare:
     """A test statistic with its degrees of freedom."""
 
     chi2: float
@@ -76,9 +76,9 @@ class CoxModel:
     """A fitted Cox model with its global tests. Ties: Efron."""
 
     terms: tuple[CoxTerm, ...]
-    lrt: Test | None
-    wald: Test | None
-    score: Test | None
+    lrt: ChiSquare | None
+    wald: ChiSquare | None
+    score: ChiSquare | None
     concordance: float | None
     warnings: tuple[Warning_, ...]
     coefficients: tuple[float, ...] = ()

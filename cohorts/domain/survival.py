@@ -23,6 +23,7 @@ from scipy import stats
 
 from cohorts.domain.cox_algebra import gradient_and_information, polished, robust_variance
 from cohorts.domain.estimates import (
+    ChiSquare,
     CoxModel,
     CoxTerm,
     CurvePoint,
@@ -30,7 +31,6 @@ from cohorts.domain.estimates import (
     Median,
     NotEstimable,
     Observed,
-    Test,
     Warning_,
 )
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
@@ -179,7 +179,7 @@ def self_check(points: Sequence[CurvePoint], observed: Sequence[Observed]) -> No
 # --- groups ------------------------------------------------------------------------------------------------------
 
 
-def log_rank(groups: Sequence[Sequence[Observed]]) -> Test | None:
+def log_rank(groups: Sequence[Sequence[Observed]]) -> ChiSquare | None:
     """Log-rank test of groups with an expected event; None with fewer than two of them.
 
     A group in which nobody was at risk at any event is left out and adds no degree of freedom (as in R).
@@ -194,7 +194,7 @@ def log_rank(groups: Sequence[Sequence[Observed]]) -> Test | None:
         [o.event for g in filled for o in g],
     )
     chi2, p = float(result.test_statistic), float(result.p_value)
-    return Test(chi2, len(filled) - 1, p) if math.isfinite(chi2) else None
+    return ChiSquare(chi2, len(filled) - 1, p) if math.isfinite(chi2) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def cox(
         ),
         lrt=None
         if likelihood is None
-        else Test(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
+        else ChiSquare(float(likelihood.test_statistic), int(likelihood.degrees_freedom), float(likelihood.p_value)),
         wald=None if any(separated) else _wald(coefficients, variance),
         score=_score_test(matrix, observed) if clusters is None else None,
         concordance=_concordance(matrix @ coefficients, days, event),
@@ -351,12 +351,12 @@ def _separation_words(observed: Sequence[Observed], separated: Sequence[bool]) -
     ]
 
 
-def _wald(coefficients: np.ndarray, variance: np.ndarray) -> Test:
+def _wald(coefficients: np.ndarray, variance: np.ndarray) -> ChiSquare:
     chi2 = float(coefficients @ np.linalg.solve(variance, coefficients))
-    return Test(chi2, len(coefficients), float(stats.chi2.sf(chi2, len(coefficients))))
+    return ChiSquare(chi2, len(coefficients), float(stats.chi2.sf(chi2, len(coefficients))))
 
 
-def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None:
+def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> ChiSquare | None:
     """The score test at zero coefficients with Efron's ties, which lifelines does not offer."""
     days, event = np.array([o.days for o in observed]), np.array([o.event for o in observed])
     width = matrix.shape[1]
@@ -365,7 +365,7 @@ def _score_test(matrix: np.ndarray, observed: Sequence[Observed]) -> Test | None
         chi2 = float(gradient @ np.linalg.solve(information, gradient))
     except np.linalg.LinAlgError:
         return None
-    return Test(chi2, width, float(stats.chi2.sf(chi2, width)))
+    return ChiSquare(chi2, width, float(stats.chi2.sf(chi2, width)))
 
 
 def chi_square_p(chi2: float, df: int) -> float:

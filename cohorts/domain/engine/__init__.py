@@ -1,0 +1,1 @@
+"""The arithmetic of survival statistics: sums per whole day over arrays. Knows numbers, no patient and no cohort."""
