@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cohorts.domain.engine.arrays import Floats, Ints, Times, products, still_to_come, sums_at, sums_per_day, symmetric
+from cohorts.domain.engine.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    Times,
+    products,
+    still_to_come,
+    sums_at,
+    sums_per_day,
+    symmetric,
+)
 from cohorts.domain.engine.comparison import chi_square
 from cohorts.domain.estimates import ChiSquare, NotEstimable
 
@@ -15,6 +25,8 @@ TIES = ("efron", "breslow")
 # The gradient at which a fit has converged, for covariates on a common scale and per event.
 GRADIENT = 1e-10
 MOST_STEPS = 60
+# A coefficient is flat where the log hazard ratio between a covariate's ends, or its standard error, is beyond these.
+FLAT, LEAST_KNOWN = 15, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,7 @@ class CoxFit:
     log_likelihood: tuple[float, float]  # without covariates, fitted
     gradient: float
     score: ChiSquare | None
+    separated: Bools  # coefficients without a finite estimate; their variance is NaN
     converged: bool
 
     @property
@@ -139,8 +152,8 @@ class CoxFit:
 def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
     """The model with the largest partial likelihood: Newton steps, halved where the likelihood would fall.
 
-    ``covariates`` is rows x p. Raises ``NotEstimable``. Where the likelihood has no maximum (separation) the steps end
-    after ``MOST_STEPS``, and ``converged`` is False or the variance without bound: see ``separated``.
+    ``covariates`` is rows x p. Raises ``NotEstimable``. Where the likelihood has no maximum the steps end where it is
+    flat, and ``separated`` names the coefficients that have no finite estimate.
     """
     rows = CoxRows(times, covariates, ties)
     beta = np.zeros(rows.width)
@@ -169,9 +182,11 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
         beta, likelihood = beta + move, found
     risk = rows.risk(beta)
     gradient, information = _derivatives(rows, risk)
-    if not np.isfinite(information).all() or np.linalg.matrix_rank(information, tol=1e-13) < rows.width:
-        raise NotEstimable("not_converging")
-    variance = np.linalg.inv(information)
+    apart = _separated(rows, beta, information)
+    variance = np.full((rows.width, rows.width), np.nan)
+    kept = np.flatnonzero(~apart)
+    if len(kept):
+        variance[np.ix_(kept, kept)] = np.linalg.inv(information[np.ix_(kept, kept)])
     return CoxFit(
         rows=rows,
         beta=beta,
@@ -181,8 +196,26 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
         log_likelihood=(empty, rows.log_likelihood(beta)),
         gradient=float(np.abs(gradient / rows.scale).max()),
         score=score,
+        separated=apart,
         converged=converged,
     )
+
+
+def _separated(rows: CoxRows, beta: Floats, information: Floats) -> Bools:
+    """Which coefficients have no finite estimate.
+
+    One side of a covariate with two levels has no event or is at risk at none, or the likelihood is flat.
+    """
+    times, first_event = rows.times, rows.days[rows.event_day[0]]
+    spread = np.ptp(rows.x, axis=0)
+    with np.errstate(divide="ignore"):
+        flat = (np.abs(beta) * spread > FLAT) | (spread / np.sqrt(np.maximum(np.diag(information), 0)) > LEAST_KNOWN)
+    for position, column in enumerate(rows.x.T):
+        lowest, highest = column.min(), column.max()
+        sides = (column == lowest, column == highest)
+        if (sides[0] | sides[1]).all():
+            flat[position] |= any(not times.event[s].any() or times.days[s].max() < first_event for s in sides)
+    return np.asarray(flat)
 
 
 def _derivatives(rows: CoxRows, risk: Risk) -> tuple[Floats, Floats]:
@@ -206,7 +239,7 @@ def score_residuals(fit: CoxFit) -> Floats:
     residuals[event] += rows.x[event] - risk.mean_sum[mine] / rows.deaths[mine][:, None]
     tied = rows.x[event] * inverse[1][mine][:, None] - mean_over[1][mine]
     residuals[event] += risk.hazard[event][:, None] * tied
-    return residuals * rows.scale
+    return np.asarray(residuals * rows.scale)
 
 
 def _mean_over_weight(risk: Risk) -> tuple[Floats, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -33,8 +34,6 @@ class _Penalised:
 
     def __init__(self, times: Times, covariates: Floats) -> None:
         self.rows = CoxRows(times, covariates, "breslow")
-        x = self.rows.x
-        self._triples = (x[:, :, None, None] * x[:, None, :, None] * x[:, None, None, :]).reshape(len(x), -1)
 
     def value(self, beta: Floats) -> float:
         rows = self.rows
@@ -45,15 +44,18 @@ class _Penalised:
         """Firth's modified score: that of the likelihood, plus half the trace of how the information changes."""
         rows, risk, width = self.rows, self.rows.risk(beta), self.rows.width
         information = risk.spread_sum.sum(axis=0)
-        weight = risk.hazard[:, None] * self._triples
-        third = still_to_come(sums_per_day(rows.position, weight, len(rows.days)))[rows.event_day]
+        third = np.empty((len(rows.event_day), width, width, width))
+        for triple in itertools.combinations_with_replacement(range(width), 3):
+            weight = risk.hazard * rows.x[:, triple].prod(axis=1)
+            summed = still_to_come(sums_per_day(rows.position, weight, len(rows.days)))[rows.event_day]
+            for i, j, k in itertools.permutations(triple):
+                third[:, i, j, k] = summed
         total = still_to_come(sums_per_day(rows.position, risk.hazard, len(rows.days)))[rows.event_day]
         mean = risk.first[0] / total[:, None]
         second = risk.second[0] / total[:, None, None]
-        third = (third / total[:, None]).reshape(-1, width, width, width)
         crossed = np.einsum("tij,tk->tijk", second, mean)
         cumulant = (
-            third
+            third / total[:, None, None, None]
             - crossed
             - crossed.transpose(0, 1, 3, 2)
             - crossed.transpose(0, 3, 2, 1)
