@@ -1,30 +1,8 @@
-"""Results of survival statistics: points of a curve, landmarks, tests, terms of a model. Days count from the stop."""
+"""Results of survival statistics: landmarks, medians, tests, terms of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One observed time in days, and whether the event ended it."""
-
-    days: int
-    event: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """The curve at one time at which something happened."""
-
-    days: int
-    estimate: float
-    lower: float | None
-    upper: float | None
-    at_risk: int
-    events: int
-    censored: int
-    greenwood: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +50,26 @@ class CoxTerm:
 
 
 @dataclass(frozen=True, slots=True)
-class CoxModel:
-    """A fitted Cox model with its global tests. Ties: Efron."""
+class Proportionality:
+    """Tests of proportional hazards: of each term and of all together."""
 
+    terms: tuple[ChiSquare, ...]
+    together: ChiSquare
+
+
+@dataclass(frozen=True, slots=True)
+class CoxModel:
+    """A fitted Cox model with its tests. ``firth`` are the terms of the penalised fit, with profile limits."""
+
+    ties: str
     terms: tuple[CoxTerm, ...]
     lrt: ChiSquare | None
     wald: ChiSquare | None
     score: ChiSquare | None
     concordance: float | None
+    zph: Proportionality | None
+    firth: tuple[CoxTerm, ...] | None
     warnings: tuple[Warning_, ...]
-    coefficients: tuple[float, ...] = ()
-    variance: tuple[tuple[float, ...], ...] = ()
 
 
 # A warning of a model: a code with its values, worded in the reader's language where it is shown.

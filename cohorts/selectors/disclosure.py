@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models.functions import Now, TruncDate
 
-from cohorts.domain.member_rows import CSV_COLUMNS
+from cohorts.domain.member_table import CSV_COLUMNS
 from cohorts.models import CohortPublication
 from cohorts.selectors.snapshots import snapshot_json
 from monitoring.models import Centre, Membership, Role
@@ -83,8 +83,26 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
         group["crude"].pop("ended", None)
     shown["table1"] = None
     shown["outcomes_after_loss"] = None
-    shown["withheld"] = [_few_members([*hidden, "flow", "read_apart", "crude.ended", "table1", "outcomes_after_loss"])]
+    hidden += ["flow", "read_apart", "crude.ended", "table1", "outcomes_after_loss", *_small_risks(shown)]
+    shown["withheld"] = [_few_members(hidden)]
     return shown
+
+
+def _small_risks(shown: dict[str, Any]) -> list[str]:
+    """Take out the incidence where few ended by something else, and curves of few; returns what was taken out."""
+    hidden = []
+    if risks := shown.get("competing_risks"):
+        if risks["competing_event"]["events"] < LEAST_MEMBERS or risks["event"]["events"] < LEAST_MEMBERS:
+            shown["competing_risks"] = None
+            hidden.append("competing_risks")
+        else:
+            risks.pop("competing")
+    curves = shown["kaplan_meier"].get("conditional") or []
+    large = [curve for curve in curves if curve["members"] >= LEAST_MEMBERS]
+    if len(large) < len(curves):
+        shown["kaplan_meier"]["conditional"] = large
+        hidden.append("kaplan_meier.conditional")
+    return hidden
 
 
 def _few_members(figures: Sequence[str]) -> dict[str, Any]:
@@ -100,6 +118,10 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
     shown["kaplan_meier"] |= {"points": [], "median_months": None}
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
     named = ["kaplan_meier.points", "kaplan_meier.median_months", "follow_up"]
+    if shown.get("competing_risks"):
+        for kind in ("event", "competing_event"):
+            shown["competing_risks"][kind]["points"] = []
+        named.append("competing_risks.points")
     few = {"code": "few_elsewhere", "least": LEAST_FOR_STEPS, "figures": named}
     shown["withheld"] = [*shown.get("withheld", []), few]
     return shown

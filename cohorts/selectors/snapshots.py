@@ -7,7 +7,7 @@ import gzip
 import io
 from typing import Any
 
-from cohorts.domain.member_rows import CSV_COLUMNS
+from cohorts.domain.member_table import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication, CohortSnapshot
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Centre

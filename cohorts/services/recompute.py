@@ -6,25 +6,22 @@ module loads lifelines and takes seconds to import: tasks and commands only.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import gzip
 import hashlib
 import importlib.metadata
-import io
 import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 
-from cohorts.domain.definition import Definition, as_json, parse_definition
-from cohorts.domain.figures import FIGURES_VERSION, compute_figures
-from cohorts.domain.member_rows import FROZEN_COLUMNS, frozen_row
-from cohorts.domain.members import Member, build_members
+from cohorts.domain.definition import as_json, parse_definition
+from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
+from cohorts.domain.member_table import frozen_csv, member_table
+from cohorts.domain.members import build_members
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
@@ -84,7 +81,7 @@ def _publish(
 ) -> tuple[CohortSnapshot, bool]:
     definition = parse_definition(cohort.definition)
     passed_over: Counter[str] = Counter()
-    rows = list(build_members(load_histories(known_at), definition, cutoff, passed_over))
+    table = member_table(build_members(load_histories(known_at), definition, cutoff, passed_over), definition)
     versions = {
         "rule_versions": {"response": EUTOS_2015.version},
         "library_versions": {
@@ -93,7 +90,7 @@ def _publish(
         },
         "figures_version": FIGURES_VERSION,
     }
-    frozen = frozen_rows(rows, definition)
+    frozen = frozen_csv(table)
     content = json.dumps([as_json(definition), versions, dict(passed_over)], sort_keys=True)
     digest = hashlib.sha256(content.encode() + frozen).hexdigest()
     now = clock.now()
@@ -107,7 +104,7 @@ def _publish(
             **versions,
             "definition": as_json(definition),
             "moved_by": _moved_by(standing.snapshot, versions, as_json(definition), frozen) if standing else [],
-            **compute_figures(rows, definition, cutoff, passed_over),
+            **compute_figures(table, definition, cutoff, passed_over),
         }
     )
     with transaction.atomic():
@@ -137,16 +134,6 @@ def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict
     if gzip.decompress(bytes(before.rows)) != frozen:
         moved.append("data")
     return moved
-
-
-def frozen_rows(rows: Sequence[Member], definition: Definition) -> bytes:
-    """Every member and excluded episode with all that the figures read, in an order of its own."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, FROZEN_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for member in sorted(rows, key=lambda m: (m.history.centre, m.history.patient_id, m.stopped_on)):
-        writer.writerow(frozen_row(member, definition))
-    return buffer.getvalue().encode()
 
 
 def without_nan(value: Any) -> Any:

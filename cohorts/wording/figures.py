@@ -120,6 +120,60 @@ def p_value(value: float | None) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
+def interval_words(figure: Mapping[str, float | None]) -> str:
+    """A hazard ratio with its limits; an upper limit that does not exist is infinite."""
+    upper = "∞" if figure["upper"] is None else two_decimals(figure["upper"])
+    return f"({two_decimals(figure['lower'])}–{upper})"
+
+
+def direction_words(term: Mapping[str, Any]) -> str:
+    """What a term compares: one group over another, or a number per unit."""
+    per = {"per year": _("per year"), "per month": _("per month"), "per point": _("per point")}
+    if term["reference"] is None:
+        return f"{term['id']}, {per.get(term['level'], term['level'])}"
+    return _("%(factor)s: %(level)s over %(reference)s") % {
+        "factor": term["id"],
+        "level": term["level"],
+        "reference": term["reference"],
+    }
+
+
+def term_words(term: Mapping[str, Any]) -> str:
+    """A term with its estimate, interval and P in one line."""
+    if term["hr"] is None:
+        return f"{direction_words(term)}: {_('not estimable')}"
+    return f"{direction_words(term)}: {two_decimals(term['hr'])} {interval_words(term)}, P {p_value(term['p'])}"
+
+
+def terms(factor: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The terms of a factor's own model: one, several, or none."""
+    found = factor.get("cox")
+    if found is None:
+        return []
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
+def zph_words(tests: Sequence[Mapping[str, Any]]) -> str:
+    """The exact tests of proportional hazards: of each factor, and of all together where there are several."""
+    shown = tests[:1] if len(tests) == 2 else tests
+    every = _("all together")
+    told = [f"{every if t['id'] == 'GLOBAL' else t['id']}: P {p_value(t['p'])}" for t in shown]
+    return "; ".join(told)
+
+
+def mean_words(mean: Mapping[str, Any]) -> str:
+    """Mean months, or their difference, with the interval; or why there is none."""
+    if mean["estimate"] is None:
+        return _("not given: nobody was observed that long")
+    return f"{one_decimal(mean['estimate'])} ({one_decimal(mean['lower'])} – {one_decimal(mean['upper'])})"
+
+
+def incidence_rows(risks: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The landmarks of the event and of what competes with it, side by side, as far as people were observed."""
+    both = zip(risks["event"]["landmarks"], risks["competing_event"]["landmarks"], strict=True)
+    return [pair for pair in both if pair[0]["estimate"] is not None]
+
+
 def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
     """What is not shown, and why."""
     why = {
@@ -136,6 +190,9 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
         "kaplan_meier.median_months": _("the median of the curve"),
         "follow_up": _("the median follow-up"),
         "cox": _("the Cox model"),
+        "competing_risks": _("the cumulative incidence"),
+        "competing_risks.points": _("the steps of the cumulative incidence"),
+        "kaplan_meier.conditional": _("the curves of those who have stayed free of the event"),
     }
     sentences = []
     for entry in withheld:
@@ -160,8 +217,15 @@ def warning_words(warning: Mapping[str, str | int] | str) -> str:
         return warning
     words = {
         "apart": _("covariate %(number)s is not estimable: a group has none of the %(events)s events, or all of them"),
+        "separated": _(
+            "%(factor)s, %(level)s against %(reference)s: not estimable, for one of the two has none of the %(events)s"
+            " events, or all of them; read the penalised estimate"
+        ),
         "converged_badly": _("the model converged badly; read its figures with care"),
         "few_events": _("%(events)s events for %(factors)s factors: fewer than ten events a factor"),
+        "few_events_per_coefficient": _(
+            "%(events)s events for %(coefficients)s coefficients: fewer than ten events for each"
+        ),
         "dependent_attempts": _("attempts of one patient are not independent: the variance is by patient"),
         "not_estimable": _("not estimable: %(why)s"),
     }
@@ -174,4 +238,6 @@ def warning_words(warning: Mapping[str, str | int] | str) -> str:
         "redundant_covariate": _("a covariate follows from the others"),
     }
     values = {name: why.get(str(value), value) for name, value in warning.items()}
+    if "factor" in values:
+        values["factor"] = factor_name(str(values["factor"]))
     return words.get(str(warning["code"]), str(warning["code"])) % values

@@ -1,16 +1,19 @@
 """Members, exclusions, ends of observation, groups, and the definition file."""
 
+import csv
 import datetime as dt
+import io
 import random
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
-from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
-from cohorts.domain.descriptions import quartiles
-from cohorts.domain.figures import compute_figures
-from cohorts.domain.member_rows import csv_row
+from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
+from cohorts.domain.figures.compute import compute_figures
+from cohorts.domain.figures.descriptions import quartiles
+from cohorts.domain.member_table import frozen_csv, member_table
 from cohorts.domain.members import Member, PatientHistory, build_members
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
@@ -33,6 +36,18 @@ def history(
 
 def rows(*histories: PatientHistory, **definition: Any) -> list[Member]:
     return list(build_members(histories, parse_definition({"slug": "c", **definition}), AS_OF))
+
+
+def figures_of(
+    found: list[Member], definition: Definition, cutoff: dt.date, passed_over: Counter[str] | None = None
+) -> dict[str, Any]:
+    return compute_figures(member_table(found, definition), definition, cutoff, passed_over or Counter())
+
+
+def csv_row(member: Member, definition: Definition) -> dict[str, str]:
+    """The one row of a file of one member."""
+    (row,) = csv.DictReader(io.StringIO(frozen_csv(member_table([member], definition)).decode()))
+    return row
 
 
 def end(member: Member) -> tuple[int | None, bool, str]:
@@ -160,7 +175,7 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
         for n in range(12)
     ]
     definition = parse_definition({"slug": "c", "attempts": "all", "factors": [{"name": "sex"}], "cox": ["sex"]})
-    figures = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)
     (sex,) = figures["univariate"]
     assert (sex["logrank"], sex["fisher_p"], sex["lrt"], figures["cox"]["lrt"]) == (None, None, None, None)
     assert "robust" in figures["kaplan_meier"]["variance"]
@@ -170,7 +185,7 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
 def test_follow_up_is_never_less_than_what_was_observed() -> None:
     definition = parse_definition({"slug": "c"})
     one = history(KEPT, None, [Fact(FactKind.LAST_CONTACT, day(-700))])
-    figures = compute_figures(list(build_members([one], definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(list(build_members([one], definition, AS_OF)), definition, AS_OF)
     assert figures["table1"]["follow_up_months"]["median"] == pytest.approx(200 / 30.4375)
 
 
@@ -211,7 +226,7 @@ def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
 @pytest.mark.parametrize("histories", [[], [history(KEPT)], [history([deep(-10)])]])
 def test_empty_and_tiny_cohorts_give_figures_and_reasons(histories: list[PatientHistory]) -> None:
     definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}, {"name": "sex"}]})
-    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
     assert figures["univariate"][0]["cox"] is None
     assert figures["cox"]["terms"] == []
     assert figures["kaplan_meier"]["median_months"]["estimate"] is None
@@ -236,15 +251,15 @@ def test_backward_selection_drops_the_weaker_factor_and_says_so() -> None:
             "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}],
         }
     )
-    figures = compute_figures(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
     assert figures["cox"]["selection"]["candidates"] == ["dmr_months_60", "tki_months_50"]
     assert len(figures["cox"]["terms"]) <= 1
 
 
 def test_quantiles_follow_n_plus_one() -> None:
-    assert quartiles([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) == {"n": 10, "median": 5.5, "q1": 2.75, "q3": 8.25}
-    assert quartiles([None])["median"] is None
-    assert quartiles([4])["q1"] == 4
+    assert quartiles(np.arange(1.0, 11.0)) == {"n": 10, "median": 5.5, "q1": 2.75, "q3": 8.25}
+    assert quartiles(np.array([np.nan]))["median"] is None
+    assert quartiles(np.array([4.0]))["q1"] == 4
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -305,7 +320,7 @@ def test_only_who_has_had_the_time_can_have_dropped_out() -> None:
         history([deep(390), deep(450)], [course(-900, 400)], patient_id="NEW"),
     ]
     definition = parse_definition({"slug": "c"})
-    figures = compute_figures(list(build_members(people, definition, cutoff)), definition, cutoff)
+    figures = figures_of(list(build_members(people, definition, cutoff)), definition, cutoff)
     rates = {rate["months"]: (rate["in_remission"], rate["total"]) for rate in figures["drop_outs_as_failures"]}
     assert rates == {3: (2, 3), 6: (1, 2), 12: (1, 2), 24: (0, 0), 36: (0, 0), 48: (0, 0), 60: (0, 0)}
     assert figures["drop_outs_as_failures"][-1]["proportion"] is None
@@ -320,7 +335,7 @@ def test_the_dead_are_not_in_remission() -> None:
         history([deep(-10), point(50, "1")], patient_id="E"),
     ]
     definition = parse_definition({"slug": "c"})
-    crude = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)["crude"]
+    crude = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)["crude"]
     assert (crude["in_remission"], crude["members"]) == (1, 5)
     assert crude["ended"] == {"loss_of_mmr": 1, "restart": 1, "death": 1, "transplant": 1}
 
@@ -333,7 +348,7 @@ def test_an_empty_cohort_says_which_criterion_emptied_it() -> None:
     definition = parse_definition({"slug": "c", "include": {"sex": ["M"], "tki_months": {"ge": 12}}})
     passed_over: Counter[str] = Counter()
     rows_left = list(build_members(people, definition, AS_OF, passed_over))
-    flow = compute_figures(rows_left, definition, AS_OF, passed_over)["flow"]
+    flow = figures_of(rows_left, definition, AS_OF, passed_over)["flow"]
     assert [(s["criterion"], s["excluded"], s["left"]) for s in flow] == [
         ("episodes", 0, 2), ("include.stop_reason", 1, 1), ("attempts", 0, 1), ("include.stopped_on", 0, 1),
         ("include.sex", 1, 0), ("include.tki_months", 0, 0),
@@ -370,10 +385,10 @@ def test_figures_do_not_depend_on_the_order_of_rows() -> None:
         }
     )
     found = list(build_members(people, definition, AS_OF))
-    figures = compute_figures(found, definition, AS_OF)
+    figures = figures_of(found, definition, AS_OF)
     for _again in range(3):
         chance.shuffle(found)
-        assert compute_figures(found, definition, AS_OF) == figures
+        assert figures_of(found, definition, AS_OF) == figures
 
 
 def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> None:
@@ -388,7 +403,7 @@ def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> Non
     definition = parse_definition(
         {"slug": "c", "attempts": "all", "factors": [{"name": "tki_months", "cut": 60}, {"name": "sex"}]}
     )
-    cox = compute_figures(list(build_members(people, definition, AS_OF)), definition, AS_OF)["cox"]
+    cox = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)["cox"]
     assert cox["selection"]["method"] == "backward, robust Wald"
     assert cox["selection"]["candidates"] == ["tki_months_60"]
     assert [t["id"] for t in cox["terms"]] == ["tki_months_60"]
@@ -435,7 +450,7 @@ def test_who_is_no_member_or_read_apart_is_told_why(
     given = {"points": KEPT, **changed}
     found = rows(history(given.pop("points"), given.pop("courses", None), **given))
     assert [(member.exclusion_reason, member.apart) for member in found] == [(reason, apart)]
-    figures = compute_figures(found, parse_definition({"slug": "c"}), AS_OF)
+    figures = figures_of(found, parse_definition({"slug": "c"}), AS_OF)
     assert [(one["reason"], one["members"], one["events"]) for one in figures["read_apart"]] == [
         (a, 1, 0) for a in apart
     ]

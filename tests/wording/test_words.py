@@ -298,6 +298,8 @@ def test_what_is_withheld_is_told_in_the_readers_language(code: str, figures: li
     [
         {"code": "apart", "number": 1, "events": 7}, {"code": "converged_badly"}, {"code": "dependent_attempts"},
         {"code": "few_events", "events": 7, "factors": 2},
+        {"code": "few_events_per_coefficient", "events": 15, "coefficients": 2},
+        {"code": "separated", "factor": "sex", "level": "M", "reference": "F", "events": 8},
         *({"code": "not_estimable", "why": why} for why in ("no_event", "constant_covariate", "redundant_covariate")),
     ],
 )  # fmt: skip

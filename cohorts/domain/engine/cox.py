@@ -257,10 +257,13 @@ def _until(of_event_days: Floats, event_day: Ints, days: int) -> Floats:
 
 
 def robust_variance(fit: CoxFit, clusters: Ints) -> Floats:
-    """The sandwich by cluster: squares of what each cluster's rows together move the coefficients."""
-    moved = score_residuals(fit) @ fit.variance
+    """The sandwich by cluster: squares of what each cluster's rows together move the coefficients.
+
+    NaN for a coefficient without a finite estimate.
+    """
+    moved = score_residuals(fit) @ np.nan_to_num(fit.variance)
     by_cluster = sums_per_day(clusters, moved, int(clusters.max()) + 1)
-    return np.asarray(by_cluster.T @ by_cluster)
+    return np.where(np.isnan(fit.variance), np.nan, by_cluster.T @ by_cluster)
 
 
 def wald(coefficients: Floats, variance: Floats) -> ChiSquare:

@@ -112,6 +112,8 @@ def fit_firth(times: Times, covariates: Floats, level: float) -> FirthFit:
     """
     model = _Penalised(times, covariates)
     width, scale = model.rows.width, model.rows.scale
+    if not math.isfinite(model.value(np.zeros(width))):
+        raise NotEstimable("not_converging")  # a covariate does not vary in any risk set
     best, top = model.highest(np.zeros(width))
     drop = float(stats.chi2.ppf(level, 1)) / 2
     lower, upper, p = np.empty(width), np.empty(width), np.empty(width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +10,7 @@ from cohorts.domain.engine.arrays import Floats
 from cohorts.domain.engine.comparison import chi_square
 from cohorts.domain.engine.cox import CoxFit
 from cohorts.domain.engine.curves import kaplan_meier
-from cohorts.domain.estimates import ChiSquare
-
-
-@dataclass(frozen=True, slots=True)
-class Proportionality:
-    """The tests of each term and of all together, and the residuals that show how a coefficient moves with time."""
-
-    terms: tuple[ChiSquare, ...]
-    together: ChiSquare
+from cohorts.domain.estimates import ChiSquare, Proportionality
 
 
 def time_scale(fit: CoxFit, transform: str = "km") -> Floats:

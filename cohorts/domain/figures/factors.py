@@ -1,0 +1,194 @@
+"""Factors: their groups compared, and each alone in a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cohorts.domain import survival
+from cohorts.domain.definition import AGES, Definition, Factor
+from cohorts.domain.engine.arrays import Floats, Times
+from cohorts.domain.estimates import CoxModel, CoxTerm, NotEstimable, Proportionality, Warning_
+from cohorts.domain.figures.risks import fine_gray, gray
+from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, restricted_mean
+from cohorts.domain.member_table import Grouping, MemberTable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of some factors in a model: the direction of each spelled out, and the columns of each factor."""
+
+    factors: tuple[Factor, ...]
+    labels: list[dict[str, Any]]
+    values: Floats  # rows x columns
+    of_factor: list[list[int]]
+
+
+def model_columns(factors: Sequence[Factor], members: MemberTable) -> Columns:
+    """``< cut`` over ``>= cut``; a category against its largest level (ties: alphabetical); a number per unit."""
+    labels: list[dict[str, Any]] = []
+    values: list[Floats] = []
+    of_factor: list[list[int]] = []
+    for factor in factors:
+        first = len(labels)
+        for label, column in _columns_of(factor, members):
+            labels.append({"id": factor.id, **label})
+            values.append(column)
+        of_factor.append(list(range(first, len(labels))))
+    matrix = np.column_stack(values) if values else np.zeros((len(members), 0))
+    return Columns(tuple(factors), labels, matrix, of_factor)
+
+
+def _columns_of(factor: Factor, members: MemberTable) -> list[tuple[dict[str, Any], Floats]]:
+    if not factor.is_category and factor.cut is None:
+        unit = "per year" if factor.name in AGES else "per month"
+        return [({"level": unit, "reference": None}, members[factor.name])]
+    grouping = members.groupings[factor.id]
+    if factor.cut is not None:
+        low, high = f"< {factor.cut}", f">= {factor.cut}"
+        codes = {label: code for code, label in enumerate(grouping.labels)}
+        return [({"level": low, "reference": high}, (grouping.codes == codes.get(low, -2)).astype(float))]
+    sizes = np.bincount(grouping.codes[grouping.known], minlength=len(grouping.labels))
+    present = [code for code in range(len(grouping.labels)) if sizes[code]]
+    if not present:
+        return []
+    reference = min(present, key=lambda code: (-sizes[code], grouping.labels[code]))
+    return [
+        (
+            {"level": grouping.labels[code], "reference": grouping.labels[reference]},
+            (grouping.codes == code).astype(float),
+        )
+        for code in present
+        if code != reference
+    ]
+
+
+def fit(columns: Columns, members: MemberTable, definition: Definition) -> tuple[CoxModel | None, list[Warning_]]:
+    """A Cox model of these columns, and its warnings with the factor's name in them."""
+    try:
+        model = survival.cox(
+            members.times,
+            columns.values,
+            level=definition.level,
+            terms=columns.of_factor,
+            clusters=clusters(members, definition),
+        )
+    except NotEstimable as problem:
+        return None, [{"code": "not_estimable", "why": str(problem)}]
+    return model, [_named(warning, columns) for warning in model.warnings]
+
+
+def _named(warning: Warning_, columns: Columns) -> Warning_:
+    """A separated covariate by the name of its factor and the two groups compared."""
+    if warning["code"] != "apart":
+        return warning
+    label = columns.labels[int(warning["number"]) - 1]
+    factor = next(f for f in columns.factors if f.id == label["id"])
+    named = {"factor": factor.name, "level": label["level"], "reference": label["reference"] or ""}
+    return {"code": "separated", **named, "events": warning["events"]}
+
+
+def terms_of(columns: Columns, terms: Sequence[CoxTerm] | None) -> list[dict[str, Any]] | None:
+    """Terms with their direction."""
+    if terms is None:
+        return None
+    return [{**label, **dataclasses.asdict(term)} for label, term in zip(columns.labels, terms, strict=True)]
+
+
+def zph_of(columns: Columns, zph: Proportionality | None) -> list[dict[str, Any]] | None:
+    """The test of proportional hazards of each factor, and of all together as ``GLOBAL``."""
+    if zph is None:
+        return None
+    ids = [factor.id for factor in columns.factors]
+    tests = zip([*ids, "GLOBAL"], [*zph.terms, zph.together], strict=True)
+    return [{"id": name, **dataclasses.asdict(test)} for name, test in tests]
+
+
+def fine_gray_of(columns: Columns, members: MemberTable, definition: Definition) -> list[dict[str, Any]] | None:
+    """Terms of the subdistribution hazard, None where nothing competes."""
+    found = fine_gray(members, columns.values, definition.level)
+    if found is None:
+        return None
+    return terms_of(columns, survival.wald_terms(found.coefficients, found.variance, definition.level))
+
+
+def test_of(model: CoxModel | None, name: str) -> dict[str, Any] | None:
+    """A global test of a model."""
+    test = getattr(model, name) if model else None
+    return dataclasses.asdict(test) if test else None
+
+
+def univariate(factor: Factor, members: MemberTable, definition: Definition) -> dict[str, Any]:
+    """One factor: its groups with their figures, the tests that compare them, and its own model."""
+    known = members.of(members.is_known(factor))
+    grouping = known.groupings.get(factor.id, Grouping((), np.zeros(len(known), np.int64)))
+    by_attempt = definition.attempts == "all"
+    log_rank = None if by_attempt else survival.log_rank(known.times, grouping.codes)
+    tests = survival.TableTests(None, None, None)
+    if not by_attempt and grouping.labels:
+        tests = survival.table_tests(known["event"], grouping.codes)
+    columns = model_columns([factor], known)
+    model, words = fit(columns, known, definition)
+    if by_attempt:
+        words.append({"code": "dependent_attempts"})
+    terms = terms_of(columns, model.terms if model else None)
+    groups = _groups(grouping, known, definition)
+    return {
+        "id": factor.id,
+        "name": factor.name,
+        "cut": factor.cut,
+        "groups": groups,
+        "logrank": dataclasses.asdict(log_rank) if log_rank else None,
+        "fisher_p": tests.fisher_p,
+        "chi2_p": tests.chi2_p,
+        "yates_p": tests.yates_p,
+        "gray": gray(known, grouping) if grouping.labels and not by_attempt else None,
+        # One term for a cut or a number; a list of terms for a category of more than two levels.
+        "cox": terms[0] if terms is not None and len(terms) == 1 else terms,
+        "zph": zph_of(columns, model.zph if model else None),
+        "firth": terms_of(columns, model.firth if model else None),
+        "fine_gray": None if by_attempt else fine_gray_of(columns, known, definition),
+        "restricted_mean_difference": _mean_difference(groups, definition),
+        "lrt": test_of(model, "lrt"),
+        "wald": test_of(model, "wald") if by_attempt else None,
+        "warnings": words,
+        "excluded_missing": len(members) - len(known),
+    }
+
+
+def _groups(grouping: Grouping, known: MemberTable, definition: Definition) -> list[dict[str, Any]]:
+    found = []
+    for code, label in enumerate(grouping.labels):
+        group = known.of(grouping.codes == code)
+        if not len(group):
+            continue
+        times: Times = group.times
+        limited = survival.kaplan_meier(
+            times,
+            transform=definition.transform,
+            level=definition.level,
+            clusters=clusters(group, definition),
+        )
+        found.append(
+            {
+                "label": label,
+                "members": len(group),
+                "events": int(times.event.sum()),
+                "crude": crude(group, definition),
+                "landmarks": landmarks(limited, times),
+                "restricted_mean": restricted_mean(limited, definition) if definition.attempts == "first" else None,
+            }
+        )
+    return found
+
+
+def _mean_difference(groups: Sequence[dict[str, Any]], definition: Definition) -> dict[str, Any] | None:
+    """Of two groups: the restricted mean of the second less that of the first."""
+    if len(groups) != 2 or definition.attempts == "all":
+        return None
+    first, second = (group["restricted_mean"] for group in groups)
+    found = difference_of_means(first, second, definition.level)
+    return found and {"level": groups[1]["label"], "reference": groups[0]["label"], **found}

@@ -1,0 +1,215 @@
+"""The rows of a cohort as columns: what every figure reads, what is frozen, and the file of members."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
+from cohorts.domain.engine.arrays import Bools, Ints, Times
+from cohorts.domain.members import APART, Member
+from monitoring.domain.vocabulary.dates import months_of
+
+CSV_COLUMNS = (
+    "patient_id", "attempt", "included", "exclusion_reason", "stopped_on", "end_on", "days", "months", "event",
+    "end_reason", "first_dmr_on", "dmr_months", "tki_months", "time_to_dmr_months", "age_at_diagnosis", "age_at_stop",
+    "sex", "transcript", "drug_at_stop", "risk_group", "centre", "groups", "dmr_run_from",
+)  # fmt: skip
+# The figures also use these columns beyond the member file. They are frozen too: every change of a figure changes the
+# digest.
+FROZEN_COLUMNS = (
+    *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
+    "last_contact_on", "withdrawal_syndrome", "apart",
+)  # fmt: skip
+_TEXTS = (
+    "patient_id", "exclusion_reason", "end_reason", "sex", "transcript", "drug_at_stop", "risk_group", "centre",
+    "restart_drug",
+)  # fmt: skip
+_DATES = (
+    "stopped_on", "end_on", "first_dmr_on", "dmr_run_from", "restarted_on", "mmr_regained_on", "dmr_regained_on",
+    "last_contact_on",
+)  # fmt: skip
+_FLAGS = ("event", "left_censored", "withdrawal_syndrome")
+_NUMBERS = (*DURATIONS, *AGES)
+# Of an excluded episode only what is known of the stop is written.
+_OF_MEMBERS = ("end_on", "days", "months", "event", "end_reason")
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The group of each row by a factor: a position among the labels, -1 where it is not known."""
+
+    labels: tuple[str, ...]
+    codes: Ints
+
+    def of(self, chosen: Bools) -> Grouping:
+        return Grouping(self.labels, self.codes[chosen])
+
+    @property
+    def known(self) -> Bools:
+        return self.codes >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTable:
+    """Members and excluded episodes, a column each, in an order of their own: by centre, patient and stop.
+
+    Dates are days (NaT where there is none), numbers NaN where they are not known, ``days`` -1 without an observation.
+    """
+
+    columns: Mapping[str, Column]
+    groupings: Mapping[str, Grouping]
+
+    def __len__(self) -> int:
+        return len(self.columns["stopped_on"])
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def of(self, chosen: Bools) -> MemberTable:
+        """Some of the rows."""
+        return MemberTable(
+            {name: column[chosen] for name, column in self.columns.items()},
+            {name: grouping.of(chosen) for name, grouping in self.groupings.items()},
+        )
+
+    @property
+    def included(self) -> Bools:
+        return np.asarray(self["exclusion_reason"] == "")
+
+    @property
+    def members(self) -> MemberTable:
+        return self.of(self.included)
+
+    @property
+    def times(self) -> Times:
+        """What was observed of members."""
+        return Times(self["days"], self["event"])
+
+    @property
+    def patients(self) -> Ints:
+        """The patients of the rows as numbers; several attempts of one patient share it."""
+        names = np.char.add(np.char.add(self["centre"].astype(str), "/"), self["patient_id"].astype(str))
+        return np.unique(names, return_inverse=True)[1] if len(self) else np.array([], np.int64)
+
+    def is_known(self, factor: Factor) -> Bools:
+        """Which rows have a value of a factor."""
+        if factor.is_category or factor.cut is not None:
+            return self.groupings[factor.id].known
+        return ~np.isnan(self[factor.name])
+
+
+def member_table(rows: Iterable[Member], definition: Definition) -> MemberTable:
+    """The columns of these rows, with a grouping for each factor that has one."""
+    ordered = sorted(rows, key=lambda m: (m.history.centre, m.history.patient_id, m.stopped_on, m.attempt))
+    records = [_record(member) for member in ordered]
+    columns: dict[str, Column] = {}
+    for name in _TEXTS:
+        columns[name] = np.array([record[name] for record in records], dtype=object)
+    for name in _DATES:
+        columns[name] = np.array([record[name] for record in records], dtype="datetime64[D]")
+    for name in (*_FLAGS, *APART):
+        columns[name] = np.array([record[name] for record in records], dtype=bool)
+    for name in ("attempt", "days"):
+        columns[name] = np.array([record[name] for record in records], dtype=np.int64)
+    for name in _NUMBERS:
+        numbers = (member.number(name) for member in ordered)
+        columns[name] = np.array([np.nan if n is None else n for n in numbers], dtype=float)
+    groupings = {
+        factor.id: _grouping([member.group(factor) for member in ordered])
+        for factor in definition.factors
+        if factor.is_category or factor.cut is not None
+    }
+    return MemberTable(columns, groupings)
+
+
+def _record(member: Member) -> Mapping[str, object]:
+    history, after = member.history, member.after
+    return {
+        "patient_id": history.patient_id,
+        "attempt": member.attempt,
+        "exclusion_reason": member.exclusion_reason,
+        "stopped_on": member.stopped_on,
+        "end_on": member.end_on,
+        "days": -1 if member.days is None else member.days,
+        "event": member.event,
+        "end_reason": member.end_reason,
+        "first_dmr_on": member.first_dmr_on,
+        "dmr_run_from": member.dmr_run_from,
+        "sex": history.sex,
+        "transcript": history.transcript,
+        "drug_at_stop": member.drug_at_stop,
+        "risk_group": history.risk_group,
+        "centre": history.centre,
+        "left_censored": member.left_censored,
+        "restarted_on": after.restarted_on,
+        "restart_drug": after.restart_drug,
+        "mmr_regained_on": after.mmr_regained_on,
+        "dmr_regained_on": after.dmr_regained_on,
+        "last_contact_on": member.last_contact_on,
+        "withdrawal_syndrome": member.withdrawal_syndrome,
+        **{reason: reason in member.apart for reason in APART},
+    }
+
+
+def _grouping(labels: Sequence[str | None]) -> Grouping:
+    """Groups of a cut in the order ``>=``, ``<``, categories by their label."""
+    ordered = sorted({label for label in labels if label is not None}, key=lambda text: (text.startswith("<"), text))
+    position = {label: number for number, label in enumerate(ordered)}
+    return Grouping(tuple(ordered), np.array([position.get(label or "", -1) for label in labels], dtype=np.int64))
+
+
+# --- as a file ---------------------------------------------------------------------------------------------------
+
+
+def frozen_csv(table: MemberTable) -> bytes:
+    """Every row with all that the figures read. The same rows give the same bytes."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(FROZEN_COLUMNS)
+    included = table.included
+    texts = {name: _texts(table, name) for name in FROZEN_COLUMNS}
+    for name in _OF_MEMBERS:
+        texts[name] = np.where(included, texts[name], "")
+    writer.writerows(zip(*(texts[name] for name in FROZEN_COLUMNS), strict=True))
+    return buffer.getvalue().encode()
+
+
+def _texts(table: MemberTable, name: str) -> Column:
+    """A column as it is written; what is not known is empty."""
+    if name == "included":
+        return _truths(table.included)
+    if name == "months":
+        return np.array([months_of(int(days)) for days in table["days"]], dtype=object)
+    if name in ("event", "left_censored", "withdrawal_syndrome"):
+        return _truths(table[name])
+    if name == "groups":
+        named = [
+            [f"{factor}={g.labels[code] if code >= 0 else ''}" for code in g.codes]
+            for factor, g in table.groupings.items()
+        ]
+        joined = [";".join(parts) for parts in zip(*named, strict=True)] if named else [""] * len(table)
+        return np.array(joined, dtype=object)
+    if name == "apart":
+        joined = [";".join(r for r in APART if table[r][row]) for row in range(len(table))]
+        return np.array(joined, dtype=object)
+    column = table[name]
+    if name in _DATES:
+        return np.where(np.isnat(column), "", column.astype(str)).astype(object)
+    if name in AGES:
+        return np.array(["" if np.isnan(years) else int(years) for years in column], dtype=object)
+    if name in DURATIONS:
+        return np.array(["" if np.isnan(months) else float(months) for months in column], dtype=object)
+    return column.astype(object)
+
+
+def _truths(flags: Bools) -> Column:
+    return np.where(flags, "true", "false").astype(object)
