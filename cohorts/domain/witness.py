@@ -66,7 +66,9 @@ def confirm_cox(fit: CoxFit) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            fitter.fit(frame, "days", "event", fit_options={"precision": COX_PRECISION, "max_steps": 200})
+            fitter.fit(
+                frame, "days", "event", batch_mode=True, fit_options={"precision": COX_PRECISION, "max_steps": 200}
+            )
         except (ConvergenceError, np.linalg.LinAlgError) as problem:
             raise WitnessesDiffer("a Cox model converges here and not for lifelines") from problem
     error = np.sqrt(np.diag(fit.variance)) * fit.rows.scale

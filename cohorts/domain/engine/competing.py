@@ -42,9 +42,9 @@ def cumulative_incidence(days: Ints, ended: Ints, of: int = EVENT) -> Incidence:
     mine = np.bincount(position[ended == of], minlength=len(grid))
     chosen = any_event > 0
     grid, n, d, m = grid[chosen], at_risk[chosen].astype(float), any_event[chosen], mine[chosen]
-    before = np.concatenate([[1.0], np.cumprod((n - d) / n)[:-1]])
+    after = np.cumprod((n - d) / n)
+    before = _before(after, 1.0)
     estimate = np.cumsum(before * m / n)
-    after = before * (n - d) / n
     return Incidence(grid, at_risk[chosen], m, estimate, _aalen_variance(n, m, d - m, before, after, estimate))
 
 
@@ -113,54 +113,64 @@ def _gray_sums(days: Ints, ended: Ints, group: Ints, groups: int) -> tuple[Float
 
     The pooled incidence F has increments of all events over the sum of n/S(t-) of the groups; each group's own
     incidence and survival give the risk set n (1 - F(t-))/S(t-) of its subdistribution. The variance sums, for every
-    group, squares of what a martingale of its events contributes, for events of interest and for competing ones.
+    group, squares of what the martingale of its events of interest contributes, and of its competing events.
     """
     grid, position = np.unique(days, return_inverse=True)
     cells, shape = position * groups + group, (len(grid), groups)
 
-    def counted(rows: Bools) -> Ints:
-        return np.bincount(cells[rows], minlength=shape[0] * groups).reshape(shape)
+    def counted(rows: Bools) -> Floats:
+        return np.bincount(cells[rows], minlength=shape[0] * groups).reshape(shape).astype(float)
 
-    at_risk_all = still_to_come(counted(np.ones(len(days), bool)))
+    n = still_to_come(counted(np.ones(len(days), bool)))
     first, second = counted(ended == EVENT), counted(ended == COMPETING)
-    score = np.zeros(groups)
-    variance, cross = np.zeros((groups, groups)), np.zeros((groups, groups))
-    drift, own = np.zeros((groups, groups)), np.zeros(groups)
-    pooled = 0.0
-    survival, incidence = np.ones(groups), np.zeros(groups)
-    for step in np.flatnonzero((first + second).sum(axis=1)):
-        n, d1, d2 = at_risk_all[step].astype(float), first[step], second[step]
-        alive = n > 0
-        safe = np.where(alive, n, 1.0)
-        weight = np.divide(n, survival, out=np.zeros(groups), where=alive)
-        subset = weight * (1 - incidence)
-        total, events = weight.sum(), d1.sum()
-        after = np.where(alive, survival * (n - d1 - d2) / safe, survival)
-        following = pooled + events / total
-        weights = np.diag(weight) - np.outer(weight, weight) / total
-        drift += weights * (events / (total * (1 - pooled)))
-        score += np.where(alive, d1 - events * subset / subset.sum(), 0.0)
-        share = np.where(after > 0, (1 - following) / np.where(after > 0, after, 1.0), 0.0)
-        if events:
-            kept = np.where(after > 0, 1 - share, 1.0)
-            ties = 1 - (events - 1) / (total * survival - 1) if events > 1 else np.ones(groups)
-            size = np.where(alive, ties * survival * events / (total * safe), 0.0)
-            part = weights - drift * kept
-            own += kept**2 * size
-            cross += part * (kept * size)
-            variance += (part * size) @ part.T
-        competing = (d2 > 0) & (after > 0)
-        if competing.any():
-            ties = np.where(d2 > 1, 1 - (d2 - 1) / np.maximum(n - 1, 1), 1.0)
-            size = np.where(competing, ties * survival**2 * d2 / safe**2, 0.0)
-            part = drift * share
-            own += share**2 * size
-            cross -= part * (share * size)
-            variance += (part * size) @ part.T
-        incidence = incidence + np.where(alive, survival * d1 / safe, 0.0)
-        survival, pooled = after, following
-    mixed = drift @ cross.T
-    return score, variance + (drift * own) @ drift.T + mixed + mixed.T
+    happened = (first + second).sum(axis=1) > 0
+    n, first, second = n[happened], first[happened], second[happened]
+    alive = n > 0
+    safe = np.where(alive, n, 1.0)
+
+    after = np.cumprod(np.where(alive, (safe - first - second) / safe, 1.0), axis=0)
+    before = _before(after, 1.0)
+    own_before = _before(np.cumsum(before * first / safe, axis=0), 0.0)
+    weight = np.divide(n, before, out=np.zeros(n.shape), where=alive)
+    total, events = weight.sum(axis=1), first.sum(axis=1)
+    pooled = np.cumsum(events / total)
+    rate = events / (total * (1 - _before(pooled, 0.0)))
+    subset = weight * (1 - own_before)
+    score = (first - (events / subset.sum(axis=1))[:, None] * subset).sum(axis=0)
+
+    # days x groups x groups: the covariance of the weights, and what has drifted with them up to each day
+    weights = -weight[:, :, None] * weight[:, None, :] / total[:, None, None]
+    weights[:, range(groups), range(groups)] += weight
+    drift = np.cumsum(weights * rate[:, None, None], axis=0)
+    living = after > 0
+    share = np.divide((1 - pooled)[:, None], after, out=np.zeros(n.shape), where=living)
+
+    kept = np.where(living, 1 - share, 1.0)
+    reached = total[:, None] * before - 1
+    tied = 1 - np.divide(events[:, None] - 1, reached, out=np.zeros(n.shape), where=(events > 1)[:, None])
+    size = np.where(alive, tied * before * events[:, None] / (total[:, None] * safe), 0.0)
+    part = weights - drift * kept[:, None, :]
+    own = (kept**2 * size).sum(axis=0)
+    cross = np.einsum("tij,tj->ij", part, kept * size)
+    variance = np.einsum("tik,tk,tjk->ij", part, size, part)
+
+    tied = 1 - np.divide(second - 1, n - 1, out=np.zeros(n.shape), where=second > 1)
+    size = np.where((second > 0) & living, tied * before**2 * second / safe**2, 0.0)
+    part = drift * share[:, None, :]
+    own += (share**2 * size).sum(axis=0)
+    cross -= np.einsum("tij,tj->ij", part, share * size)
+    variance += np.einsum("tik,tk,tjk->ij", part, size, part)
+
+    whole = drift[-1]
+    mixed = whole @ cross.T
+    return score, variance + (whole * own) @ whole.T + mixed + mixed.T
+
+
+def _before(values: Floats, start: float) -> Floats:
+    """The same steps as they stand just before each day."""
+    shifted = np.full(values.shape, start)
+    shifted[1:] = values[:-1]
+    return shifted
 
 
 # --- Fine–Gray ---------------------------------------------------------------------------------------------------
@@ -195,7 +205,7 @@ class _Subdistribution:
         self.days, self.position = np.unique(days, return_inverse=True)
         # The chance of not yet being censored just before each day.
         censoring = kaplan_meier(Times(days, self.censored))
-        self.uncensored = np.concatenate([[1.0], censoring.estimate[:-1]])
+        self.uncensored = _before(censoring.estimate, 1.0)
         self.deaths = np.bincount(self.position[self.event], minlength=len(self.days)).astype(float)
         self.died = sums_per_day(self.position[self.event], self.x[self.event], len(self.days))
         self.pairs = products(self.x)
@@ -287,7 +297,7 @@ def _influence(rows: _Subdistribution, beta: Floats) -> Floats:
     held = sums_per_day(where, factor, size)
     held_x = sums_per_day(where, factor[:, None] * x[competing], size)
     before, before_x = np.cumsum(held) - held, np.cumsum(held_x, axis=0) - held_x
-    later, later_mean = waiting[-1] - _shift(waiting), waiting_mean[-1] - _shift(waiting_mean)
+    later, later_mean = waiting[-1] - _before(waiting, 0.0), waiting_mean[-1] - _before(waiting_mean, 0.0)
     moved = -(before_x * later[:, None] - before[:, None] * later_mean)
     at_risk = still_to_come(np.bincount(position, minlength=size)).astype(float)
     lost = np.bincount(position[rows.censored], minlength=size)
@@ -295,10 +305,3 @@ def _influence(rows: _Subdistribution, beta: Floats) -> Floats:
     psi = -through(step * (lost / at_risk)[:, None])[position]
     psi[rows.censored] += step[position[rows.censored]]
     return np.asarray(own + psi)
-
-
-def _shift(values: Floats) -> Floats:
-    """The same sums without their own day."""
-    shifted = np.zeros_like(values)
-    shifted[1:] = values[:-1]
-    return shifted
