@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cohorts.domain.definition import AGES, DURATIONS, Definition, Factor
+from cohorts.domain.definition import AGES, DURATIONS, Factor
 from cohorts.domain.engine.arrays import Bools, Ints, Times
-from cohorts.domain.members import APART, Member
 from monitoring.domain.vocabulary.dates import months_of
 
 CSV_COLUMNS = (
@@ -27,16 +26,12 @@ FROZEN_COLUMNS = (
     *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
     "last_contact_on", "withdrawal_syndrome", "apart",
 )  # fmt: skip
-_TEXTS = (
-    "patient_id", "exclusion_reason", "end_reason", "sex", "transcript", "drug_at_stop", "risk_group", "centre",
-    "restart_drug",
-)  # fmt: skip
+# Members that are counted separately: their remission may not be treatment-free, or not as deep as it seems.
+APART = ("TRANSCRIPT_NEVER_SEEN", "OTHER_DRUG_AFTER_STOP", "DMR_ACROSS_GAP")
 _DATES = (
     "stopped_on", "end_on", "first_dmr_on", "dmr_run_from", "restarted_on", "mmr_regained_on", "dmr_regained_on",
     "last_contact_on",
 )  # fmt: skip
-_FLAGS = ("event", "left_censored", "withdrawal_syndrome")
-_NUMBERS = (*DURATIONS, *AGES)
 # Of an excluded episode only what is known of the stop is written.
 _OF_MEMBERS = ("end_on", "days", "months", "event", "end_reason")
 
@@ -105,66 +100,6 @@ class MemberTable:
         if factor.is_category or factor.cut is not None:
             return self.groupings[factor.id].known
         return ~np.isnan(self[factor.name])
-
-
-def member_table(rows: Iterable[Member], definition: Definition) -> MemberTable:
-    """The columns of these rows, with a grouping for each factor that has one."""
-    ordered = sorted(rows, key=lambda m: (m.history.centre, m.history.patient_id, m.stopped_on, m.attempt))
-    records = [_record(member) for member in ordered]
-    columns: dict[str, Column] = {}
-    for name in _TEXTS:
-        columns[name] = np.array([record[name] for record in records], dtype=object)
-    for name in _DATES:
-        columns[name] = np.array([record[name] for record in records], dtype="datetime64[D]")
-    for name in (*_FLAGS, *APART):
-        columns[name] = np.array([record[name] for record in records], dtype=bool)
-    for name in ("attempt", "days"):
-        columns[name] = np.array([record[name] for record in records], dtype=np.int64)
-    for name in _NUMBERS:
-        numbers = (member.number(name) for member in ordered)
-        columns[name] = np.array([np.nan if n is None else n for n in numbers], dtype=float)
-    groupings = {
-        factor.id: _grouping([member.group(factor) for member in ordered])
-        for factor in definition.factors
-        if factor.is_category or factor.cut is not None
-    }
-    return MemberTable(columns, groupings)
-
-
-def _record(member: Member) -> Mapping[str, object]:
-    history, after = member.history, member.after
-    return {
-        "patient_id": history.patient_id,
-        "attempt": member.attempt,
-        "exclusion_reason": member.exclusion_reason,
-        "stopped_on": member.stopped_on,
-        "end_on": member.end_on,
-        "days": -1 if member.days is None else member.days,
-        "event": member.event,
-        "end_reason": member.end_reason,
-        "first_dmr_on": member.first_dmr_on,
-        "dmr_run_from": member.dmr_run_from,
-        "sex": history.sex,
-        "transcript": history.transcript,
-        "drug_at_stop": member.drug_at_stop,
-        "risk_group": history.risk_group,
-        "centre": history.centre,
-        "left_censored": member.left_censored,
-        "restarted_on": after.restarted_on,
-        "restart_drug": after.restart_drug,
-        "mmr_regained_on": after.mmr_regained_on,
-        "dmr_regained_on": after.dmr_regained_on,
-        "last_contact_on": member.last_contact_on,
-        "withdrawal_syndrome": member.withdrawal_syndrome,
-        **{reason: reason in member.apart for reason in APART},
-    }
-
-
-def _grouping(labels: Sequence[str | None]) -> Grouping:
-    """Groups of a cut in the order ``>=``, ``<``, categories by their label."""
-    ordered = sorted({label for label in labels if label is not None}, key=lambda text: (text.startswith("<"), text))
-    position = {label: number for number, label in enumerate(ordered)}
-    return Grouping(tuple(ordered), np.array([position.get(label or "", -1) for label in labels], dtype=np.int64))
 
 
 # --- as a file ---------------------------------------------------------------------------------------------------

@@ -1,226 +1,37 @@
-"""From patients to rows: which episodes are members, how long each was observed, what ended it, and its factors."""
+"""From readings to the rows of a cohort: which times off treatment are members, how each ended, and their factors."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
+from collections.abc import Mapping
+
+import numpy as np
 
 from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
-from monitoring.domain.course.episodes import Episode, find_episodes, response_before_stop, tki_duration
-from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
-from monitoring.domain.following.findings import LONG_GAP_DAYS
-from monitoring.domain.vocabulary.dates import Duration, PartialDate, between, completed_years, months_of
+from cohorts.domain.engine.arrays import Bools, Floats, Ints
+from cohorts.domain.member_table import Grouping, MemberTable
+from cohorts.domain.readings import Column, Columns, in_order
+from monitoring.domain.course.series import StopReason
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
+from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
 NOT_IN_MMR_AT_STOP = "NOT_IN_MMR_AT_STOP"
 NO_BASELINE_PCR = "NO_BASELINE_PCR"
 NO_PCR_AFTER_STOP = "NO_PCR_AFTER_STOP"
 ONLY_BONE_MARROW = "ONLY_BONE_MARROW_AFTER_STOP"
-# Members that are counted separately: their remission may not be treatment-free, or not as deep as it seems.
-TRANSCRIPT_NEVER_SEEN = "TRANSCRIPT_NEVER_SEEN"
-OTHER_DRUG_AFTER_STOP = "OTHER_DRUG_AFTER_STOP"
-DMR_ACROSS_GAP = "DMR_ACROSS_GAP"
-APART = (TRANSCRIPT_NEVER_SEEN, OTHER_DRUG_AFTER_STOP, DMR_ACROSS_GAP)
+MISSING_CRITERION = "MISSING_INCLUSION_CRITERION"
+STOP_REASON, ATTEMPTS, STOPPED_ON = "include.stop_reason", "attempts", "include.stopped_on"
 
-_EVENTS = {
+EVENTS = {
     "loss_of_mmr": {"loss_of_mmr"},
     "mrfs": {"loss_of_mmr", "death"},
     "tfr": {"loss_of_mmr", "restart", "death"},
     "tfs": {"loss_of_mmr", "restart", "death", "progression"},
 }
+_NEVER = np.iinfo(np.int64).max
 
-
-@dataclass(frozen=True, slots=True)
-class PatientHistory:
-    """What the statistics read of one patient.
-
-    ``unseen`` are the days of undetected points of a patient whose transcript is not known and in whom the assay had
-    never detected one; ``marrow`` the days of bone marrow samples.
-    """
-
-    patient_id: str
-    centre: str
-    sex: str
-    born: PartialDate | None
-    diagnosed: PartialDate | None
-    transcript: str
-    risk_group: str
-    first_dmr: PartialDate | None
-    courses: tuple[Course, ...]
-    facts: tuple[Fact, ...]
-    points: tuple[TimePoint, ...]
-    unseen: frozenset[date] = frozenset()
-    marrow: frozenset[date] = frozenset()
-
-    def until(self, as_of: date) -> PatientHistory:
-        """The same patient as known on a day: nothing collected, started, stopped or observed later."""
-        return dataclasses.replace(
-            self,
-            courses=tuple(_course_until(c, as_of) for c in self.courses if c.started_on <= as_of),
-            facts=tuple(f for f in self.facts if f.observed_on <= as_of),
-            points=tuple(p for p in self.points if p.on <= as_of),
-            unseen=frozenset(on for on in self.unseen if on <= as_of),
-            marrow=frozenset(on for on in self.marrow if on <= as_of),
-        )
-
-
-def _course_until(course: Course, as_of: date) -> Course:
-    """A course whose stop lies later was still running on the day."""
-    if course.stopped_on is None or course.stopped_on <= as_of:
-        return course
-    return dataclasses.replace(course, stopped_on=None, stop_reason=StopReason.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class Age:
-    """Completed years, with the range that imputed dates leave open."""
-
-    years: int
-    lowest: int
-    highest: int
-
-    def reaches(self, cut: int) -> bool | None:
-        """Whether the age is at least the cut; None where imputed dates straddle it."""
-        if self.lowest >= cut:
-            return True
-        return False if self.highest < cut else None
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """What followed a loss of MMR."""
-
-    restarted_on: date | None
-    restart_drug: str
-    mmr_regained_on: date | None
-    dmr_regained_on: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One episode of a cohort: a member with its observation, or excluded with the reason."""
-
-    history: PatientHistory
-    attempt: int
-    stopped_on: date
-    exclusion_reason: str
-    end_on: date | None
-    event: bool
-    end_reason: str
-    first_dmr_on: date | None
-    dmr: Duration | None
-    dmr_run_from: date | None
-    apart: tuple[str, ...]  # why this member is also counted separately
-    left_censored: bool
-    tki: Duration | None
-    time_to_dmr: Duration | None
-    age_at_diagnosis: Age | None
-    age_at_stop: Age | None
-    drug_at_stop: str
-    after: After
-    last_contact_on: date | None
-    withdrawal_syndrome: bool
-
-    @property
-    def included(self) -> bool:
-        return not self.exclusion_reason
-
-    @property
-    def days(self) -> int | None:
-        return (self.end_on - self.stopped_on).days if self.end_on else None
-
-    @property
-    def months(self) -> float | None:
-        return months_of(self.days) if self.days is not None else None
-
-    def number(self, name: str) -> float | None:
-        """A duration in months or an age in years, None where it is not known (a left-censored one is not)."""
-        if name in AGES:
-            age: Age | None = getattr(self, name)
-            return None if age is None else float(age.years)
-        if name == "dmr_months" and self.dmr is None:
-            return 0.0
-        duration = self._duration(name)
-        if duration is None or (self.left_censored and name != "tki_months"):
-            return None
-        return duration.months
-
-    def reaches(self, name: str, cut: int) -> bool | None:
-        """Whether a factor is at least ``cut`` whole calendar months or completed years; None where not known."""
-        if name in AGES:
-            age: Age | None = getattr(self, name)
-            return None if age is None else age.reaches(cut)
-        if name == "dmr_months" and self.dmr is None:
-            return cut <= 0
-        duration = self._duration(name)
-        return None if duration is None else self._beyond_doubt(name, duration.reaches(cut))
-
-    def exceeds(self, name: str, cut: int) -> bool | None:
-        """Whether a factor is more than ``cut`` whole calendar months or completed years; None where not known."""
-        if name in AGES:
-            return self.reaches(name, cut + 1)
-        if name == "dmr_months" and self.dmr is None:
-            return False
-        duration = self._duration(name)
-        return None if duration is None else self._beyond_doubt(name, duration.exceeds(cut))
-
-    def _beyond_doubt(self, name: str, answer: bool | None) -> bool | None:
-        """A left-censored length is a lower bound: it can prove that a cut is reached, never that it is not."""
-        if self.left_censored and name != "tki_months" and not answer:
-            return None
-        return answer
-
-    def category(self, name: str) -> str | None:
-        """The level of a category, None where not known."""
-        value: str = self.drug_at_stop if name == "drug_at_stop" else getattr(self.history, name)
-        return value or None
-
-    def group(self, factor: Factor) -> str | None:
-        """The label of the group this member belongs to, None where it is not known."""
-        if factor.is_category:
-            return self.category(factor.name)
-        if factor.cut is None:
-            return None
-        reached = self.reaches(factor.name, factor.cut)
-        return None if reached is None else (f">= {factor.cut}" if reached else f"< {factor.cut}")
-
-    def _duration(self, name: str) -> Duration | None:
-        assert name in DURATIONS
-        duration: Duration | None = {
-            "dmr_months": self.dmr,
-            "tki_months": self.tki,
-            "time_to_dmr_months": self.time_to_dmr,
-        }[name]
-        return duration
-
-
-def build_members(
-    histories: Iterable[PatientHistory], definition: Definition, as_of: date, passed_over: Counter[str] | None = None
-) -> Iterator[Member]:
-    """The rows of a cohort: members and excluded episodes of these patients, as known up to a day.
-
-    ``passed_over`` counts the episodes that are no rows, by the first criterion that they do not meet.
-    """
-    passed_over = Counter() if passed_over is None else passed_over
-    for whole in histories:
-        history = whole.until(as_of)
-        episodes = find_episodes(history.courses, history.facts, history.points, definition.event_rule)
-        asked = _asked(episodes, definition)
-        of_kind = sum(e.kind.value in definition.stop_reasons for e in episodes)
-        passed_over += Counter({STOP_REASON: len(episodes) - of_kind, ATTEMPTS: of_kind - len(asked)})
-        for number, episode in enumerate(asked, start=1):
-            member = _member(history, episode, episode.attempt or number, definition)
-            not_met, is_known = _first_not_met(member, definition)
-            if not_met:
-                passed_over[not_met] += 1
-            else:
-                yield member if is_known else _excluded(member, "MISSING_INCLUSION_CRITERION")
-
-
-STOP_REASON, ATTEMPTS, STOPPED_ON = "include.stop_reason", "attempts", "include.stopped_on"
+# Answers to "is it at least …?" where it may not be known.
+Answer = Ints
+NO, UNKNOWN, YES = 0, -1, 1
 
 
 def criteria_of(definition: Definition) -> list[str]:
@@ -229,161 +40,250 @@ def criteria_of(definition: Definition) -> list[str]:
     return [STOP_REASON, ATTEMPTS, STOPPED_ON, *(f"include.{name}" for name in names)]
 
 
-def _asked(episodes: Sequence[Episode], definition: Definition) -> Sequence[Episode]:
+def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, dict[str, int]]:
+    """Members and excluded episodes of a cohort, and how many readings are no rows, by the first criterion not met."""
+    readings = in_order(columns)
+    of_kind = np.isin(readings["stop_reason"], definition.stop_reasons)
+    asked = of_kind & _asked(readings, of_kind, definition)
+    passed_over = {STOP_REASON: int((~of_kind).sum()), ATTEMPTS: int((of_kind & ~asked).sum())}
+    rows = {name: column[asked] for name, column in readings.items()}
+    not_met, all_known = _criteria(rows, definition)
+    for position, name in enumerate(criteria_of(definition)[2:]):
+        passed_over[name] = int((not_met == position).sum())
+    exclusion = _exclusion(rows, definition)
+    exclusion[~all_known] = MISSING_CRITERION
+    table = _table(rows, exclusion, _numbers_among_asked(rows), definition)
+    kept = not_met < 0
+    return table.of(kept), {name: number for name, number in passed_over.items() if number}
+
+
+def _patients(readings: Columns) -> Ints:
+    """Numbers of the patients of readings in order: equal for readings of one patient."""
+    if not len(readings["stopped_on"]):
+        return np.array([], np.int64)
+    new = (readings["patient_id"][1:] != readings["patient_id"][:-1]) | (
+        readings["centre"][1:] != readings["centre"][:-1]
+    )
+    return np.concatenate([[0], np.cumsum(new)])
+
+
+def _asked(readings: Columns, of_kind: Bools, definition: Definition) -> Bools:
     """The episodes of the stop reasons asked for; ``first`` keeps the first TFR attempt, else the first episode."""
-    asked = [e for e in episodes if e.kind.value in definition.stop_reasons]
     if definition.attempts == "all":
-        return asked
-    attempts = [e for e in asked if e.kind is StopReason.TFR_ATTEMPT]
-    return (attempts or asked)[:1]
+        return of_kind
+    patients = _patients(readings)
+    candidates = np.flatnonzero(of_kind)
+    no_attempt = readings["stop_reason"][candidates] != StopReason.TFR_ATTEMPT.value
+    ordered = candidates[np.lexsort((candidates, no_attempt, patients[candidates]))]
+    is_first = np.ones(len(ordered), bool)
+    is_first[1:] = patients[ordered][1:] != patients[ordered][:-1]
+    chosen = np.zeros(len(of_kind), bool)
+    chosen[ordered[is_first]] = True
+    return chosen
 
 
-def _first_not_met(member: Member, definition: Definition) -> tuple[str, bool]:
-    """The first inclusion criterion that is not met, empty where none fails, and whether all of them are known."""
-    if definition.stopped_from and member.stopped_on < definition.stopped_from:
-        return STOPPED_ON, True
-    if definition.stopped_to and member.stopped_on > definition.stopped_to:
-        return STOPPED_ON, True
-    answers: list[tuple[str, bool | None]] = []
+def _numbers_among_asked(rows: Columns) -> Ints:
+    """1, 2, … for the rows of each patient."""
+    patients = _patients(rows)
+    if not len(patients):
+        return patients
+    starts = np.flatnonzero(np.diff(patients, prepend=-1))
+    return np.arange(len(patients)) - starts[patients] + 1
+
+
+# --- criteria ----------------------------------------------------------------------------------------------------
+
+
+def _criteria(rows: Columns, definition: Definition) -> tuple[Ints, Bools]:
+    """Which criterion is the first that a row does not meet (-1: none), and whether all of them are known.
+
+    The positions are those of ``criteria_of`` after the choice of attempts.
+    """
+    size = len(rows["stopped_on"])
+    outside = np.zeros(size, bool)
+    if definition.stopped_from:
+        outside |= rows["stopped_on"] < np.datetime64(definition.stopped_from, "D")
+    if definition.stopped_to:
+        outside |= rows["stopped_on"] > np.datetime64(definition.stopped_to, "D")
+    not_met = np.where(outside, 0, -1)
+    known = np.ones(size, bool)
+    answers: list[Answer] = [np.where(outside, NO, YES)]
     for name in CATEGORIES:
         if name in definition.categories:
-            value = member.category(name)
-            answers.append((name, None if value is None else value in definition.categories[name]))
+            value = rows[name]
+            met = np.isin(value, definition.categories[name])
+            answers.append(np.where(value == "", UNKNOWN, np.where(met, YES, NO)))
     for name, bounds in definition.bounds.items():
-        answers.extend((name, _in_bound(member, name, bound, limit)) for bound, limit in bounds.items())
-    not_met = next((f"include.{name}" for name, answer in answers if answer is False), "")
-    return not_met, all(answer is not None for _name, answer in answers)
+        answers.append(_within(rows, name, bounds))
+    for position, answer in enumerate(answers[1:], start=1):
+        not_met[(not_met < 0) & (answer == NO)] = position
+        known &= (answer != UNKNOWN) | outside
+    return not_met, known
 
 
-def _in_bound(member: Member, name: str, bound: str, limit: int) -> bool | None:
-    """Whether a factor is within a bound, by calendar months: 72 months to the day are ``ge`` 72 and not ``gt`` 72."""
-    answer = member.reaches(name, limit) if bound in ("ge", "lt") else member.exceeds(name, limit)
-    if answer is None or bound in ("ge", "gt"):
-        return answer
-    return not answer
+def _within(rows: Columns, name: str, bounds: Mapping[str, int]) -> Answer:
+    """Whether a factor is within all bounds, by calendar months: 72 months to the day are ``ge`` 72, not ``gt`` 72."""
+    answer = np.full(len(rows["stopped_on"]), YES)
+    for bound, limit in bounds.items():
+        reached = reaches(rows, name, limit, beyond=bound in ("gt", "le"))
+        wanted = reached if bound in ("ge", "gt") else np.where(reached == UNKNOWN, UNKNOWN, 1 - reached)
+        answer = np.where((answer == NO) | (wanted == NO), NO, np.minimum(answer, wanted))
+    return answer
 
 
-def _member(history: PatientHistory, episode: Episode, attempt: int, definition: Definition) -> Member:
-    stopped_on = episode.stopped_on
-    tkis = tki_courses(history.courses)
-    elsewhere = history.first_dmr
-    before = response_before_stop(
-        stopped_on,
-        tkis[0].started_on if tkis else None,
-        history.points,
-        elsewhere.on if elsewhere else None,
-        definition.dmr,
-    )
-    known = {p.on: PartialDate(p.on, p.precision) for p in history.points}
-    if elsewhere is not None:
-        known.setdefault(elsewhere.on, elsewhere)
-    started = PartialDate(tkis[0].started_on, tkis[0].started_precision) if tkis else None
-    stopped = PartialDate(stopped_on, episode.course.stopped_precision)
-    end_on, event, end_reason = _end_of_observation(episode, history.facts, definition)
-    return Member(
-        history=history,
-        attempt=attempt,
-        stopped_on=stopped_on,
-        exclusion_reason=_exclusion(history, episode, definition),
-        end_on=end_on,
-        event=event,
-        end_reason=end_reason,
-        first_dmr_on=before.first_dmr_on,
-        dmr=before.dmr and between(known.get(before.dmr.start, PartialDate(before.dmr.start)), stopped),
-        dmr_run_from=before.dmr.start if before.dmr else None,
-        apart=tuple(_apart(history, episode, end_on, before.dmr.start if before.dmr else None)),
-        left_censored=before.left_censored,
-        tki=tki_duration(history.courses, stopped_on),
-        time_to_dmr=between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None,
-        age_at_diagnosis=_age(history.born, history.diagnosed),
-        age_at_stop=_age(history.born, stopped),
-        drug_at_stop=episode.course.drug.value,
-        after=After(
-            episode.restarted_on, episode.restart.drug.value if episode.restart else "", episode.mmr_regained_on,
-            episode.dmr_regained_on,
-        ),
-        last_contact_on=max((f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT), default=None),
-        withdrawal_syndrome=any(
-            f.kind is FactKind.WITHDRAWAL_SYNDROME and f.observed_on >= stopped_on for f in history.facts
-        ),
-    )  # fmt: skip
+def reaches(rows: Columns, name: str, cut: int, *, beyond: bool = False) -> Answer:
+    """Whether a factor is at least ``cut`` whole calendar months or completed years, or ``beyond`` it.
+
+    A left-censored length is a lower bound: it can prove that a cut is reached, never that it is not.
+    """
+    if name in AGES:
+        limit = cut + beyond
+        return _agreed(rows[f"{name}_least"] >= limit, rows[f"{name}_most"] < limit)
+    prefix = name.removesuffix("_months")
+    limit = 2 * cut + beyond
+    least, most = rows[f"{prefix}_least"], rows[f"{prefix}_most"]
+    if name == "dmr_months":
+        no_run = np.isnan(least)
+        least, most = np.where(no_run, 0, least), np.where(no_run, 0, most)
+        censored = rows["left_censored"] & ~no_run
+    else:
+        censored = rows["left_censored"] & (name != "tki_months")
+    return _agreed(least >= limit, (most < limit) & ~censored)
 
 
-def _age(born: PartialDate | None, at: PartialDate | None) -> Age | None:
-    if born is None or at is None:
-        return None
-    return Age(
-        completed_years(born.on, at.on),
-        completed_years(born.latest, at.earliest),
-        completed_years(born.earliest, at.latest),
-    )
+def _agreed(surely: Bools, surely_not: Bools) -> Answer:
+    return np.where(surely, YES, np.where(surely_not, NO, UNKNOWN))
 
 
-def _exclusion(history: PatientHistory, episode: Episode, definition: Definition) -> str:
-    baseline = episode.baseline
-    window = definition.window_days
-    if baseline is None or (window is not None and (episode.stopped_on - baseline.on).days > window):
-        return NO_BASELINE_PCR
-    if not baseline.response_class.at_least(definition.min_class):
-        return NOT_IN_MMR_AT_STOP
-    if episode.points_off:
-        return ""
-    until = episode.restarted_on
-    marrow = any(episode.stopped_on < on and (until is None or on <= until) for on in history.marrow)
-    return ONLY_BONE_MARROW if marrow else NO_PCR_AFTER_STOP
+def number(rows: Columns, name: str) -> Floats:
+    """A duration in months or an age in years; NaN where it is not known, as a left-censored one is not."""
+    if name in AGES:
+        return rows[name]
+    months: Floats = rows[f"{name.removesuffix('_months')}_days"] / DAYS_PER_MONTH
+    if name == "tki_months":
+        return months
+    months = np.where(rows["left_censored"], np.nan, months)
+    if name == "dmr_months":
+        months = np.where(np.isnan(rows["dmr_days"]), 0.0, months)
+    return months
 
 
-def _apart(history: PatientHistory, episode: Episode, end_on: date | None, run_from: date | None) -> Iterator[str]:
-    """Why the remission of a member may not be treatment-free, or not as deep as it seems."""
-    if episode.baseline is not None and episode.baseline.on in history.unseen:
-        yield TRANSCRIPT_NEVER_SEEN
-    if _other_drug(history.courses, episode.stopped_on, end_on):
-        yield OTHER_DRUG_AFTER_STOP
-    if run_from is not None and _has_gap(run_from, episode.stopped_on, history.points):
-        yield DMR_ACROSS_GAP
+def _exclusion(rows: Columns, definition: Definition) -> Column:
+    """Why an episode is no member; empty where it is one."""
+    size = len(rows["stopped_on"])
+    no_baseline = np.isnat(rows["baseline_on"])
+    if definition.window_days is not None:
+        age = (rows["stopped_on"] - rows["baseline_on"]).astype("timedelta64[D]").astype(np.int64)
+        no_baseline |= age > definition.window_days
+    deep_enough = [c.value for c in DEPTH if ResponseClass(c).at_least(definition.min_class)]
+    unseen = np.isnat(rows["last_off_on"])
+    reasons = np.full(size, "", dtype=object)
+    reasons[unseen] = np.where(rows["marrow_off"][unseen], ONLY_BONE_MARROW, NO_PCR_AFTER_STOP)
+    reasons[~np.isin(rows["baseline_class"], deep_enough)] = NOT_IN_MMR_AT_STOP
+    reasons[no_baseline] = NO_BASELINE_PCR
+    return reasons
 
 
-def _other_drug(courses: Sequence[Course], stopped_on: date, end_on: date | None) -> bool:
-    """Whether a drug against the disease that is no TKI was taken during the observation."""
-    return any(
-        not c.drug.is_tki
-        and (c.stopped_on is None or c.stopped_on > stopped_on)
-        and (end_on is None or c.started_on <= end_on)
-        for c in courses
-    )
+# --- the end of observation --------------------------------------------------------------------------------------
 
 
-def _has_gap(start: date, stopped_on: date, points: Sequence[TimePoint]) -> bool:
-    """Whether a run of deep response holds a gap between samples longer than one missed sample explains."""
-    days = [start, *(p.on for p in points if start < p.on <= stopped_on), stopped_on]
-    return any((later - earlier).days > LONG_GAP_DAYS for earlier, later in pairwise(days))
-
-
-def _end_of_observation(
-    episode: Episode, facts: Sequence[Fact], definition: Definition
-) -> tuple[date | None, bool, str]:
+def _ends(rows: Columns, definition: Definition) -> tuple[Column, Bools, Column]:
     """End date, whether it is the event, and what ended it. An event on the day of a censoring comes first."""
-    ends: dict[str, date] = {}
-    loss_on = episode.loss.event_on(definition.event_rule) if episode.loss else None
-    if loss_on is not None:
-        ends["loss_of_mmr"] = loss_on
+    events = EVENTS[definition.endpoint]
+    lost = ~np.isnat(rows["loss_on"])
     # A restart for a loss does not end the observation before the loss is confirmed, unless it is an event itself.
-    if episode.restarted_on is not None and (loss_on is None or "restart" in _EVENTS[definition.endpoint]):
-        ends["restart"] = episode.restarted_on
-    kinds = {FactKind.DEATH: "death", FactKind.ALLOGENEIC_TRANSPLANT: "transplant"}
+    restarted = rows["restarted_on"] if "restart" in events else np.where(lost, _nat(), rows["restarted_on"])
+    ends = {
+        "death": rows["death_on"],
+        "loss_of_mmr": rows["loss_on"],
+        "restart": restarted,
+        "transplant": rows["transplant_on"],
+    }
     if definition.endpoint == "tfs":
-        kinds[FactKind.PROGRESSION] = "progression"
-    for kind, reason in kinds.items():
-        on = min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= episode.stopped_on), default=None)
-        if on is not None:
-            ends[reason] = on
-    if not ends:
-        last = episode.points_off[-1].on if episode.points_off else None
-        return last, False, "last_evaluable_pcr" if last else ""
-    events = _EVENTS[definition.endpoint]
-    reason = min(ends, key=lambda r: (ends[r], r not in events, r))
-    return ends[reason], reason in events, reason
+        ends["progression"] = rows["progression_on"]
+    reasons = sorted(ends)
+    keys = np.stack([_key(ends[r], r not in events, reasons.index(r)) for r in reasons])
+    first = keys.argmin(axis=0)
+    none = keys.min(axis=0) == _NEVER
+    end_on = np.where(none, rows["last_off_on"], np.choose(first, [ends[r] for r in reasons]))
+    names = np.array(reasons, dtype=object)[first]
+    unobserved = np.where(np.isnat(rows["last_off_on"]), "", "last_evaluable_pcr")
+    reason = np.where(none, unobserved, names).astype(object)
+    return end_on.astype("datetime64[D]"), ~none & np.isin(reason, list(events)), reason
 
 
-def _excluded(member: Member, reason: str) -> Member:
-    return dataclasses.replace(member, exclusion_reason=reason)
+def _nat() -> np.datetime64:
+    return np.datetime64("NaT", "D")
+
+
+def _key(days: Column, is_censoring: bool, rank: int) -> Ints:
+    """A number that orders ends: by day, on a day events before censorings, then by name."""
+    number = days.astype("datetime64[D]").astype(np.int64) * 32 + 16 * is_censoring + rank
+    return np.where(np.isnat(days), _NEVER, number)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def _table(rows: Columns, exclusion: Column, numbers: Ints, definition: Definition) -> MemberTable:
+    end_on, event, end_reason = _ends(rows, definition)
+    days = (end_on - rows["stopped_on"]).astype("timedelta64[D]").astype(np.int64)
+    other = rows["other_drug_from"]
+    columns: dict[str, Column] = {
+        "patient_id": rows["patient_id"],
+        "centre": rows["centre"],
+        "sex": rows["sex"],
+        "transcript": rows["transcript"],
+        "risk_group": rows["risk_group"],
+        "drug_at_stop": rows["drug_at_stop"],
+        "attempt": np.where(rows["attempt"] > 0, rows["attempt"], numbers).astype(np.int64),
+        "exclusion_reason": exclusion,
+        "stopped_on": rows["stopped_on"],
+        "end_on": end_on,
+        "days": np.where(np.isnat(end_on), -1, days),
+        "event": event,
+        "end_reason": end_reason,
+        "first_dmr_on": rows["first_dmr_on"],
+        "dmr_run_from": rows["dmr_run_from"],
+        "left_censored": rows["left_censored"],
+        "restarted_on": rows["restarted_on"],
+        "restart_drug": rows["restart_drug"],
+        "mmr_regained_on": rows["mmr_regained_on"],
+        "dmr_regained_on": rows["dmr_regained_on"],
+        "last_contact_on": rows["last_contact_on"],
+        "withdrawal_syndrome": rows["withdrawal_syndrome"],
+        "TRANSCRIPT_NEVER_SEEN": rows["baseline_unseen"],
+        "OTHER_DRUG_AFTER_STOP": ~np.isnat(other) & (np.isnat(end_on) | (other <= end_on)),
+        "DMR_ACROSS_GAP": rows["dmr_across_gap"],
+        **{name: number(rows, name) for name in (*DURATIONS, *AGES)},
+    }
+    return MemberTable(columns, {f.id: g for f in definition.factors if (g := _grouping(rows, f)) is not None})
+
+
+def _grouping(rows: Columns, factor: Factor) -> Grouping | None:
+    """Groups of a cut in the order ``>=``, ``<``, categories by their label; None for a number."""
+    if factor.is_category:
+        return _categories(rows[factor.name])
+    if factor.cut is None:
+        return None
+    answer = reaches(rows, factor.name, factor.cut)
+    codes = np.where(answer == YES, 0, np.where(answer == NO, 1, -1))
+    return _present(Grouping((f">= {factor.cut}", f"< {factor.cut}"), codes))
+
+
+def _categories(values: Column) -> Grouping:
+    if not len(values):
+        return Grouping((), np.array([], np.int64))
+    labels, codes = np.unique(values.astype(str), return_inverse=True)
+    texts = [str(label) for label in labels]
+    if "" in texts:  # not known; it sorts first
+        return Grouping(tuple(texts[1:]), codes - 1)
+    return Grouping(tuple(texts), codes)
+
+
+def _present(grouping: Grouping) -> Grouping:
+    """Without the groups that nobody is in."""
+    there = [code for code in range(len(grouping.labels)) if (grouping.codes == code).any()]
+    position = np.full(len(grouping.labels) + 1, -1)
+    position[there] = range(len(there))
+    return Grouping(tuple(grouping.labels[code] for code in there), position[grouping.codes])

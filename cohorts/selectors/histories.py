@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import Q
 
-from cohorts.domain.members import PatientHistory
 from monitoring.domain.course.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
+from monitoring.domain.following.reading import PatientHistory
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass

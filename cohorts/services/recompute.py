@@ -13,15 +13,15 @@ import importlib.metadata
 import json
 import logging
 import math
-from collections import Counter
 from typing import Any
 
 from django.db import transaction
 
 from cohorts.domain.definition import as_json, parse_definition
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
-from cohorts.domain.member_table import frozen_csv, member_table
-from cohorts.domain.members import build_members
+from cohorts.domain.member_table import frozen_csv
+from cohorts.domain.members import cohort_of
+from cohorts.domain.readings import read_histories
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
 from cohorts.selectors.histories import load_histories
 from monitoring import clock
@@ -80,8 +80,8 @@ def _publish(
     cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None, *, publishes: bool
 ) -> tuple[CohortSnapshot, bool]:
     definition = parse_definition(cohort.definition)
-    passed_over: Counter[str] = Counter()
-    table = member_table(build_members(load_histories(known_at), definition, cutoff, passed_over), definition)
+    histories = (history.until(cutoff) for history in load_histories(known_at))
+    table, passed_over = cohort_of(read_histories(histories, definition.event_rule, definition.dmr), definition)
     versions = {
         "rule_versions": {"response": EUTOS_2015.version},
         "library_versions": {
@@ -91,7 +91,7 @@ def _publish(
         "figures_version": FIGURES_VERSION,
     }
     frozen = frozen_csv(table)
-    content = json.dumps([as_json(definition), versions, dict(passed_over)], sort_keys=True)
+    content = json.dumps([as_json(definition), versions, passed_over], sort_keys=True)
     digest = hashlib.sha256(content.encode() + frozen).hexdigest()
     now = clock.now()
     standing = CohortPublication.objects.filter(cohort=cohort).select_related("snapshot").first()

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cohorts.domain.definition import Definition, parse_definition
-from cohorts.domain.members import PatientHistory, build_members
+from cohorts.domain.members import cohort_of
+from cohorts.domain.readings import read_histories
 from cohorts.models import Cohort
 from cohorts.selectors.histories import load_histories_of
 from monitoring.domain.course.series import TimePoint
+from monitoring.domain.following.reading import PatientHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,6 @@ def cohort_changes(points: Mapping[int, Sequence[TimePoint]], as_of: dt.date) ->
 
 
 def _counts(histories: Sequence[PatientHistory], definition: Definition, as_of: dt.date) -> tuple[int, int]:
-    members = [row for row in build_members(histories, definition, as_of) if row.included]
-    return len(members), sum(row.event for row in members)
+    known = (history.until(as_of) for history in histories)
+    table, _passed_over = cohort_of(read_histories(known, definition.event_rule, definition.dmr), definition)
+    return len(table.members), int(table.members["event"].sum())

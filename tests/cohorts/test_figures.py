@@ -5,18 +5,16 @@ from typing import Any
 import pytest
 
 from cohorts.domain.definition import parse_definition
-from cohorts.domain.figures.compute import compute_figures
-from cohorts.domain.member_table import member_table
-from cohorts.domain.members import PatientHistory, build_members
 from cohorts.selectors.disclosure import without_single_events, without_small_groups
 from monitoring.domain.course.series import Fact, FactKind
+from monitoring.domain.following.reading import PatientHistory
 from tests.builders import course, day, deep, point
+from tests.cohorts.cohorts import figures_of
 from tests.cohorts.test_members import AS_OF, history
 
 
 def figures(people: list[PatientHistory], **definition: Any) -> dict[str, Any]:
-    parsed = parse_definition({"slug": "c", **definition})
-    return compute_figures(member_table(build_members(people, parsed, AS_OF), parsed), parsed, AS_OF)
+    return figures_of(people, parse_definition({"slug": "c", **definition}), AS_OF)
 
 
 def somebody(number: int) -> PatientHistory:

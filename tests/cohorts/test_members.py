@@ -4,21 +4,21 @@ import csv
 import datetime as dt
 import io
 import random
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
-from cohorts.domain.figures.compute import compute_figures
+from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
 from cohorts.domain.figures.descriptions import quartiles
-from cohorts.domain.member_table import frozen_csv, member_table
-from cohorts.domain.members import Member, PatientHistory, build_members
+from cohorts.domain.member_table import MemberTable, frozen_csv
+from cohorts.domain.members import NO, UNKNOWN, YES, reaches
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
+from monitoring.domain.following.reading import PatientHistory
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.scale import ResponseClass
 from tests.builders import course, day, deep, point
+from tests.cohorts.cohorts import Row, figures_of, readings, rows_of, table_of
 
 AS_OF = dt.date(2030, 1, 1)
 
@@ -34,23 +34,23 @@ def history(
     return PatientHistory(**{**values, **more})
 
 
-def rows(*histories: PatientHistory, **definition: Any) -> list[Member]:
-    return list(build_members(histories, parse_definition({"slug": "c", **definition}), AS_OF))
+def rows(*histories: PatientHistory, **definition: Any) -> list[Row]:
+    return rows_of(histories, parse_definition({"slug": "c", **definition}), AS_OF)
 
 
-def figures_of(
-    found: list[Member], definition: Definition, cutoff: dt.date, passed_over: Counter[str] | None = None
-) -> dict[str, Any]:
-    return compute_figures(member_table(found, definition), definition, cutoff, passed_over or Counter())
+def answer(history: PatientHistory, name: str, cut: int) -> bool | None:
+    """Whether a factor of the first episode is at least so many months or years."""
+    columns = readings([history], parse_definition({"slug": "c"}), AS_OF)
+    return {YES: True, NO: False, UNKNOWN: None}[int(reaches(columns, name, cut)[0])]
 
 
-def csv_row(member: Member, definition: Definition) -> dict[str, str]:
+def csv_row(table: MemberTable) -> dict[str, str]:
     """The one row of a file of one member."""
-    (row,) = csv.DictReader(io.StringIO(frozen_csv(member_table([member], definition)).decode()))
+    (row,) = csv.DictReader(io.StringIO(frozen_csv(table).decode()))
     return row
 
 
-def end(member: Member) -> tuple[int | None, bool, str]:
+def end(member: Row) -> tuple[int | None, bool, str]:
     return member.days, member.event, member.end_reason
 
 
@@ -97,10 +97,9 @@ def test_a_loss_is_dated_at_its_collection_and_not_at_the_restart() -> None:
     ],
 )
 def test_exclusions_have_a_reason(points: list[TimePoint], at_stop: dict[str, Any], reason: str) -> None:
-    definition = parse_definition({"slug": "c"})
     (member,) = rows(history(points), at_stop=at_stop)
     assert member.exclusion_reason == reason
-    assert csv_row(member, definition)["days"] == ""
+    assert csv_row(member.table)["days"] == ""
 
 
 def test_the_first_attempt_is_the_first_ever_and_all_are_all() -> None:
@@ -149,8 +148,7 @@ def test_bounds_of_an_age_known_to_the_year(
 
 def test_a_first_response_elsewhere_known_to_the_year_is_not_exact() -> None:
     one = history([deep(-600), deep(-10), deep(50)], first_dmr=PartialDate(dt.date(2017, 7, 1), Precision.YEAR))
-    (member,) = rows(one)
-    assert (member.reaches("dmr_months", 24), member.reaches("dmr_months", 30)) == (True, None)
+    assert (answer(one, "dmr_months", 24), answer(one, "dmr_months", 30)) == (True, None)
 
 
 def test_two_values_confirmed_after_the_restart_are_an_event() -> None:
@@ -175,7 +173,7 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
         for n in range(12)
     ]
     definition = parse_definition({"slug": "c", "attempts": "all", "factors": [{"name": "sex"}], "cox": ["sex"]})
-    figures = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(people, definition, AS_OF)
     (sex,) = figures["univariate"]
     assert (sex["logrank"], sex["fisher_p"], sex["lrt"], figures["cox"]["lrt"]) == (None, None, None, None)
     assert "robust" in figures["kaplan_meier"]["variance"]
@@ -185,39 +183,40 @@ def test_all_attempts_are_described_without_tests_that_take_them_as_independent(
 def test_follow_up_is_never_less_than_what_was_observed() -> None:
     definition = parse_definition({"slug": "c"})
     one = history(KEPT, None, [Fact(FactKind.LAST_CONTACT, day(-700))])
-    figures = figures_of(list(build_members([one], definition, AS_OF)), definition, AS_OF)
+    figures = figures_of([one], definition, AS_OF)
     assert figures["table1"]["follow_up_months"]["median"] == pytest.approx(200 / 30.4375)
 
 
 def test_as_of_knows_nothing_later() -> None:
     whole = history([*KEPT, point(230, "0.4")], [course(-900, 0), course(250, None)])
     definition = parse_definition({"slug": "c"})
-    (member,) = build_members([whole], definition, day(100))
+    (member,) = rows_of([whole], definition, day(100))
     assert end(member) == (50, False, "last_evaluable_pcr")
-    assert not list(build_members([whole], definition, day(-5)))
+    assert not rows_of([whole], definition, day(-5))
 
 
 def test_a_group_is_missing_where_the_birth_year_straddles_the_cut() -> None:
     factor = {"factors": [{"name": "age_at_stop", "cut": 18}]}
     born = PartialDate(dt.date(2002, 7, 1), Precision.YEAR)
     (member,) = rows(history(KEPT, born=born), **factor)
-    assert member.group(parse_definition({"slug": "c", **factor}).factors[0]) is None
-    assert member.age_at_stop is not None
-    assert (member.age_at_stop.lowest, member.age_at_stop.highest) == (17, 18)
+    assert member.group("age_at_stop_18") is None
+    columns = readings([history(KEPT, born=born)], parse_definition({"slug": "c"}), AS_OF)
+    assert (columns["age_at_stop_least"][0], columns["age_at_stop_most"][0]) == (17, 18)
 
 
 def test_a_left_censored_run_counts_only_where_it_is_already_long_enough() -> None:
     points = [deep(-600), deep(-10), deep(50)]
     (member,) = rows(history(points))
     assert member.left_censored
-    assert member.reaches("dmr_months", 12) is True
-    assert member.reaches("dmr_months", 24) is None
-    assert member.number("dmr_months") is None
+    assert answer(history(points), "dmr_months", 12) is True
+    assert answer(history(points), "dmr_months", 24) is None
+    assert np.isnan(member.dmr_months)
 
 
 def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
-    (member,) = rows(history([point(-800, "5"), point(-10, "0.05"), deep(50)]))
-    assert (member.number("dmr_months"), member.reaches("dmr_months", 1)) == (0.0, False)
+    one = history([point(-800, "5"), point(-10, "0.05"), deep(50)])
+    (member,) = rows(one)
+    assert (member.dmr_months, answer(one, "dmr_months", 1)) == (0.0, False)
 
 
 # --- figures of odd cohorts -------------------------------------------------------------------------------------
@@ -226,7 +225,7 @@ def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
 @pytest.mark.parametrize("histories", [[], [history(KEPT)], [history([deep(-10)])]])
 def test_empty_and_tiny_cohorts_give_figures_and_reasons(histories: list[PatientHistory]) -> None:
     definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}, {"name": "sex"}]})
-    figures = figures_of(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(histories, definition, AS_OF)
     assert figures["univariate"][0]["cox"] is None
     assert figures["cox"]["terms"] == []
     assert figures["kaplan_meier"]["median_months"]["estimate"] is None
@@ -251,7 +250,7 @@ def test_backward_selection_drops_the_weaker_factor_and_says_so() -> None:
             "factors": [{"name": "dmr_months", "cut": 60}, {"name": "tki_months", "cut": 50}, {"name": "sex"}],
         }
     )
-    figures = figures_of(list(build_members(histories, definition, AS_OF)), definition, AS_OF)
+    figures = figures_of(histories, definition, AS_OF)
     assert figures["cox"]["selection"]["candidates"] == ["dmr_months_60", "tki_months_50"]
     assert len(figures["cox"]["terms"]) <= 1
 
@@ -320,7 +319,7 @@ def test_only_who_has_had_the_time_can_have_dropped_out() -> None:
         history([deep(390), deep(450)], [course(-900, 400)], patient_id="NEW"),
     ]
     definition = parse_definition({"slug": "c"})
-    figures = figures_of(list(build_members(people, definition, cutoff)), definition, cutoff)
+    figures = figures_of(people, definition, cutoff)
     rates = {rate["months"]: (rate["in_remission"], rate["total"]) for rate in figures["drop_outs_as_failures"]}
     assert rates == {3: (2, 3), 6: (1, 2), 12: (1, 2), 24: (0, 0), 36: (0, 0), 48: (0, 0), 60: (0, 0)}
     assert figures["drop_outs_as_failures"][-1]["proportion"] is None
@@ -335,7 +334,7 @@ def test_the_dead_are_not_in_remission() -> None:
         history([deep(-10), point(50, "1")], patient_id="E"),
     ]
     definition = parse_definition({"slug": "c"})
-    crude = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)["crude"]
+    crude = figures_of(people, definition, AS_OF)["crude"]
     assert (crude["in_remission"], crude["members"]) == (1, 5)
     assert crude["ended"] == {"loss_of_mmr": 1, "restart": 1, "death": 1, "transplant": 1}
 
@@ -346,9 +345,7 @@ def test_an_empty_cohort_says_which_criterion_emptied_it() -> None:
         history(KEPT, [course(-900, 0, reason=StopReason.OTHER)], patient_id="B"),
     ]
     definition = parse_definition({"slug": "c", "include": {"sex": ["M"], "tki_months": {"ge": 12}}})
-    passed_over: Counter[str] = Counter()
-    rows_left = list(build_members(people, definition, AS_OF, passed_over))
-    flow = figures_of(rows_left, definition, AS_OF, passed_over)["flow"]
+    flow = figures_of(people, definition, AS_OF)["flow"]
     assert [(s["criterion"], s["excluded"], s["left"]) for s in flow] == [
         ("episodes", 0, 2), ("include.stop_reason", 1, 1), ("attempts", 0, 1), ("include.stopped_on", 0, 1),
         ("include.sex", 1, 0), ("include.tki_months", 0, 0),
@@ -384,11 +381,12 @@ def test_figures_do_not_depend_on_the_order_of_rows() -> None:
             "cox": ["tki_months", "sex"],
         }
     )
-    found = list(build_members(people, definition, AS_OF))
-    figures = figures_of(found, definition, AS_OF)
+    figures = figures_of(people, definition, AS_OF)
+    frozen = frozen_csv(table_of(people, definition, AS_OF)[0])
     for _again in range(3):
-        chance.shuffle(found)
-        assert figures_of(found, definition, AS_OF) == figures
+        chance.shuffle(people)
+        assert figures_of(people, definition, AS_OF) == figures
+        assert frozen_csv(table_of(people, definition, AS_OF)[0]) == frozen
 
 
 def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> None:
@@ -403,16 +401,16 @@ def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> Non
     definition = parse_definition(
         {"slug": "c", "attempts": "all", "factors": [{"name": "tki_months", "cut": 60}, {"name": "sex"}]}
     )
-    cox = figures_of(list(build_members(people, definition, AS_OF)), definition, AS_OF)["cox"]
+    cox = figures_of(people, definition, AS_OF)["cox"]
     assert cox["selection"]["method"] == "backward, robust Wald"
     assert cox["selection"]["candidates"] == ["tki_months_60"]
     assert [t["id"] for t in cox["terms"]] == ["tki_months_60"]
 
 
 def test_the_member_file_names_the_groups_and_the_start_of_the_deep_run() -> None:
-    (member,) = rows(history([point(-800, "5"), deep(-300), deep(-10), deep(50)]))
-    definition = parse_definition({"slug": "c", "factors": [{"name": "dmr_months", "cut": 12}]})
-    said = csv_row(member, definition)
+    one = history([point(-800, "5"), deep(-300), deep(-10), deep(50)])
+    (member,) = rows(one, factors=[{"name": "dmr_months", "cut": 12}])
+    said = csv_row(member.table)
     assert said["dmr_run_from"] == day(-300).isoformat()
     assert said["groups"] == "dmr_months_12=< 12"
 
@@ -448,9 +446,10 @@ def test_who_is_no_member_or_read_apart_is_told_why(
     changed: dict[str, Any], reason: str, apart: tuple[str, ...]
 ) -> None:
     given = {"points": KEPT, **changed}
-    found = rows(history(given.pop("points"), given.pop("courses", None), **given))
+    one = history(given.pop("points"), given.pop("courses", None), **given)
+    found = rows(one)
     assert [(member.exclusion_reason, member.apart) for member in found] == [(reason, apart)]
-    figures = figures_of(found, parse_definition({"slug": "c"}), AS_OF)
+    figures = figures_of([one], parse_definition({"slug": "c"}), AS_OF)
     assert [(one["reason"], one["members"], one["events"]) for one in figures["read_apart"]] == [
         (a, 1, 0) for a in apart
     ]

@@ -130,10 +130,11 @@ def _gray_sums(days: Ints, ended: Ints, group: Ints, groups: int) -> tuple[Float
 
     after = np.cumprod(np.where(alive, (safe - first - second) / safe, 1.0), axis=0)
     before = _before(after, 1.0)
-    own_before = _before(np.cumsum(before * first / safe, axis=0), 0.0)
+    own_incidence: Floats = np.cumsum(before * first / safe, axis=0)
+    own_before = _before(own_incidence, 0.0)
     weight = np.divide(n, before, out=np.zeros(n.shape), where=alive)
     total, events = weight.sum(axis=1), first.sum(axis=1)
-    pooled = np.cumsum(events / total)
+    pooled: Floats = np.cumsum(events / total)
     rate = events / (total * (1 - _before(pooled, 0.0)))
     subset = weight * (1 - own_before)
     score = (first - (events / subset.sum(axis=1))[:, None] * subset).sum(axis=0)

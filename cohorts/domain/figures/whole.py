@@ -15,8 +15,8 @@ from cohorts.domain.definition import Definition
 from cohorts.domain.engine import curves
 from cohorts.domain.engine.arrays import Ints, Times
 from cohorts.domain.figures.descriptions import counts
-from cohorts.domain.member_table import MemberTable
-from cohorts.domain.members import APART, criteria_of
+from cohorts.domain.member_table import APART, MemberTable
+from cohorts.domain.members import criteria_of
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)

@@ -135,6 +135,12 @@ class Duration:
     def months(self) -> float:
         return months_of(self.days)
 
+    @property
+    def half_months(self) -> int:
+        """Twice the whole calendar months, plus one where days are left over: it orders lengths calendar-wise."""
+        months = whole_months(self)
+        return 2 * months + (add_months(self.start, months) < self.end)
+
     def reaches(self, months: int) -> bool | None:
         """Whether the length is at least so many whole calendar months; None where partly known dates allow both."""
         return self._agreed(lambda length: add_months(length.start, months) <= length.end)

@@ -1,0 +1,49 @@
+"""Readings of many patients as columns, from replays or from the database: what every cohort chooses from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.domain.course.episodes import DmrRule
+from monitoring.domain.course.relapse import LossRule
+from monitoring.domain.following.reading import EpisodeReading, PatientHistory, read_episodes
+
+Column = NDArray[Any]
+Columns = Mapping[str, Column]
+
+PATIENT_TEXTS = ("patient_id", "centre", "sex", "transcript", "risk_group")
+_TYPES = {field.name: str(field.type) for field in dataclasses.fields(EpisodeReading)}
+TEXTS = (*PATIENT_TEXTS, *(name for name, kind in _TYPES.items() if kind == "str"))
+FLAGS = tuple(name for name, kind in _TYPES.items() if kind == "bool")
+DATES = tuple(name for name, kind in _TYPES.items() if kind.startswith("date"))
+NUMBERS = tuple(name for name, kind in _TYPES.items() if kind.startswith("int"))
+
+
+def read_histories(histories: Iterable[PatientHistory], loss_rule: LossRule, dmr_rule: DmrRule) -> Columns:
+    """The readings of these patients. Numbers are NaN and dates NaT where there is none."""
+    pairs = [(history, one) for history in histories for one in read_episodes(history, loss_rule, dmr_rule)]
+    columns: dict[str, Column] = {}
+    for name in TEXTS:
+        of_patient = name in PATIENT_TEXTS
+        texts = [getattr(history if of_patient else one, name) for history, one in pairs]
+        columns[name] = np.array(texts, dtype=object)
+    for name in FLAGS:
+        columns[name] = np.array([getattr(one, name) for _h, one in pairs], dtype=bool)
+    for name in DATES:
+        columns[name] = np.array([getattr(one, name) for _h, one in pairs], dtype="datetime64[D]")
+    for name in NUMBERS:
+        numbers = (getattr(one, name) for _h, one in pairs)
+        columns[name] = np.array([np.nan if n is None else n for n in numbers], dtype=float)
+    return columns
+
+
+def in_order(columns: Columns) -> Columns:
+    """The same readings by centre, patient and stop: an order that no database decides."""
+    keys = (columns["stopped_on"], columns["patient_id"].astype(str), columns["centre"].astype(str))
+    order = np.lexsort(keys)
+    return {name: column[order] for name, column in columns.items()}

@@ -1,0 +1,202 @@
+"""What the statistics read of each time off treatment, under a rule of loss and a rule of deep response.
+
+A reading holds nothing of a cohort: no endpoint, no cut-off, no criterion. These are applied to many readings at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.course.relapse import LossRule
+from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.following.findings import LONG_GAP_DAYS
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, between, completed_years
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHistory:
+    """What the statistics read of one patient.
+
+    ``unseen`` are the days of undetected points of a patient whose transcript is not known and in whom the assay had
+    never detected one; ``marrow`` the days of bone marrow samples.
+    """
+
+    patient_id: str
+    centre: str
+    sex: str
+    born: PartialDate | None
+    diagnosed: PartialDate | None
+    transcript: str
+    risk_group: str
+    first_dmr: PartialDate | None
+    courses: tuple[Course, ...]
+    facts: tuple[Fact, ...]
+    points: tuple[TimePoint, ...]
+    unseen: frozenset[date] = frozenset()
+    marrow: frozenset[date] = frozenset()
+
+    def until(self, as_of: date) -> PatientHistory:
+        """The same patient as known on a day: nothing collected, started, stopped or observed later."""
+        return dataclasses.replace(
+            self,
+            courses=tuple(_course_until(c, as_of) for c in self.courses if c.started_on <= as_of),
+            facts=tuple(f for f in self.facts if f.observed_on <= as_of),
+            points=tuple(p for p in self.points if p.on <= as_of),
+            unseen=frozenset(on for on in self.unseen if on <= as_of),
+            marrow=frozenset(on for on in self.marrow if on <= as_of),
+        )
+
+
+def _course_until(course: Course, as_of: date) -> Course:
+    """A course whose stop lies later was still running on the day."""
+    if course.stopped_on is None or course.stopped_on <= as_of:
+        return course
+    return dataclasses.replace(course, stopped_on=None, stop_reason=StopReason.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeReading:
+    """One time off treatment as columns.
+
+    ``*_least`` and ``*_most`` are the shortest and longest length that partly known dates allow, as twice the completed
+    calendar months, plus one where days are left over: ``>= 72 months`` is at least 144, ``> 72 months`` more than 144.
+    """
+
+    stop_reason: str
+    attempt: int  # of TFR attempts, 0 for other stops
+    stopped_on: date
+    drug_at_stop: str
+    baseline_on: date | None
+    baseline_class: str
+    baseline_unseen: bool
+    last_off_on: date | None  # the last evaluable sample off treatment
+    marrow_off: bool  # bone marrow was sampled off treatment
+    loss_on: date | None  # by the rule of loss, dated as the rule says
+    restarted_on: date | None
+    restart_drug: str
+    death_on: date | None
+    transplant_on: date | None
+    progression_on: date | None
+    other_drug_from: date | None  # a drug that is no TKI, taken after the stop: its first day
+    mmr_regained_on: date | None
+    dmr_regained_on: date | None
+    last_contact_on: date | None
+    withdrawal_syndrome: bool
+    left_censored: bool  # deep response began before our first result: its lengths are lower bounds
+    dmr_across_gap: bool
+    first_dmr_on: date | None
+    dmr_run_from: date | None
+    dmr_days: int | None
+    dmr_least: int | None
+    dmr_most: int | None
+    tki_days: int | None
+    tki_least: int | None
+    tki_most: int | None
+    time_to_dmr_days: int | None
+    time_to_dmr_least: int | None
+    time_to_dmr_most: int | None
+    age_at_diagnosis: int | None  # completed years, and the range that partly known dates allow
+    age_at_diagnosis_least: int | None
+    age_at_diagnosis_most: int | None
+    age_at_stop: int | None
+    age_at_stop_least: int | None
+    age_at_stop_most: int | None
+
+
+def read_episodes(history: PatientHistory, loss_rule: LossRule, dmr_rule: DmrRule) -> tuple[EpisodeReading, ...]:
+    """All times off treatment of a patient, in order of their stops."""
+    episodes = find_episodes(history.courses, history.facts, history.points, loss_rule)
+    return tuple(_reading(history, episode, loss_rule, dmr_rule) for episode in episodes)
+
+
+def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr_rule: DmrRule) -> EpisodeReading:
+    stopped_on = episode.stopped_on
+    tkis = tki_courses(history.courses)
+    elsewhere = history.first_dmr
+    before = response_before_stop(
+        stopped_on,
+        tkis[0].started_on if tkis else None,
+        history.points,
+        elsewhere.on if elsewhere else None,
+        dmr_rule,
+    )
+    known = {p.on: PartialDate(p.on, p.precision) for p in history.points}
+    if elsewhere is not None:
+        known.setdefault(elsewhere.on, elsewhere)
+    started = PartialDate(tkis[0].started_on, tkis[0].started_precision) if tkis else None
+    stopped = PartialDate(stopped_on, episode.course.stopped_precision)
+    run_from = before.dmr.start if before.dmr else None
+    baseline = episode.baseline
+    until = episode.restarted_on
+    return EpisodeReading(
+        stop_reason=episode.kind.value,
+        attempt=episode.attempt,
+        stopped_on=stopped_on,
+        drug_at_stop=episode.course.drug.value,
+        baseline_on=baseline.on if baseline else None,
+        baseline_class=baseline.response_class.value if baseline else "",
+        baseline_unseen=baseline is not None and baseline.on in history.unseen,
+        last_off_on=episode.points_off[-1].on if episode.points_off else None,
+        marrow_off=any(stopped_on < on and (until is None or on <= until) for on in history.marrow),
+        loss_on=episode.loss.event_on(loss_rule) if episode.loss else None,
+        restarted_on=until,
+        restart_drug=episode.restart.drug.value if episode.restart else "",
+        death_on=_first(history.facts, FactKind.DEATH, stopped_on),
+        transplant_on=_first(history.facts, FactKind.ALLOGENEIC_TRANSPLANT, stopped_on),
+        progression_on=_first(history.facts, FactKind.PROGRESSION, stopped_on),
+        other_drug_from=_other_drug_from(history.courses, stopped_on),
+        mmr_regained_on=episode.mmr_regained_on,
+        dmr_regained_on=episode.dmr_regained_on,
+        last_contact_on=max((f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT), default=None),
+        withdrawal_syndrome=_first(history.facts, FactKind.WITHDRAWAL_SYNDROME, stopped_on) is not None,
+        left_censored=before.left_censored,
+        dmr_across_gap=run_from is not None and _has_gap(run_from, stopped_on, history.points),
+        first_dmr_on=before.first_dmr_on,
+        dmr_run_from=run_from,
+        **_length("dmr", between(known.get(run_from, PartialDate(run_from)), stopped) if run_from else None),
+        **_length("tki", tki_duration(history.courses, stopped_on)),
+        **_length(
+            "time_to_dmr", between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None
+        ),
+        **_age("age_at_diagnosis", history.born, history.diagnosed),
+        **_age("age_at_stop", history.born, stopped),
+    )
+
+
+def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | None:
+    """The first day of such an observation on or after the stop."""
+    return min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= stopped_on), default=None)
+
+
+def _other_drug_from(courses: Sequence[Course], stopped_on: date) -> date | None:
+    """The first day of a drug against the disease that is no TKI and was taken after the stop."""
+    taken = (c for c in courses if not c.drug.is_tki and (c.stopped_on is None or c.stopped_on > stopped_on))
+    return min((c.started_on for c in taken), default=None)
+
+
+def _has_gap(start: date, stopped_on: date, points: Sequence[TimePoint]) -> bool:
+    """Whether a run of deep response holds a gap between samples longer than one missed sample explains."""
+    days = [start, *(p.on for p in points if start < p.on <= stopped_on), stopped_on]
+    return any((later - earlier).days > LONG_GAP_DAYS for earlier, later in pairwise(days))
+
+
+def _length(name: str, duration: Duration | None) -> dict[str, int | None]:
+    if duration is None:
+        return {f"{name}_days": None, f"{name}_least": None, f"{name}_most": None}
+    codes = [d.half_months for d in (duration, duration.shortest, duration.longest) if d is not None]
+    return {f"{name}_days": duration.days, f"{name}_least": min(codes), f"{name}_most": max(codes)}
+
+
+def _age(name: str, born: PartialDate | None, at: PartialDate | None) -> dict[str, int | None]:
+    if born is None or at is None:
+        return {name: None, f"{name}_least": None, f"{name}_most": None}
+    return {
+        name: completed_years(born.on, at.on),
+        f"{name}_least": completed_years(born.latest, at.earliest),
+        f"{name}_most": completed_years(born.earliest, at.latest),
+    }
