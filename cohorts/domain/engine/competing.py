@@ -128,7 +128,7 @@ def _gray_sums(days: Ints, ended: Ints, group: Ints, groups: int) -> tuple[Float
     alive = n > 0
     safe = np.where(alive, n, 1.0)
 
-    after = np.cumprod(np.where(alive, (safe - first - second) / safe, 1.0), axis=0)
+    after = np.cumprod(np.where(alive, (safe - first - second) / safe, 1.0), axis=0, dtype=np.float64)
     before = _before(after, 1.0)
     own_incidence: Floats = np.cumsum(before * first / safe, axis=0)
     own_before = _before(own_incidence, 0.0)
