@@ -41,12 +41,15 @@ READ_ONLY = (
     "django_content_type",
     "django_migrations",
 )
-# Not clinical: what is owed is deleted when it was paid, sessions expire, a setting is taken back.
+# Not clinical, or made anew from facts: what is owed is deleted when it was paid, sessions expire, a reading that no
+# longer holds is replaced.
 DELETABLE = (
     "monitoring_classificationrequest",
     "monitoring_idempotentrequest",
     "monitoring_laboratorycentre",
+    "monitoring_readingrule",
     "monitoring_signintries",
+    "monitoring_storedreading",
     "django_session",
 )
 # Of these rows only what is named here changes: a class is superseded, a token revoked, an answer kept.
@@ -56,6 +59,8 @@ ONLY_THESE_CHANGE = {
     "monitoring_idempotentrequest": ("status", "body", "etag"),
     "monitoring_classificationrequest": ("attempts", "last_error"),
     "monitoring_heartbeat": ("beat_at", "detail"),
+    "monitoring_readingrule": ("built_up_to", "built_at"),
+    "monitoring_storedreading": (),
     "monitoring_patientidentity": ("encrypted", "hospital_number_index"),
     "pghistory_context": (
         "metadata",

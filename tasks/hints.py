@@ -26,9 +26,16 @@ REQUEST_ID_HEADER = "cml_request_id"
 
 CLASSIFY_PATIENT = "tasks.classify_patient"
 CLASSIFY_OWED = "tasks.classify_owed"
-RECOMPUTE_COHORT = "tasks.recompute_cohort"
+RECOMPUTE_NIGHT = "tasks.recompute_night"
+BUILD_READINGS = "tasks.build_readings"
 LOAD_UPLOAD = "tasks.load_upload"
-QUEUE_OF = {CLASSIFY_PATIENT: "classify", CLASSIFY_OWED: "import", RECOMPUTE_COHORT: "stats", LOAD_UPLOAD: "import"}
+QUEUE_OF = {
+    CLASSIFY_PATIENT: "classify",
+    CLASSIFY_OWED: "import",
+    RECOMPUTE_NIGHT: "stats",
+    BUILD_READINGS: "stats",
+    LOAD_UPLOAD: "import",
+}
 
 
 def broker_url() -> str:

@@ -10,12 +10,12 @@ from django.conf import settings
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, owed_uploads
-from monitoring.models import SetAsideKind
+from monitoring.models import ReadingRule, SetAsideKind
 from monitoring.services.foundation.idempotency import forget_old_requests
 from monitoring.services.foundation.jobs import owed_slots
 from monitoring.services.foundation.set_aside import passed_over
 from monitoring.services.foundation.sign_in import forget_old_tries
-from tasks.hints import LOAD_UPLOAD, RECOMPUTE_COHORT, publish
+from tasks.hints import BUILD_READINGS, LOAD_UPLOAD, RECOMPUTE_NIGHT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 GRACE = dt.timedelta(minutes=5)
@@ -30,8 +30,10 @@ def sweep_nightly_jobs() -> int:
     if GRACE < now - slot < NIGHTLY_CATCH_UP:
         owe_night(slot)
     owed = owed_slots(NIGHTLY_PREFIX, now=now, since=NIGHTLY_CATCH_UP)
-    for run in owed:
-        publish(RECOMPUTE_COHORT, run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
+    for slot_at in sorted({run.slot_at for run in owed}):
+        publish(RECOMPUTE_NIGHT, slot_at.isoformat())
+    if ReadingRule.objects.filter(built_at__isnull=True).exists():
+        publish(BUILD_READINGS)
     aside = passed_over(SetAsideKind.UPLOAD, now=now)
     for pk in owed_uploads(now=now, older_than_seconds=UPLOAD_GRACE_SECONDS, but=aside):
         publish(LOAD_UPLOAD, pk)

@@ -1,4 +1,4 @@
-"""The night: one row per cohort and slot, one task per cohort, each claimed once."""
+"""The night: one row per cohort and slot, each claimed once, all by one task that reads the readings once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 
 from cohorts.services.night_queue import owe_night
 from monitoring import clock
-from tasks.hints import RECOMPUTE_COHORT, publish
+from tasks.hints import BUILD_READINGS, RECOMPUTE_NIGHT, publish
 from tasks.schedule import latest_nightly_slot
 
 STATS_TIME_LIMIT_SECONDS = 3600
@@ -17,18 +17,25 @@ STATS_TIME_LIMIT_SECONDS = 3600
 
 @shared_task(name="tasks.recompute_all_cohorts")
 def recompute_all_cohorts() -> int:
-    """Write the night's slot for every active cohort and hint to a worker for each."""
+    """Write the night's slot for every active cohort and hint to a worker."""
     slot = latest_nightly_slot(clock.now(), settings.NIGHTLY_HOUR, settings.NIGHTLY_MINUTE)
     slugs = owe_night(slot)
-    for slug in slugs:
-        publish(RECOMPUTE_COHORT, slug, slot.isoformat())
+    publish(RECOMPUTE_NIGHT, slot.isoformat())
     return len(slugs)
 
 
-@shared_task(name=RECOMPUTE_COHORT, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
-def recompute_cohort(slug: str, slot: str) -> bool:
-    """Recompute one cohort for one slot, if nobody else has; returns whether this call did it."""
+@shared_task(name=RECOMPUTE_NIGHT, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
+def recompute_night(slot: str) -> int:
+    """Recompute the cohorts of one slot that nobody else has; returns how many this call did."""
     # Every worker imports this module, and only the process that computes needs lifelines, which takes seconds to load.
-    from cohorts.services.nightly import run_night
+    from cohorts.services.nightly import run_whole_night
 
-    return run_night(slug, dt.datetime.fromisoformat(slot), lease_seconds=STATS_TIME_LIMIT_SECONDS + 120)
+    return run_whole_night(dt.datetime.fromisoformat(slot), lease_seconds=STATS_TIME_LIMIT_SECONDS + 120)
+
+
+@shared_task(name=BUILD_READINGS, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
+def build_readings() -> int:
+    """Read everybody by the rules of new cohorts, so that their first night has only to compute."""
+    from cohorts.services.kept_readings import build_all  # it loads pandas, which takes a second
+
+    return build_all()

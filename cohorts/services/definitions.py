@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
 from cohorts.models import Cohort
 from monitoring.models import Centre
+from monitoring.services.classification.readings import keep
 from monitoring.services.foundation.actors import recorded_as
+from tasks import hints
 
 CODES_SHOWN = 20
 
@@ -24,6 +26,8 @@ def define_cohort(data: object, *, by: str, centres: Collection[int] | None = No
     definition = check_definition(data, centres)
     stored = as_json(definition)
     with transaction.atomic(), recorded_as(by, "define cohort"):
+        keep(definition.event_rule, definition.dmr)
+        hints.after_commit(hints.BUILD_READINGS)
         cohort = Cohort.objects.select_for_update().filter(slug=definition.slug).first()
         if cohort is None:
             return Cohort.objects.create(slug=definition.slug, title=definition.title, definition=stored), "created"

@@ -17,15 +17,16 @@ from typing import Any
 
 from django.db import transaction
 
-from cohorts.domain.definition import as_json, parse_definition
+from cohorts.domain.definition import Definition, as_json, parse_definition
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
 from cohorts.domain.member_table import frozen_csv
 from cohorts.domain.members import cohort_of
-from cohorts.domain.readings import read_histories
+from cohorts.domain.readings import Columns, read_histories
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
-from cohorts.selectors.histories import load_histories
+from cohorts.services.kept_readings import KeptReadings
 from monitoring import clock
 from monitoring.domain.scoring.response_rules import EUTOS_2015
+from monitoring.selectors.histories import load_histories
 from monitoring.services.foundation.set_aside import is_database_lost
 
 logger = logging.getLogger(__name__)
@@ -34,18 +35,32 @@ SERVICE_VERSION = "0.1.0"
 LIBRARIES = ("lifelines", "numpy", "pandas", "scipy")
 
 
-def recompute(cohort: Cohort, *, as_of: dt.date | None = None, known_at: dt.datetime | None = None) -> CohortRun:
+def recompute(
+    cohort: Cohort,
+    *,
+    as_of: dt.date | None = None,
+    known_at: dt.datetime | None = None,
+    kept: KeptReadings | None = None,
+) -> CohortRun:
     """Compute the figures of a cohort and publish them if anything changed. Whoever is pending is classified before.
 
     This is a boundary: whatever the data of one cohort bring about is recorded in its run and, with the whole
     traceback, in the log of the operator; the standing figures stay up and the other cohorts are computed.
 
     ``as_of`` leaves out what was collected later; ``known_at`` uses only what was recorded by that instant: a look
-    back, whose snapshot is kept and never takes the place of what is published.
+    back, which replays, and whose snapshot is kept and never takes the place of what is published. ``kept`` are
+    readings that several cohorts share.
     """
     run = _begun(cohort, as_of, known_at)
     try:
-        snapshot, unchanged = _publish(cohort, run.as_of, known_at, publishes=as_of is None and known_at is None)
+        definition = parse_definition(cohort.definition)
+        if as_of is None and known_at is None:
+            readings = (kept or KeptReadings()).of(definition)
+            snapshot, unchanged = _publish(cohort, definition, readings, run.as_of, publishes=True)
+        else:
+            histories = (history.until(run.as_of) for history in load_histories(known_at))
+            readings = read_histories(histories, definition.event_rule, definition.dmr)
+            snapshot, unchanged = _publish(cohort, definition, readings, run.as_of, publishes=False)
     except Exception as problem:  # the boundary: see above
         if is_database_lost(problem):
             raise
@@ -77,11 +92,9 @@ def _ended(run: CohortRun, problem: Exception | None = None) -> CohortRun:
 
 
 def _publish(
-    cohort: Cohort, cutoff: dt.date, known_at: dt.datetime | None, *, publishes: bool
+    cohort: Cohort, definition: Definition, readings: Columns, cutoff: dt.date, *, publishes: bool
 ) -> tuple[CohortSnapshot, bool]:
-    definition = parse_definition(cohort.definition)
-    histories = (history.until(cutoff) for history in load_histories(known_at))
-    table, passed_over = cohort_of(read_histories(histories, definition.event_rule, definition.dmr), definition)
+    table, passed_over = cohort_of(readings, definition)
     versions = {
         "rule_versions": {"response": EUTOS_2015.version},
         "library_versions": {

@@ -11,9 +11,9 @@ from cohorts.domain.definition import Definition, parse_definition
 from cohorts.domain.members import cohort_of
 from cohorts.domain.readings import read_histories
 from cohorts.models import Cohort
-from cohorts.selectors.histories import load_histories_of
 from monitoring.domain.course.series import TimePoint
 from monitoring.domain.following.reading import PatientHistory
+from monitoring.selectors.histories import load_histories_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from monitoring.models.operations import (
 from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.plans import MonitoringPlan
 from monitoring.models.protocols import Protocol
+from monitoring.models.readings import ReadingRule, StoredReading
 from monitoring.models.results import LateReport, PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.treatments import Observation, TkiCourse
 
@@ -48,6 +49,7 @@ __all__ = [
     "PatientIdentity",
     "PcrResult",
     "Protocol",
+    "ReadingRule",
     "Replicate",
     "ResponseAssessment",
     "ResponseEvent",
@@ -56,6 +58,7 @@ __all__ = [
     "SetAside",
     "SetAsideKind",
     "SignInTries",
+    "StoredReading",
     "TfrEpisode",
     "TkiCourse",
 ]

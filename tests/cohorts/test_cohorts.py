@@ -20,6 +20,7 @@ from cohorts.services.night_queue import owe_night
 from cohorts.services.nightly import run_night
 from monitoring import clock
 from monitoring.models import Centre, JobRun, Observation, Patient, TkiCourse
+from monitoring.services.classification.classification_queue import request_classification
 from monitoring.services.classification.classify import ClassificationFailed
 from monitoring.services.foundation.jobs import claim_slot, finish, owed_slots
 from monitoring.services.settings.demo_logins import DEMO_FOLDER
@@ -51,6 +52,7 @@ def test_changed_data_makes_a_new_snapshot_and_keeps_the_old(twin: Cohort) -> No
     recompute(twin)
     patient = Patient.objects.get(patient_id="P02")
     Observation.objects.create(patient=patient, kind="death", observed_on=dt.date(2024, 12, 30), detail="other")
+    request_classification([patient.pk], bulk=False)
     run = recompute(twin)
     assert not run.unchanged
     assert CohortSnapshot.objects.count() == 2
@@ -61,6 +63,7 @@ def test_what_was_regained_later_changes_the_digest_although_no_row_of_the_membe
     lost = TkiCourse.objects.filter(drug="dasatinib").first()
     assert lost is not None
     TkiCourse.objects.filter(pk=lost.pk).update(drug="nilotinib")
+    request_classification([lost.patient_id], bulk=False)
     second = recompute(twin)
     assert first.snapshot is not None
     assert second.snapshot is not None
@@ -86,9 +89,9 @@ def test_a_patient_who_cannot_be_classified_fails_the_run_and_not_the_command(
 def test_a_failed_night_leaves_the_figures_up_and_says_why(twin: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     recompute(twin)
     standing = CohortPublication.objects.get().snapshot_id
-    Observation.objects.create(
-        patient=Patient.objects.get(patient_id="P02"), kind="death", observed_on=dt.date(2024, 12, 30)
-    )
+    patient = Patient.objects.get(patient_id="P02")
+    Observation.objects.create(patient=patient, kind="death", observed_on=dt.date(2024, 12, 30))
+    request_classification([patient.pk], bulk=False)
 
     def broken(*args: Any, **options: Any) -> None:
         raise ArithmeticError("the curve rises")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
 NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent",
-    "monitoring_accessevent",
+    "monitoring_accessevent", "monitoring_storedreading",
            "cohorts_cohortsnapshot", "django_admin_log", "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
 # … of these only this …
@@ -38,6 +38,7 @@ ONLY = {
     "monitoring_heartbeat": {"beat_at", "detail"},
     "monitoring_patientidentity": {"encrypted", "hospital_number_index"},
     "pghistory_context": {"metadata", "updated_at"},
+    "monitoring_readingrule": {"built_up_to", "built_at"},
     "cohorts_cohortpublication": {"snapshot_id", "published_at", "confirmed_at"},
 }
 # … of these not this …
@@ -64,7 +65,9 @@ DELETED = {
     "monitoring_classificationrequest",
     "monitoring_idempotentrequest",
     "monitoring_laboratorycentre",
+    "monitoring_readingrule",
     "monitoring_signintries",
+    "monitoring_storedreading",
     "django_session",
 }
 # What the watchdog must never read, whatever else it may.

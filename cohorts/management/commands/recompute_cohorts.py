@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from cohorts.models import Cohort
+from cohorts.services.kept_readings import KeptReadings
 from cohorts.services.nightly import classify_pending_patients
 from cohorts.services.recompute import recompute, record_failure
 from monitoring import clock
@@ -37,11 +38,12 @@ class Command(DoorCommand):
                 raise CommandError(f"--cohort {options['cohort']}: not known; known are {slugs}", returncode=2)
         unclassified = _classify()
         good = True
+        kept = KeptReadings()
         for cohort in cohorts:
             if unclassified is not None:
                 run = record_failure(cohort, unclassified, as_of=as_of or known, known_at=known_at)
             else:
-                run = recompute(cohort, as_of=as_of or known, known_at=known_at)
+                run = recompute(cohort, as_of=as_of or known, known_at=known_at, kept=kept)
             if run.ok and run.snapshot:
                 counts = run.snapshot.figures["counts"]
                 looked_back = as_of is not None or known_at is not None

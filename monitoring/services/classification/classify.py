@@ -32,10 +32,12 @@ from monitoring.models import (
     TfrEpisode,
 )
 from monitoring.selectors.episodes import VOID, evidence_json
+from monitoring.selectors.histories import history_of
 from monitoring.selectors.series import LoadedSeries, load_series
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.selectors.why import decision_json
 from monitoring.services.alerts import lifecycle, plans
+from monitoring.services.classification.readings import store_readings
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.actors import CLASSIFIER_ACTOR, recorded_as
 from monitoring.services.foundation.copy_rows import copy_rows
@@ -54,7 +56,7 @@ class ClassificationFailed(Exception):
 
 
 def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Collection[int] = ()) -> int:
-    """Replay these patients and write what changed: classes, ledger events, episodes, alerts. Returns how many.
+    """Replay these patients and write what changed: classes, events, episodes, readings, alerts. Returns how many.
 
     Everything happens in one transaction, together with the deletion of the requests that were read. ``if_free`` are
     patients to take along unless somebody else holds them: waiting happens only while nothing is held.
@@ -71,6 +73,7 @@ def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Colle
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
         _store_episodes(replays)
+        store_readings({pk: history_of(loaded[pk], replayed) for pk, replayed in replays.items()})
         lifecycle.update_from_replays({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
         plans.store_plans(loaded, replays, now=now)
         ClassificationRequest.objects.filter(pk__in=answered).delete()

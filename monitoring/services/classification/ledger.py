@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from monitoring.domain.alerting.kinds import EARLY_SIGNS, KINDS, AlertKind, Part
+from monitoring.domain.following.reading import PatientHistory, read_episodes
 from monitoring.domain.replay import Replay, replay
-from monitoring.models import Alert, Patient, TfrEpisode
+from monitoring.models import Alert, Patient, ReadingRule, TfrEpisode
 from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
+from monitoring.selectors.histories import history_of
 from monitoring.selectors.series import load_series
 from monitoring.services.alerts.identity import alert_public_id
 from monitoring.services.alerts.lifecycle import dealt_with
@@ -21,6 +24,7 @@ from monitoring.services.classification.classify import (
     is_same_class,
     standing_events,
 )
+from monitoring.services.classification.readings import StandingReadings, rules_of, standing_readings
 
 BATCH_PATIENTS = 500
 
@@ -47,6 +51,8 @@ def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
     episodes: dict[int, dict[str, TfrEpisode]] = {pk: {} for pk in ids}
     for episode in TfrEpisode.objects.filter(patient_id__in=ids).exclude(state=VOID):
         episodes[episode.patient_id][episode.subject_key] = episode
+    rules = list(ReadingRule.objects.all())
+    readings = standing_readings(ids, rules)
     alerts: dict[int, list[Alert]] = {pk: [] for pk in ids}
     for alert in Alert.objects.filter(patient_id__in=ids):
         alerts[alert.patient_id or 0].append(alert)
@@ -70,6 +76,7 @@ def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
             where = "is missing from" if event in replayed.events else "should not stand in"
             yield Discrepancy(name, f"event {event.kind} on {event.on} {where} the ledger")
         yield from _check_episodes(name, replayed, episodes[pk])
+        yield from _check_readings(name, history_of(loaded_series, replayed), readings, pk, rules)
         yield from _check_alerts(name, replayed, alerts[pk])
 
 
@@ -82,6 +89,24 @@ def _check_episodes(name: str, replayed: Replay, stored: dict[str, TfrEpisode]) 
             yield Discrepancy(name, f"episode {row.subject_key} differs from the replay")
     for subject_key in stored:
         yield Discrepancy(name, f"episode {subject_key} should not stand")
+
+
+def _check_readings(
+    name: str, history: PatientHistory, stored: StandingReadings, patient_id: int, rules: Sequence[ReadingRule]
+) -> Iterator[Discrepancy]:
+    """The readings of a patient under every rule that is built, or built as far as the patient."""
+    stops = {(rule_id, stop) for rule_id, of_patient, stop in stored if of_patient == patient_id}
+    for rule in rules:
+        if rule.built_at is None and patient_id > rule.built_up_to:
+            continue
+        for reading in read_episodes(history, *rules_of(rule)):
+            found = stored.get((rule.pk, patient_id, reading.stopped_on))
+            stops.discard((rule.pk, reading.stopped_on))
+            if found is None or found[1] != dataclasses.astuple(reading):
+                what = "is missing" if found is None else "differs from the replay"
+                yield Discrepancy(name, f"the reading of the stop on {reading.stopped_on} {what}")
+        for stop in sorted(stop for rule_id, stop in stops if rule_id == rule.pk):
+            yield Discrepancy(name, f"the reading of the stop on {stop} should not stand")
 
 
 def _check_alerts(name: str, replayed: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:

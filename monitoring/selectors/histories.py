@@ -10,12 +10,13 @@ from django.db.models import Q
 
 from monitoring.domain.course.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
 from monitoring.domain.following.reading import PatientHistory
+from monitoring.domain.replay import Replay
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.as_of import as_known, known_rows, row_key
-from monitoring.selectors.series import course_of, result_key
+from monitoring.selectors.series import LoadedSeries, course_of, result_key
 
 BATCH_PATIENTS = 2000
 
@@ -57,6 +58,34 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
             marrow=frozenset(marrow[pk]),
         )
     return histories
+
+
+def history_of(loaded: LoadedSeries, replayed: Replay) -> PatientHistory:
+    """The same of one patient who was just replayed, without a query."""
+    patient, series = loaded.patient, loaded.series
+    return PatientHistory(
+        patient_id=patient.patient_id,
+        centre=patient.centre.code,
+        sex=patient.sex,
+        born=_partial(patient.born_on, patient.born_precision),
+        diagnosed=_partial(patient.diagnosed_on, patient.diagnosed_precision),
+        transcript=patient.transcript,
+        risk_group=patient.risk_group,
+        first_dmr=_partial(patient.first_dmr_on, patient.first_dmr_precision),
+        courses=series.courses,
+        facts=series.facts,
+        points=replayed.points,
+        unseen=frozenset(
+            item.result.collected_on
+            for item in replayed.assessed
+            if item.counts and Flag.TRANSCRIPT_UNKNOWN in item.score.flags
+        ),
+        marrow=frozenset(
+            item.result.collected_on
+            for item in replayed.assessed
+            if item.result.is_bone_marrow and not item.result.is_preliminary
+        ),
+    )
 
 
 def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
