@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from monitoring.services.foundation.copy_rows import copy_rows
 BATCH_PATIENTS = 1000
 READING_COLUMNS = tuple(field.name for field in dataclasses.fields(EpisodeReading))
 Row = tuple[Any, ...]
+as_row = operator.attrgetter(*READING_COLUMNS)  # the columns of a reading, in their order
 StandingReadings = dict[tuple[int, int, dt.date], tuple[int, Row]]
 
 
@@ -60,7 +62,7 @@ def write_readings(histories: Mapping[int, PatientHistory], rules: Sequence[Read
         loss, deep_response = rules_of(rule)
         for patient_id, history in histories.items():
             for reading in read_episodes(history, loss, deep_response):
-                values = dataclasses.astuple(reading)
+                values = as_row(reading)
                 found = standing.pop((rule.pk, patient_id, reading.stopped_on), None)
                 if found is not None and found[1] == values:
                     continue
