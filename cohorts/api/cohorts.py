@@ -15,7 +15,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cohorts.domain.member_table import CSV_COLUMNS
+from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication
 from cohorts.selectors.disclosure import disclosed, member_rows
 from cohorts.selectors.snapshots import published

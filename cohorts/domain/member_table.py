@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.domain.definition import AGES, DURATIONS, Factor
 from cohorts.domain.engine.arrays import Bools, Ints, Times
 from monitoring.domain.vocabulary.dates import months_of
 
-CSV_COLUMNS = (
-    "patient_id", "attempt", "included", "exclusion_reason", "stopped_on", "end_on", "days", "months", "event",
-    "end_reason", "first_dmr_on", "dmr_months", "tki_months", "time_to_dmr_months", "age_at_diagnosis", "age_at_stop",
-    "sex", "transcript", "drug_at_stop", "risk_group", "centre", "groups", "dmr_run_from",
-)  # fmt: skip
-# The figures also use these columns beyond the member file. They are frozen too: every change of a figure changes the
-# digest.
-FROZEN_COLUMNS = (
-    *CSV_COLUMNS, "left_censored", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on",
-    "last_contact_on", "withdrawal_syndrome", "apart",
-)  # fmt: skip
 # Members that are counted separately: their remission may not be treatment-free, or not as deep as it seems.
 APART = ("TRANSCRIPT_NEVER_SEEN", "OTHER_DRUG_AFTER_STOP", "DMR_ACROSS_GAP")
-_DATES = (
-    "stopped_on", "end_on", "first_dmr_on", "dmr_run_from", "restarted_on", "mmr_regained_on", "dmr_regained_on",
-    "last_contact_on",
-)  # fmt: skip
 # Of an excluded episode only what is known of the stop is written.
 _OF_MEMBERS = ("end_on", "days", "months", "event", "end_reason")
 
@@ -45,7 +29,7 @@ class Grouping:
     labels: tuple[str, ...]
     codes: Ints
 
-    def of(self, chosen: Bools) -> Grouping:
+    def of(self, chosen: Bools | Ints) -> Grouping:
         return Grouping(self.labels, self.codes[chosen])
 
     @property
@@ -69,7 +53,7 @@ class MemberTable:
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
 
-    def of(self, chosen: Bools) -> MemberTable:
+    def of(self, chosen: Bools | Ints) -> MemberTable:
         """Some of the rows."""
         return MemberTable(
             {name: column[chosen] for name, column in self.columns.items()},
@@ -102,20 +86,25 @@ class MemberTable:
         return ~np.isnan(self[factor.name])
 
 
-# --- as a file ---------------------------------------------------------------------------------------------------
+def in_label_order(labels: Collection[str]) -> tuple[str, ...]:
+    """Groups of a cut in the order ``>=``, ``<``, categories by their label."""
+    return tuple(sorted(labels, key=lambda label: (label.startswith("<"), label)))
 
 
-def frozen_csv(table: MemberTable) -> bytes:
-    """Every row with all that the figures read. The same rows give the same bytes."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(FROZEN_COLUMNS)
-    included = table.included
-    texts = {name: _texts(table, name) for name in FROZEN_COLUMNS}
-    for name in _OF_MEMBERS:
-        texts[name] = np.where(included, texts[name], "")
-    writer.writerows(zip(*(texts[name] for name in FROZEN_COLUMNS), strict=True))
-    return buffer.getvalue().encode()
+# --- the file of members -----------------------------------------------------------------------------------------
+
+ROWS_AT_A_TIME = 10_000
+
+
+def csv_rows(table: MemberTable) -> Iterator[dict[str, str]]:
+    """The rows of the member file as texts, what is not known empty; a part of the table at a time."""
+    for start in range(0, len(table), ROWS_AT_A_TIME):
+        part = table.of(np.arange(start, min(start + ROWS_AT_A_TIME, len(table))))
+        texts = {name: _texts(part, name) for name in CSV_COLUMNS}
+        for name in _OF_MEMBERS:
+            texts[name] = np.where(part.included, texts[name], "")
+        for row in zip(*(texts[name] for name in CSV_COLUMNS), strict=True):
+            yield dict(zip(CSV_COLUMNS, map(str, row), strict=True))
 
 
 def _texts(table: MemberTable, name: str) -> Column:
@@ -124,26 +113,26 @@ def _texts(table: MemberTable, name: str) -> Column:
         return _truths(table.included)
     if name == "months":
         return np.array([months_of(int(days)) for days in table["days"]], dtype=object)
-    if name in ("event", "left_censored", "withdrawal_syndrome"):
-        return _truths(table[name])
     if name == "groups":
-        named = [
-            [f"{factor}={g.labels[code] if code >= 0 else ''}" for code in g.codes]
-            for factor, g in table.groupings.items()
-        ]
-        joined = [";".join(parts) for parts in zip(*named, strict=True)] if named else [""] * len(table)
-        return np.array(joined, dtype=object)
-    if name == "apart":
-        joined = [";".join(r for r in APART if table[r][row]) for row in range(len(table))]
-        return np.array(joined, dtype=object)
+        return _groups(table)
     column = table[name]
-    if name in _DATES:
+    if column.dtype == bool:
+        return _truths(column)
+    if column.dtype.kind == "M":
         return np.where(np.isnat(column), "", column.astype(str)).astype(object)
     if name in AGES:
         return np.array(["" if np.isnan(years) else int(years) for years in column], dtype=object)
     if name in DURATIONS:
         return np.array(["" if np.isnan(months) else float(months) for months in column], dtype=object)
     return column.astype(object)
+
+
+def _groups(table: MemberTable) -> Column:
+    named = [
+        [f"{factor}={g.labels[code] if code >= 0 else ''}" for code in g.codes] for factor, g in table.groupings.items()
+    ]
+    joined = [";".join(parts) for parts in zip(*named, strict=True)] if named else [""] * len(table)
+    return np.array(joined, dtype=object)
 
 
 def _truths(flags: Bools) -> Column:

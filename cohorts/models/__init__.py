@@ -31,7 +31,7 @@ class CohortSnapshot(models.Model):
     cohort = models.ForeignKey(Cohort, models.PROTECT, related_name="snapshots")
     digest = models.CharField(max_length=64)
     figures = models.JSONField()
-    rows = models.BinaryField(help_text="CSV of member and excluded episodes, gzip")
+    rows = models.BinaryField(help_text="member and excluded episodes, Parquet")
     data_cutoff = models.DateField()
     computed_at = models.DateTimeField()
 

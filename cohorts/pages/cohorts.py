@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from cohorts.domain.member_table import CSV_COLUMNS
+from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows

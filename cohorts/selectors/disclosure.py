@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import copy
-import csv
-import gzip
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models.functions import Now, TruncDate
 
-from cohorts.domain.member_table import CSV_COLUMNS
 from cohorts.models import CohortPublication
-from cohorts.selectors.snapshots import snapshot_json
+from cohorts.selectors.snapshots import frozen_centres, frozen_members, snapshot_json
 from monitoring.models import Centre, Membership, Role
 
 LEAST_MEMBERS = 5
@@ -24,27 +20,17 @@ LEAST_FOR_STEPS = 20
 _NAMES = ("label", "id", "name", "cut")
 
 
-def frozen_members(publication: CohortPublication) -> Iterator[dict[str, str]]:
-    """The frozen rows of a snapshot, members and excluded, one by one: a registry has a hundred thousand."""
-    packed = gzip.GzipFile(fileobj=io.BytesIO(bytes(publication.snapshot.rows)))
-    yield from csv.DictReader(io.TextIOWrapper(packed, "utf-8", newline=""))
-
-
 def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
     """The member rows of the centres in which a person is analyst or administrator today."""
     own_centres = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
-    return [
-        {name: row.get(name) or "" for name in CSV_COLUMNS}
-        for row in frozen_members(publication)
-        if row["centre"] in own_centres
-    ]
+    return [row for row in frozen_members(publication.snapshot) if row["centre"] in own_centres]
 
 
 def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
     """The snapshot as this person may see it; ``withheld`` says what is not shown and why."""
     figures = snapshot_json(publication)
     own_centres = _codes(user, tuple(Role))
-    of_others = [row["included"] == "true" for row in frozen_members(publication) if row["centre"] not in own_centres]
+    of_others = [is_member for centre, is_member in frozen_centres(publication.snapshot) if centre not in own_centres]
     if not of_others:
         return figures
     shown = without_small_groups(figures)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections.abc import Iterator
 from typing import Any
 
-from cohorts.domain.member_table import CSV_COLUMNS
+from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.models import Cohort, CohortPublication, CohortSnapshot
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Centre
@@ -53,10 +54,39 @@ def snapshot_json(publication: CohortPublication) -> dict[str, Any]:
 
 def members_csv(publication: CohortPublication) -> bytes:
     """The member file of the contract, taken from the frozen rows."""
-    frozen = csv.DictReader(io.StringIO(gzip.decompress(bytes(publication.snapshot.rows)).decode()))
     buffer = io.StringIO()
     mark = {"synthetic": SYNTHETIC_MARK} if is_synthetic() else {}
-    writer = csv.DictWriter(buffer, (*CSV_COLUMNS, *mark), lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(buffer, (*CSV_COLUMNS, *mark), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(as_cells({**row, **mark}) for row in frozen)
+    writer.writerows(as_cells({**row, **mark}) for row in frozen_members(publication.snapshot))
     return buffer.getvalue().encode()
+
+
+# --- frozen rows -------------------------------------------------------------------------------------------------
+
+_GZIP = b"\x1f\x8b"  # snapshots frozen before rows were Parquet hold a CSV file
+
+
+def frozen_members(snapshot: CohortSnapshot) -> Iterator[dict[str, str]]:
+    """The frozen rows of a snapshot as texts, members and excluded: a registry has a hundred thousand."""
+    raw = bytes(snapshot.rows)
+    if raw.startswith(_GZIP):
+        for row in csv.DictReader(io.TextIOWrapper(gzip.GzipFile(fileobj=io.BytesIO(raw)), "utf-8", newline="")):
+            yield {name: row.get(name) or "" for name in CSV_COLUMNS}
+        return
+    from cohorts.domain.artefact import thawed  # it loads Arrow, which no page needs before rows are read
+    from cohorts.domain.member_table import csv_rows
+
+    yield from csv_rows(thawed(raw))
+
+
+def frozen_centres(snapshot: CohortSnapshot) -> Iterator[tuple[str, bool]]:
+    """The centre of each frozen row, and whether it is a member."""
+    raw = bytes(snapshot.rows)
+    if raw.startswith(_GZIP):
+        yield from ((row["centre"], row["included"] == "true") for row in frozen_members(snapshot))
+        return
+    from cohorts.domain.artefact import centres_of  # as above
+
+    centres, is_member = centres_of(raw)
+    yield from zip(centres.tolist(), is_member.tolist(), strict=True)

@@ -7,7 +7,6 @@ module loads lifelines and takes seconds to import: tasks and commands only.
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import hashlib
 import importlib.metadata
 import json
@@ -17,9 +16,9 @@ from typing import Any
 
 from django.db import transaction
 
+from cohorts.domain.artefact import frozen as frozen_rows
 from cohorts.domain.definition import Definition, as_json, parse_definition
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
-from cohorts.domain.member_table import frozen_csv
 from cohorts.domain.members import cohort_of
 from cohorts.domain.readings import Columns, read_histories
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
@@ -32,7 +31,7 @@ from monitoring.services.foundation.set_aside import is_database_lost
 logger = logging.getLogger(__name__)
 
 SERVICE_VERSION = "0.1.0"
-LIBRARIES = ("lifelines", "numpy", "pandas", "scipy")
+LIBRARIES = ("lifelines", "numpy", "pandas", "pyarrow", "scipy")
 
 
 def recompute(
@@ -103,7 +102,7 @@ def _publish(
         },
         "figures_version": FIGURES_VERSION,
     }
-    frozen = frozen_csv(table)
+    frozen = frozen_rows(table)
     content = json.dumps([as_json(definition), versions, passed_over], sort_keys=True)
     digest = hashlib.sha256(content.encode() + frozen).hexdigest()
     now = clock.now()
@@ -126,7 +125,7 @@ def _publish(
             digest=digest,
             defaults={
                 "figures": figures,
-                "rows": gzip.compress(frozen, mtime=0),
+                "rows": frozen,
                 "data_cutoff": cutoff,
                 "computed_at": now,
             },
@@ -144,7 +143,7 @@ def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict
     moved = [name for name, value in versions.items() if old.get(name) != value]
     if old.get("definition") != definition:
         moved.append("definition")
-    if gzip.decompress(bytes(before.rows)) != frozen:
+    if bytes(before.rows) != frozen:
         moved.append("data")
     return moved
 

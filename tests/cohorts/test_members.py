@@ -1,18 +1,19 @@
 """Members, exclusions, ends of observation, groups, and the definition file."""
 
-import csv
 import datetime as dt
-import io
 import random
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cohorts.domain.artefact import frozen, thawed
 from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.figures.descriptions import quartiles
-from cohorts.domain.member_table import MemberTable, frozen_csv
+from cohorts.domain.member_table import MemberTable, csv_rows
 from cohorts.domain.members import NO, UNKNOWN, YES, reaches
+from cohorts.services.recompute import without_nan
 from monitoring.domain.course.series import Course, Drug, Fact, FactKind, StopReason, TimePoint
 from monitoring.domain.following.reading import PatientHistory
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
@@ -46,7 +47,7 @@ def answer(history: PatientHistory, name: str, cut: int) -> bool | None:
 
 def csv_row(table: MemberTable) -> dict[str, str]:
     """The one row of a file of one member."""
-    (row,) = csv.DictReader(io.StringIO(frozen_csv(table).decode()))
+    (row,) = csv_rows(table)
     return row
 
 
@@ -382,11 +383,36 @@ def test_figures_do_not_depend_on_the_order_of_rows() -> None:
         }
     )
     figures = figures_of(people, definition, AS_OF)
-    frozen = frozen_csv(table_of(people, definition, AS_OF)[0])
+    artefact = frozen(table_of(people, definition, AS_OF)[0])
     for _again in range(3):
         chance.shuffle(people)
         assert figures_of(people, definition, AS_OF) == figures
-        assert frozen_csv(table_of(people, definition, AS_OF)[0]) == frozen
+        assert frozen(table_of(people, definition, AS_OF)[0]) == artefact
+
+
+def test_every_figure_is_computed_again_from_the_frozen_file() -> None:
+    people = [
+        history(
+            [deep(-700 + 9 * n), deep(-5), point(20 + 7 * n, "0.5") if n % 3 else deep(200 + n)],
+            [course(-800 - n, 0)],
+            patient_id=f"P{n}",
+            sex="FM"[n % 2],
+            born=PartialDate(dt.date(2002, 7, 1), Precision.YEAR) if n % 4 else None,
+            transcript=["e13a2", "e14a2", ""][n % 3],
+        )
+        for n in range(40)
+    ]
+    definition = parse_definition(
+        {"slug": "c", "factors": [{"name": "age_at_stop", "cut": 18}, {"name": "transcript"}, {"name": "dmr_months"}]}
+    )
+    table, passed_over = table_of(people, definition, AS_OF)
+    again = thawed(frozen(table))
+    assert list(csv_rows(again)) == list(csv_rows(table))
+    assert frozen(again) == frozen(table)
+    figures = compute_figures(table, definition, AS_OF, passed_over)
+    assert without_nan(compute_figures(again, definition, AS_OF, passed_over)) == without_nan(figures)
+    empty = table_of([], definition, AS_OF)[0]
+    assert len(thawed(frozen(empty))) == 0
 
 
 def test_of_several_attempts_factors_are_chosen_by_the_robust_wald_test() -> None:

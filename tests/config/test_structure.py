@@ -1,7 +1,11 @@
-"""The domain reads no clock, and lock files carry hashes."""
+"""The domain reads no clock, lock files carry hashes, and what serves starts without the statistics."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,3 +22,14 @@ def test_lock_files_name_no_index_and_carry_hashes() -> None:
         text = (ROOT / name).read_text()
         assert "://" not in text
         assert text.count("--hash=") > text.count("==")
+
+
+@pytest.mark.parametrize("module", ["config.urls", "config.management.commands.alertd", "tasks.celery"])
+def test_what_serves_and_watches_loads_no_statistics(module: str) -> None:
+    """Pages, the API, alertd and a worker that classifies start without pandas, scipy, Arrow or lifelines."""
+    script = (
+        "import sys, django; django.setup(); import importlib; importlib.import_module(sys.argv[1]);"
+        "print([m for m in ('pandas', 'scipy', 'pyarrow', 'lifelines') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, module], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
