@@ -54,7 +54,9 @@ class MemberTable:
         return self.columns[name]
 
     def of(self, chosen: Bools | Ints) -> MemberTable:
-        """Some of the rows."""
+        """Some of the rows; the same table, and no copy of it, where they are all of them."""
+        if chosen.dtype == bool and chosen.all():
+            return self
         return MemberTable(
             {name: column[chosen] for name, column in self.columns.items()},
             {name: grouping.of(chosen) for name, grouping in self.groupings.items()},

@@ -9,7 +9,7 @@ import numpy as np
 from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
 from cohorts.domain.engine.arrays import Bools, Floats, Ints
 from cohorts.domain.member_table import Grouping, MemberTable
-from cohorts.domain.readings import Column, Columns, in_order
+from cohorts.domain.readings import Column, Columns, in_order, rows_of
 from monitoring.domain.course.series import StopReason
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
@@ -46,7 +46,7 @@ def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, di
     of_kind = np.isin(readings["stop_reason"], definition.stop_reasons)
     asked = of_kind & _asked(readings, of_kind, definition)
     passed_over = {STOP_REASON: int((~of_kind).sum()), ATTEMPTS: int((of_kind & ~asked).sum())}
-    rows = {name: column[asked] for name, column in readings.items()}
+    rows = rows_of(readings, asked)
     not_met, all_known = _criteria(rows, definition)
     for position, name in enumerate(criteria_of(definition)[2:]):
         passed_over[name] = int((not_met == position).sum())
@@ -158,8 +158,8 @@ def _agreed(surely: Bools, surely_not: Bools) -> Answer:
 def number(rows: Columns, name: str) -> Floats:
     """A duration in months or an age in years; NaN where it is not known, as a left-censored one is not."""
     if name in AGES:
-        return rows[name]
-    months: Floats = rows[f"{name.removesuffix('_months')}_days"] / DAYS_PER_MONTH
+        return rows[name].astype(float)
+    months: Floats = rows[f"{name.removesuffix('_months')}_days"].astype(float) / DAYS_PER_MONTH
     if name == "tki_months":
         return months
     months = np.where(rows["left_censored"], np.nan, months)

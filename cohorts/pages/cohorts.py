@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from cohorts.domain.columns import CSV_COLUMNS
+from cohorts.domain.definition import parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows
@@ -21,6 +22,7 @@ from cohorts.selectors.snapshots import published
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Role
 from monitoring.permissions import ANY_ROLE, requires_role
+from monitoring.services.classification.readings import progress
 from monitoring.services.foundation.access import record_access
 
 PAGE_SIZE = 50
@@ -54,9 +56,17 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
             "publication": publication,
             "f": figures,
             "curve": curve_of(figures) if figures and "kaplan_meier" in figures else None,
+            "building": _building(cohort),
             "failed_run": latest_run if latest_run and latest_run.ok is False else None,
         },
     )
+
+
+def _building(cohort: Cohort) -> dict[str, int] | None:
+    """How far the readings of a definition are; None once they are whole."""
+    definition = parse_definition(cohort.definition)
+    found = progress(definition.event_rule, definition.dmr)
+    return None if found is None else {"done": found[0], "total": found[1]}
 
 
 @require_GET

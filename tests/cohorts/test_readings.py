@@ -4,10 +4,13 @@ import dataclasses
 import datetime as dt
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
 
 from cohorts.domain.definition import parse_definition
 from cohorts.models import Cohort, CohortRun
@@ -19,7 +22,7 @@ from cohorts.services.nightly import classify_pending_patients, run_whole_night
 from monitoring import clock
 from monitoring.domain.following.reading import PatientHistory
 from monitoring.domain.replay import replay
-from monitoring.models import Observation, Patient, ReadingRule, StoredReading, TkiCourse
+from monitoring.models import Centre, Observation, Patient, ReadingRule, Role, StoredReading, TkiCourse
 from monitoring.selectors.histories import history_of, load_histories, load_histories_of
 from monitoring.selectors.series import load_series
 from monitoring.services.classification import readings
@@ -116,10 +119,10 @@ def test_a_new_rule_is_built_batch_by_batch_and_a_killed_builder_goes_on(
     classify()
     define_cohort(STRICT, by="test")
     rule = ReadingRule.objects.latest("pk")
-    assert readings.progress(rule) == (0, 36)
+    assert progress() == (0, 36)
     assert readings.build_next(rule, now=clock.now(), limit=20)
     rule.refresh_from_db()
-    assert readings.progress(rule) == (20, 36)
+    assert progress() == (20, 36)
     assert rule.readings.count() == 20
 
     def killed(*args: Any, **options: Any) -> None:
@@ -129,12 +132,26 @@ def test_a_new_rule_is_built_batch_by_batch_and_a_killed_builder_goes_on(
     with pytest.raises(KeyboardInterrupt):
         readings.build_next(rule, now=clock.now(), limit=20)
     monkeypatch.undo()
-    assert readings.progress(ReadingRule.objects.get(pk=rule.pk)) == (20, 36)
+    assert progress() == (20, 36)
     assert build_all() == 2  # that of the twin has not been built either
     rule.refresh_from_db()
-    assert (readings.progress(rule), rule.readings.count()) == ((36, 36), 36)
+    assert (progress(), rule.readings.count()) == (None, 36)
     assert rule.built_at is not None
     assert build_all() == 0
+
+
+def progress() -> tuple[int, int] | None:
+    strict = parse_definition(STRICT)
+    return readings.progress(strict.event_rule, strict.dmr)
+
+
+def test_a_page_says_how_far_a_new_definition_is(twin: Cohort, client: Client, member: Callable[..., User]) -> None:
+    classify()
+    client.force_login(member("anna", Centre.objects.get(code="H1"), Role.ANALYST))
+    words = "0 of 36 patients who stopped a drug are read"
+    assert words in client.get(f"/cohorts/{twin.slug}/").content.decode()
+    build_all()
+    assert "patients who stopped a drug are read" not in client.get(f"/cohorts/{twin.slug}/").content.decode()
 
 
 def test_whoever_is_classified_while_a_rule_is_built_is_read_by_it(twin: Cohort) -> None:

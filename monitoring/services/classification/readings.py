@@ -114,13 +114,15 @@ def _stopped_after(patient_id: int, limit: int) -> list[int]:
     return list(stops.order_by("patient_id").values_list("patient_id", flat=True).distinct()[:limit])
 
 
-def progress(rule: ReadingRule) -> tuple[int, int]:
-    """How many of the patients who ever stopped a drug are read by a rule."""
+def progress(loss: LossRule, deep_response: DmrRule) -> tuple[int, int] | None:
+    """How many of the patients who ever stopped a drug are read by these rules; None once all of them are."""
+    rule = ReadingRule.objects.filter(key=rule_key(loss, deep_response)).first()
+    if rule is not None and rule.built_at is not None:
+        return None
     stopped = TkiCourse.objects.filter(stopped_on__isnull=False)
     total = stopped.values("patient_id").distinct().count()
-    if rule.built_at is not None:
-        return total, total
-    return stopped.filter(patient_id__lte=rule.built_up_to).values("patient_id").distinct().count(), total
+    done = stopped.filter(patient_id__lte=rule.built_up_to) if rule else stopped.none()
+    return done.values("patient_id").distinct().count(), total
 
 
 def forget_all_but(keys: Collection[str]) -> None:
