@@ -19,10 +19,16 @@ from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
 DURATIONS = ("dmr_months", "tki_months", "time_to_dmr_months")
 AGES = ("age_at_diagnosis", "age_at_stop")
-CATEGORIES = ("sex", "transcript", "drug_at_stop", "risk_group", "centre")
+YEARS = ("stop_year",)
+CATEGORIES = (
+    "sex", "transcript", "drug_at_stop", "risk_group", "centre", "elts_group", "sokal_group", "line_of_therapy",
+    "earlier_resistance", "dose_reduction",
+)  # fmt: skip
 ENDPOINTS = ("loss_of_mmr", "tfr", "mrfs", "tfs")
 TRANSFORMS = ("log-log", "log", "linear")
 MOST_MONTHS = 1500
+RISK_GROUPS = ["low", "intermediate", "high"]
+YES_NO = ["yes", "no"]
 BOUNDS = ("ge", "gt", "le", "lt")
 
 
@@ -41,6 +47,7 @@ class Factor:
     id: str
     name: str
     cut: int | None = None
+    chosen_on_data: bool = False  # the cut was looked for in these data, so its P values are too small
 
     @property
     def is_category(self) -> bool:
@@ -68,6 +75,8 @@ class Definition:
     cox: tuple[str, ...] | None = None
     transform: str = "log-log"
     level: float = 0.95
+    ties: str = "efron"
+    penalised: bool = False  # Firth's estimate is given also where nothing is separated
 
     def factor(self, factor_id: str) -> Factor:
         """The factor of an id."""
@@ -103,9 +112,16 @@ def as_json(definition: Definition) -> dict[str, Any]:
         "event_rule": dataclasses.asdict(definition.event_rule),
         "dmr": {**dataclasses.asdict(definition.dmr), "level": definition.dmr.level.value},
         "factors": [
-            {"id": f.id, "name": f.name, **({"cut": f.cut} if f.cut is not None else {})} for f in definition.factors
+            {
+                "id": f.id,
+                "name": f.name,
+                **({"cut": f.cut} if f.cut is not None else {}),
+                **({"chosen_on_data": True} if f.chosen_on_data else {}),
+            }
+            for f in definition.factors
         ],
         "confidence": {"transform": definition.transform, "level": definition.level},
+        "model": {"ties": definition.ties, "penalised": definition.penalised},
     }
     if definition.cox is not None:
         data["cox"] = list(definition.cox)
@@ -121,7 +137,7 @@ class _Reader:
     def definition(self, data: object) -> Definition | None:
         top = self._object("the definition", data, (
             "slug", "title", "include", "at_stop", "attempts", "endpoint", "event_rule", "dmr", "factors", "cox",
-            "confidence",
+            "confidence", "model",
         ))  # fmt: skip
         if top is None:
             return None
@@ -147,6 +163,7 @@ class _Reader:
             or {}
         )
         dmr = self._object("dmr", top.get("dmr", {}), ("level", "run", "max_dips", "max_gap_days")) or {}
+        model = self._object("model", top.get("model", {}), ("ties", "penalised")) or {}
         confidence = self._object("confidence", top.get("confidence", {}), ("transform", "level")) or {}
         stopped_from, stopped_to = self._period(include.get("stopped_on"))
         factors = self._factors(top.get("factors", []))
@@ -198,6 +215,8 @@ class _Reader:
             cox=self._cox(top["cox"], factors) if top.get("cox") is not None else None,
             transform=self._word("confidence.transform", confidence.get("transform", "log-log"), TRANSFORMS),
             level=float(level),
+            ties=self._word("model.ties", model.get("ties", "efron"), ["efron", "breslow"]),
+            penalised=self._truth("model.penalised", model.get("penalised", False)),
         )  # fmt: skip
 
     def _object(self, place: str, value: object, known: Sequence[str]) -> dict[str, Any] | None:
@@ -279,22 +298,25 @@ class _Reader:
         factors: list[Factor] = []
         for position, entry in enumerate(value):
             place = f"factors[{position}]"
-            given = self._object(place, entry, ("id", "name", "cut"))
+            given = self._object(place, entry, ("id", "name", "cut", "chosen_on_data"))
             if given is None:
                 continue
-            name = self._word(f"{place}.name", given.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
+            name = self._word(f"{place}.name", given.get("name"), (*DURATIONS, *AGES, *YEARS, *CATEGORIES))
             cut = self._whole(f"{place}.cut", given.get("cut"), 1)
-            if cut is not None and cut > MOST_MONTHS:
+            if cut is not None and cut > MOST_MONTHS and name not in YEARS:
                 self.problems.append(f"{place}.cut {cut}: is beyond a lifetime")
                 cut = None
             if cut is not None and name in CATEGORIES:
                 self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
                 cut = None
+            chosen = self._truth(f"{place}.chosen_on_data", given.get("chosen_on_data", False))
+            if chosen and cut is None:
+                self.problems.append(f"{place}.chosen_on_data: only a cut can be chosen; name it or leave this out")
             default_id = name if cut is None else f"{name}_{cut}"
             factor_id = self._text(f"{place}.id", given.get("id", default_id))
             if any(f.id == factor_id for f in factors):
                 self.problems.append(f"{place}.id {factor_id!r}: stands twice")
-            factors.append(Factor(factor_id, name, cut))
+            factors.append(Factor(factor_id, name, cut, chosen))
         return tuple(factors)
 
     def _cox(self, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
@@ -313,6 +335,11 @@ def _known_words(name: str) -> list[str] | None:
         "sex": ["F", "M", "X"],
         "transcript": [t.value for t in Transcript if t.value],
         "drug_at_stop": [d.value for d in Drug],
-        "risk_group": ["low", "intermediate", "high"],
+        "risk_group": RISK_GROUPS,
+        "elts_group": RISK_GROUPS,
+        "sokal_group": RISK_GROUPS,
+        "earlier_resistance": YES_NO,
+        "dose_reduction": YES_NO,
+        "line_of_therapy": ["1", "2", "3+"],
     }
     return known.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, Definition, Factor
+from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, YEARS, Definition, Factor
 from cohorts.domain.engine.arrays import Bools, Floats, Ints
 from cohorts.domain.member_table import Grouping, MemberTable
 from cohorts.domain.readings import Column, Columns, in_order, rows_of
@@ -110,7 +110,7 @@ def _criteria(rows: Columns, definition: Definition) -> tuple[Ints, Bools]:
     answers: list[Answer] = [np.where(outside, NO, YES)]
     for name in CATEGORIES:
         if name in definition.categories:
-            value = rows[name]
+            value = category(rows, name)
             met = np.isin(value, definition.categories[name])
             answers.append(np.where(value == "", UNKNOWN, np.where(met, YES, NO)))
     for name, bounds in definition.bounds.items():
@@ -131,11 +131,26 @@ def _within(rows: Columns, name: str, bounds: Mapping[str, int]) -> Answer:
     return answer
 
 
+def category(rows: Columns, name: str) -> Column:
+    """The level of a category; empty where it is not known."""
+    if name in ("elts_group", "sokal_group"):
+        return np.where(rows["risk_score"] == name.removesuffix("_group"), rows["risk_group"], "").astype(object)
+    if name == "line_of_therapy":
+        return np.asarray(np.array(["1", "2", "3+"], dtype=object)[np.clip(rows[name].astype(int), 1, 3) - 1])
+    if name in ("earlier_resistance", "dose_reduction"):
+        flags = rows["dose_reduced" if name == "dose_reduction" else name]
+        return np.where(flags, "yes", "no").astype(object)
+    column: Column = rows[name]
+    return column
+
+
 def reaches(rows: Columns, name: str, cut: int, *, beyond: bool = False) -> Answer:
     """Whether a factor is at least ``cut`` whole calendar months or completed years, or ``beyond`` it.
 
     A left-censored length is a lower bound: it can prove that a cut is reached, never that it is not.
     """
+    if name in YEARS:
+        return np.where(number(rows, name) >= cut + beyond, YES, NO)
     if name in AGES:
         limit = cut + beyond
         return _agreed(rows[f"{name}_least"] >= limit, rows[f"{name}_most"] < limit)
@@ -157,6 +172,8 @@ def _agreed(surely: Bools, surely_not: Bools) -> Answer:
 
 def number(rows: Columns, name: str) -> Floats:
     """A duration in months or an age in years; NaN where it is not known, as a left-censored one is not."""
+    if name in YEARS:
+        return np.asarray(rows["stopped_on"].astype("datetime64[Y]").astype(int) + 1970.0)
     if name in AGES:
         return rows[name].astype(float)
     months: Floats = rows[f"{name.removesuffix('_months')}_days"].astype(float) / DAYS_PER_MONTH
@@ -251,11 +268,13 @@ def _table(rows: Columns, exclusion: Column, numbers: Ints, definition: Definiti
         "mmr_regained_on": rows["mmr_regained_on"],
         "dmr_regained_on": rows["dmr_regained_on"],
         "last_contact_on": rows["last_contact_on"],
-        "withdrawal_syndrome": rows["withdrawal_syndrome"],
+        "withdrawal_syndrome_on": rows["withdrawal_syndrome_on"],
+        "last_negative_on": rows["last_negative_on"],
+        "loss_on": rows["loss_on"],
         "TRANSCRIPT_NEVER_SEEN": rows["baseline_unseen"],
         "OTHER_DRUG_AFTER_STOP": ~np.isnat(other) & (np.isnat(end_on) | (other <= end_on)),
         "DMR_ACROSS_GAP": rows["dmr_across_gap"],
-        **{name: number(rows, name) for name in (*DURATIONS, *AGES)},
+        **{name: number(rows, name) for name in (*DURATIONS, *AGES, *YEARS)},
     }
     return MemberTable(columns, {f.id: g for f in definition.factors if (g := _grouping(rows, f)) is not None})
 
@@ -263,7 +282,7 @@ def _table(rows: Columns, exclusion: Column, numbers: Ints, definition: Definiti
 def _grouping(rows: Columns, factor: Factor) -> Grouping | None:
     """Groups of a cut in the order ``>=``, ``<``, categories by their label; None for a number."""
     if factor.is_category:
-        return _categories(rows[factor.name])
+        return _categories(category(rows, factor.name))
     if factor.cut is None:
         return None
     answer = reaches(rows, factor.name, factor.cut)

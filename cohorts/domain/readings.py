@@ -17,7 +17,7 @@ Column = NDArray[Any]
 Columns = Mapping[str, Column]
 
 NUMBER = np.float32  # whole numbers below 16 million are exact in it, and a million rows are half as large
-PATIENT_TEXTS = ("patient_id", "centre", "sex", "transcript", "risk_group")
+PATIENT_TEXTS = ("patient_id", "centre", "sex", "transcript", "risk_group", "risk_score")
 _TYPES = {field.name: str(field.type) for field in dataclasses.fields(EpisodeReading)}
 TEXTS = (*PATIENT_TEXTS, *(name for name, kind in _TYPES.items() if kind == "str"))
 FLAGS = tuple(name for name, kind in _TYPES.items() if kind == "bool")

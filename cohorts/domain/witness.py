@@ -9,6 +9,7 @@ is known to differ from R: ties other than Efron's, its test of proportional haz
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.exceptions import ConvergenceError
 from lifelines.statistics import multivariate_logrank_test
 
-from cohorts.domain.engine.arrays import Ints, Times
+from cohorts.domain.engine.arrays import Floats, Ints, Times
 from cohorts.domain.engine.cox import CoxFit
 from cohorts.domain.engine.curves import Curve
 from cohorts.domain.estimates import ChiSquare
@@ -76,6 +77,16 @@ def confirm_cox(fit: CoxFit) -> None:
     _same("a standard error", 1.0, fitter.standard_errors_.to_numpy() / error, COEFFICIENT_TOLERANCE)
     likelihood = fit.log_likelihood[1]
     _same("the Cox likelihood", likelihood, fitter.log_likelihood_, STATISTIC_TOLERANCE * max(1.0, abs(likelihood)))
+
+
+def turnbull(earliest: Floats, latest: Floats, at: Sequence[float]) -> list[float]:
+    """Turnbull's estimate of staying free, of events known to lie in intervals (``latest`` infinite: not yet).
+
+    Where an interval of the estimate holds the asked day, the end at which everybody in it is still free is given.
+    """
+    fitter = KaplanMeierFitter().fit_interval_censoring(earliest, latest)
+    upper = fitter.survival_function_.max(axis=1)
+    return [float(upper[upper.index <= day].iloc[-1]) if (upper.index <= day).any() else 1.0 for day in at]
 
 
 def _same(name: str, ours: object, theirs: object, tolerance: float) -> None:

@@ -6,7 +6,11 @@ from cohorts.wording import figures
 
 register = template.Library()
 for name in (
+    "at_month",
     "criterion_step_word",
+    "cut_words",
+    "dating_rows",
+    "dating_word",
     "direction_words",
     "end_word",
     "exclusion_word",

@@ -25,6 +25,12 @@ def factor_name(name: str) -> str:
         "drug_at_stop": _("drug at the stop"),
         "risk_group": _("risk group"),
         "centre": _("centre"),
+        "stop_year": _("year of the stop"),
+        "elts_group": _("ELTS group"),
+        "sokal_group": _("Sokal group"),
+        "line_of_therapy": _("line of therapy at the stop"),
+        "earlier_resistance": _("earlier resistance to a TKI"),
+        "dose_reduction": _("dose reduced before the stop"),
     }
     return words.get(name, name)
 
@@ -159,6 +165,38 @@ def zph_words(tests: Sequence[Mapping[str, Any]]) -> str:
     every = _("all together")
     told = [f"{every if t['id'] == 'GLOBAL' else t['id']}: P {p_value(t['p'])}" for t in shown]
     return "; ".join(told)
+
+
+def dating_word(name: str) -> str:
+    """How a loss is dated, which lies between two samples."""
+    words = {
+        "first_positive": _("at the first value above 0.1 % (as in the curve)"),
+        "midpoint": _("in the middle between the two samples"),
+        "last_negative": _("at the last sample in MMR"),
+        "interval_censored": _("as an interval (Turnbull)"),
+    }
+    return words.get(name, name)
+
+
+def dating_rows(dating: Mapping[str, Any]) -> list[tuple[str, dict[int, float | None]]]:
+    """Each way to date a loss with its estimates by landmark."""
+    return [(name, {one["months"]: one["estimate"] for one in found["landmarks"]}) for name, found in dating.items()]
+
+
+def at_month(estimates: Mapping[int, float | None], months: int) -> float | None:
+    """The estimate at a landmark, None where there is none."""
+    return estimates.get(months)
+
+
+def cut_words(found: Mapping[str, Any]) -> str:
+    """What a cut that was chosen on these data is worth."""
+    if "reason" in found:
+        return _("the cut was chosen on these data: its P values are too small")
+    words = _(
+        "the cut was chosen on these data: its P values are too small; counting the search among %(n)s cuts,"
+        " P %(p)s by %(permutations)s permutations"
+    )
+    return words % {"n": found["candidates"], "p": p_value(found["p"]), "permutations": found["permutations"]}
 
 
 def mean_words(mean: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
             points=worst_of_each_date(points[pk]),
             unseen=frozenset(unseen[pk]),
             marrow=frozenset(marrow[pk]),
+            risk_score=row.risk_score,
         )
     return histories
 
@@ -85,6 +86,7 @@ def history_of(loaded: LoadedSeries, replayed: Replay) -> PatientHistory:
             for item in replayed.assessed
             if item.result.is_bone_marrow and not item.result.is_preliminary
         ),
+        risk_score=patient.risk_score,
     )
 
 

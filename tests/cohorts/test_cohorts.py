@@ -139,6 +139,33 @@ def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
     assert len(rows) == 36
 
 
+def test_the_date_of_a_loss_moves_the_curve_by_as_much_as_is_known_of_the_twin(twin: Cohort) -> None:
+    run = recompute(twin)
+    assert run.snapshot is not None
+    dating = run.snapshot.figures["dating_of_losses"]
+    found = {
+        name: [round(100 * one["estimate"], 1) for one in dated["landmarks"] if one["months"] in (6, 12, 24, 36)]
+        for name, dated in dating.items()
+    }
+    assert found["first_positive"] == [74.1, 60.7, 60.7, 56.0]
+    assert found["midpoint"] == [74.4, 61.1, 61.1, 56.4]
+    assert found["last_negative"] == [74.5, 61.2, 61.2, 56.5]
+    assert found["interval_censored"][0] == pytest.approx(74.3, abs=1.5)
+
+
+def test_a_cut_that_was_chosen_on_the_data_says_so_and_counts_the_search(twin: Cohort) -> None:
+    cohort, _ = define_cohort(
+        {"slug": "searched", "factors": [{"name": "dmr_months", "cut": 72, "chosen_on_data": True}]}, by="test"
+    )
+    run = recompute(cohort)
+    assert run.snapshot is not None
+    factor = run.snapshot.figures["univariate"][0]
+    searched = factor["cut_chosen_on_data"]
+    assert 0.015 < searched["p"] < 0.027
+    assert searched["chi2"] >= factor["logrank"]["chi2"]
+    assert searched["p"] > factor["logrank"]["p"]
+
+
 def test_exports_of_synthetic_data_say_so(twin: Cohort) -> None:
     recompute(twin)
     publication = published(twin)

@@ -220,6 +220,30 @@ def test_no_deep_response_at_the_stop_is_a_duration_of_zero() -> None:
     assert (member.dmr_months, answer(one, "dmr_months", 1)) == (0.0, False)
 
 
+def test_what_came_before_the_stop_is_a_factor() -> None:
+    drugs = [
+        course(-2000, -1500, reason=StopReason.RESISTANCE),
+        course(-1500, 0, drug=Drug.DASATINIB, dose_reduced_on=day(-200)),
+    ]
+    names = ("line_of_therapy", "earlier_resistance", "dose_reduction", "elts_group", "sokal_group")
+    factors = [*({"name": name} for name in names), {"name": "stop_year", "cut": 2021}]
+    one = history(KEPT, drugs, risk_group="high", risk_score="elts")
+    (row,) = rows(one, factors=factors)
+    assert [row.group(name) for name in names] == ["2", "yes", "yes", "high", None]
+    assert row.group("stop_year_2021") == "< 2021"
+    (plain,) = rows(history(KEPT), factors=factors)
+    assert [plain.group(name) for name in names] == ["1", "no", "no", None, None]
+    assert len(rows(one, include={"earlier_resistance": ["yes"], "line_of_therapy": ["2", "3+"]})) == 1
+    assert not rows(one, include={"earlier_resistance": ["no"]})
+
+
+def test_a_loss_lies_after_the_last_sample_in_mmr() -> None:
+    definition = parse_definition({"slug": "c"})
+    columns = readings([history([*KEPT, point(230, "0.4")]), history(KEPT)], definition, AS_OF)
+    assert columns["last_negative_on"][0] == np.datetime64(day(200))
+    assert np.isnat(columns["last_negative_on"][1])
+
+
 # --- figures of odd cohorts -------------------------------------------------------------------------------------
 
 

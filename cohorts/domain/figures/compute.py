@@ -9,6 +9,7 @@ from typing import Any
 
 from cohorts.domain.definition import Definition
 from cohorts.domain.figures import whole
+from cohorts.domain.figures.dating import dating_of_losses
 from cohorts.domain.figures.descriptions import outcomes_after_loss, table1
 from cohorts.domain.figures.factors import univariate
 from cohorts.domain.figures.model import multivariable
@@ -47,6 +48,7 @@ def compute_figures(
         "crude": whole.crude(members, definition),
         "drop_outs_as_failures": whole.drop_outs_as_failures(table, definition, cutoff),
         "kaplan_meier": whole.kaplan_meier(members, definition),
+        "dating_of_losses": dating_of_losses(members, definition),
         "univariate": by_factor,
         "cox": multivariable(members, definition, by_factor),
         "competing_risks": competing_risks(members, definition),

@@ -42,7 +42,7 @@ def counts(values: Column) -> dict[str, int]:
 
 def table1(members: MemberTable) -> dict[str, Any]:
     """The description of the members, with the definition of each figure that has several."""
-    syndrome = int(members["withdrawal_syndrome"].sum())
+    syndrome = int((~np.isnat(members["withdrawal_syndrome_on"])).sum())
     return {
         "members": len(members),
         **{name: counts(np.where(members[name] == "", "not known", members[name])) for name in CATEGORIES_SHOWN},

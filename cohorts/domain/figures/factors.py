@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from cohorts.domain import survival
-from cohorts.domain.definition import AGES, Definition, Factor
+from cohorts.domain.definition import AGES, YEARS, Definition, Factor
 from cohorts.domain.engine.arrays import Floats, Times
 from cohorts.domain.estimates import CoxModel, CoxTerm, NotEstimable, Proportionality, Warning_
+from cohorts.domain.figures.dating import cut_chosen_on_data
 from cohorts.domain.figures.risks import fine_gray, gray
 from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, restricted_mean
 from cohorts.domain.member_table import Grouping, MemberTable
@@ -44,7 +45,7 @@ def model_columns(factors: Sequence[Factor], members: MemberTable) -> Columns:
 
 def _columns_of(factor: Factor, members: MemberTable) -> list[tuple[dict[str, Any], Floats]]:
     if not factor.is_category and factor.cut is None:
-        unit = "per year" if factor.name in AGES else "per month"
+        unit = "per year" if factor.name in (*AGES, *YEARS) else "per month"
         return [({"level": unit, "reference": None}, members[factor.name])]
     grouping = members.groupings[factor.id]
     if factor.cut is not None:
@@ -74,6 +75,8 @@ def fit(columns: Columns, members: MemberTable, definition: Definition) -> tuple
             columns.values,
             level=definition.level,
             terms=columns.of_factor,
+            ties=definition.ties,
+            penalised=definition.penalised,
             clusters=clusters(members, definition),
         )
     except NotEstimable as problem:
@@ -155,6 +158,7 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition) -> 
         "lrt": test_of(model, "lrt"),
         "wald": test_of(model, "wald") if by_attempt else None,
         "warnings": words,
+        "cut_chosen_on_data": cut_chosen_on_data(factor, known, definition),
         "excluded_missing": len(members) - len(known),
     }
 

@@ -50,7 +50,7 @@ def multivariable(members: MemberTable, definition: Definition, univariate: Sequ
     if events < EVENTS_PER_COEFFICIENT * coefficients:
         words.append({"code": "few_events_per_coefficient", "events": events, "coefficients": coefficients})
     return {
-        "ties": model.ties if model else "efron",
+        "ties": definition.ties,
         "selection": selection,
         "terms": terms_of(columns, model.terms if model else None) or [],
         "lrt": test_of(model, "lrt"),
@@ -84,7 +84,7 @@ def _backward(
 
 def _partial_p(factor: Factor, standing: Sequence[Factor], members: MemberTable, definition: Definition) -> float:
     """The P of one factor given the others; 1 where a model with it is not estimable."""
-    whole = _fitted(standing, members)
+    whole = _fitted(standing, members, definition)
     if whole is None:
         return 1.0
     patients = clusters(members, definition)
@@ -93,14 +93,14 @@ def _partial_p(factor: Factor, standing: Sequence[Factor], members: MemberTable,
             return 1.0
         columns = model_columns(standing, members).of_factor[list(standing).index(factor)]
         return wald(whole.coefficients[columns], robust_variance(whole, patients)[np.ix_(columns, columns)]).p
-    without = _fitted([f for f in standing if f is not factor], members)
+    without = _fitted([f for f in standing if f is not factor], members, definition)
     chi2 = whole.lrt.chi2 - (without.lrt.chi2 if without else 0.0)
     df = whole.lrt.df - (without.lrt.df if without else 0)
     return survival.chi_square_p(max(chi2, 0.0), df)
 
 
-def _fitted(factors: Sequence[Factor], members: MemberTable) -> CoxFit | None:
+def _fitted(factors: Sequence[Factor], members: MemberTable, definition: Definition) -> CoxFit | None:
     try:
-        return fit_cox(members.times, model_columns(factors, members).values)
+        return fit_cox(members.times, model_columns(factors, members).values, definition.ties)
     except NotEstimable:
         return None

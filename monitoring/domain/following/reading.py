@@ -39,6 +39,7 @@ class PatientHistory:
     points: tuple[TimePoint, ...]
     unseen: frozenset[date] = frozenset()
     marrow: frozenset[date] = frozenset()
+    risk_score: str = ""
 
     def until(self, as_of: date) -> PatientHistory:
         """The same patient as known on a day: nothing collected, started, stopped or observed later."""
@@ -77,6 +78,7 @@ class EpisodeReading:
     last_off_on: date | None  # the last evaluable sample off treatment
     marrow_off: bool  # bone marrow was sampled off treatment
     loss_on: date | None  # by the rule of loss, dated as the rule says
+    last_negative_on: date | None  # the last evaluable sample in MMR before the first value of the loss
     restarted_on: date | None
     restart_drug: str
     death_on: date | None
@@ -86,7 +88,10 @@ class EpisodeReading:
     mmr_regained_on: date | None
     dmr_regained_on: date | None
     last_contact_on: date | None
-    withdrawal_syndrome: bool
+    withdrawal_syndrome_on: date | None
+    line_of_therapy: int  # how many TKIs were taken up to the stop
+    earlier_resistance: bool  # a TKI was stopped for resistance before
+    dose_reduced: bool  # the dose of a TKI was reduced before the stop
     left_censored: bool  # deep response began before our first result: its lengths are lower bounds
     dmr_across_gap: bool
     first_dmr_on: date | None
@@ -144,6 +149,7 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         last_off_on=episode.points_off[-1].on if episode.points_off else None,
         marrow_off=any(stopped_on < on and (until is None or on <= until) for on in history.marrow),
         loss_on=episode.loss.event_on(loss_rule) if episode.loss else None,
+        last_negative_on=_last_negative(episode, history.points),
         restarted_on=until,
         restart_drug=episode.restart.drug.value if episode.restart else "",
         death_on=_first(history.facts, FactKind.DEATH, stopped_on),
@@ -153,7 +159,13 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         mmr_regained_on=episode.mmr_regained_on,
         dmr_regained_on=episode.dmr_regained_on,
         last_contact_on=max((f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT), default=None),
-        withdrawal_syndrome=_first(history.facts, FactKind.WITHDRAWAL_SYNDROME, stopped_on) is not None,
+        withdrawal_syndrome_on=_first(history.facts, FactKind.WITHDRAWAL_SYNDROME, stopped_on),
+        line_of_therapy=len({c.drug for c in tkis if c.started_on <= stopped_on}),
+        earlier_resistance=any(
+            c.drug.is_tki and c.stop_reason is StopReason.RESISTANCE and c.stopped_on and c.stopped_on < stopped_on
+            for c in history.courses
+        ),
+        dose_reduced=any(c.dose_reduced_on and c.dose_reduced_on <= stopped_on for c in tkis),
         left_censored=before.left_censored,
         dmr_across_gap=run_from is not None and _has_gap(run_from, stopped_on, history.points),
         first_dmr_on=before.first_dmr_on,
@@ -171,6 +183,13 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
 def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | None:
     """The first day of such an observation on or after the stop."""
     return min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= stopped_on), default=None)
+
+
+def _last_negative(episode: Episode, points: Sequence[TimePoint]) -> date | None:
+    """The last sample before a loss: the loss lies between it and the first value above 0.1 %."""
+    if episode.loss is None:
+        return None
+    return max((p.on for p in points if p.on < episode.loss.first.on and p.in_mmr), default=None)
 
 
 def _other_drug_from(courses: Sequence[Course], stopped_on: date) -> date | None:

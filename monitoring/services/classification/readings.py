@@ -26,9 +26,13 @@ as_row = operator.attrgetter(*READING_COLUMNS)  # the columns of a reading, in t
 StandingReadings = dict[tuple[int, int, dt.date], tuple[int, Row]]
 
 
+# The version of what a reading says. Raising it makes every rule a new one, which is built anew.
+READING_VERSION = 1
+
+
 def rule_key(loss: LossRule, deep_response: DmrRule) -> str:
-    """Both rules as text, the same for the same rules."""
-    return json.dumps([dataclasses.asdict(loss), dataclasses.asdict(deep_response)], sort_keys=True)
+    """The version and both rules as text, the same for the same rules."""
+    return json.dumps([READING_VERSION, dataclasses.asdict(loss), dataclasses.asdict(deep_response)], sort_keys=True)
 
 
 def rules_of(rule: ReadingRule) -> tuple[LossRule, DmrRule]:
