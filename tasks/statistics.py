@@ -13,6 +13,7 @@ from tasks.hints import BUILD_READINGS, RECOMPUTE_NIGHT, publish
 from tasks.schedule import latest_nightly_slot
 
 STATS_TIME_LIMIT_SECONDS = 3600
+BUILD_SECONDS = 30
 
 
 @shared_task(name="tasks.recompute_all_cohorts")
@@ -34,8 +35,14 @@ def recompute_night(slot: str) -> int:
 
 
 @shared_task(name=BUILD_READINGS, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)
-def build_readings() -> int:
-    """Read everybody by the rules of new cohorts, so that their first night has only to compute."""
-    from cohorts.services.kept_readings import build_all  # it loads pandas, which takes a second
+def build_readings() -> bool:
+    """Read everybody by the rules of new cohorts, so that their first night has only to compute.
 
-    return build_all()
+    A short while at a time: uploads, sweeps and the night stand in the same queue.
+    """
+    from cohorts.services.kept_readings import build_some  # it loads pandas, which takes a second
+
+    more = build_some(seconds=BUILD_SECONDS)
+    if more:
+        publish(BUILD_READINGS)
+    return more

@@ -142,6 +142,9 @@ def exact_binomial(successes: int, total: int, level: float) -> tuple[float | No
     return float(limits.low), float(limits.high)
 
 
+# Profile limits refit the model some hundred times: beyond so many columns they would take the night.
+MOST_PENALISED = 4
+
 # --- Cox ---------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +197,8 @@ def cox(
 
 def _firth(times: Times, covariates: Floats, level: float) -> tuple[CoxTerm, ...] | None:
     """Terms with profile limits and the P of the penalised likelihood ratio; None where it has no maximum either."""
+    if covariates.shape[1] > MOST_PENALISED:
+        return None
     try:
         fit = fit_firth(times, covariates, level)
     except NotEstimable:
@@ -213,7 +218,7 @@ def wald_terms(coefficients: Floats, variance: Floats, level: float) -> tuple[Co
 
 def _term(coef: float, se: float, level: float) -> CoxTerm:
     z = float(stats.norm.ppf(0.5 + level / 2))
-    p = float(2 * stats.norm.sf(abs(coef / se)))
+    p = float(2 * stats.norm.sf(abs(coef / se))) if se else None
     return CoxTerm(coef, se, _exp(coef), _exp(coef - z * se), _exp(coef + z * se), p)
 
 

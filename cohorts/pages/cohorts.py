@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from cohorts.domain.columns import CSV_COLUMNS
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition import DefinitionProblem, parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows
@@ -64,7 +64,10 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _building(cohort: Cohort) -> dict[str, int] | None:
     """How far the readings of a definition are; None once they are whole."""
-    definition = parse_definition(cohort.definition)
+    try:
+        definition = parse_definition(cohort.definition)
+    except DefinitionProblem:  # of an earlier version; the failed run says so
+        return None
     found = progress(definition.event_rule, definition.dmr)
     return None if found is None else {"done": found[0], "total": found[1]}
 

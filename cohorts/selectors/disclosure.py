@@ -80,9 +80,20 @@ def _small_risks(shown: dict[str, Any]) -> list[str]:
     if risks := shown.get("competing_risks"):
         if risks["competing_event"]["events"] < LEAST_MEMBERS or risks["event"]["events"] < LEAST_MEMBERS:
             shown["competing_risks"] = None
+            for factor in shown["univariate"]:
+                factor["gray"] = factor["fine_gray"] = None
+            if shown["cox"]:
+                shown["cox"]["fine_gray"] = None
             hidden.append("competing_risks")
         else:
             risks.pop("competing")
+            risks["competing_event"]["points"] = []  # each would be the day on which somebody died
+    # A mean of few people with one event gives away its day.
+    for factor in shown["univariate"]:
+        factor["restricted_mean_difference"] = None
+        for group in factor.get("groups") or []:
+            group["restricted_mean"] = None
+    hidden.append("univariate.restricted_mean")
     curves = shown["kaplan_meier"].get("conditional") or []
     large = [curve for curve in curves if curve["members"] >= LEAST_MEMBERS]
     if len(large) < len(curves):
@@ -101,9 +112,12 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
     if "kaplan_meier" not in figures:
         return figures
     shown = copy.deepcopy(figures)
-    shown["kaplan_meier"] |= {"points": [], "median_months": None}
+    shown["kaplan_meier"] |= {"points": [], "median_months": None, "restricted_mean": None}
+    if shown.get("dating_of_losses"):
+        for dated in shown["dating_of_losses"].values():
+            dated.pop("median_months", None)
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
-    named = ["kaplan_meier.points", "kaplan_meier.median_months", "follow_up"]
+    named = ["kaplan_meier.points", "kaplan_meier.median_months", "kaplan_meier.restricted_mean", "follow_up"]
     if shown.get("competing_risks"):
         for kind in ("event", "competing_event"):
             shown["competing_risks"][kind]["points"] = []

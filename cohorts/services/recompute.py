@@ -14,6 +14,7 @@ import logging
 import math
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from cohorts.domain.artefact import frozen as frozen_rows
@@ -60,6 +61,8 @@ def recompute(
             histories = (history.until(run.as_of) for history in load_histories(known_at))
             readings = read_histories(histories, definition.event_rule, definition.dmr)
             snapshot, unchanged = _publish(cohort, definition, readings, run.as_of, publishes=False)
+    except SoftTimeLimitExceeded:
+        raise  # the time of the whole night is over: no fault of this cohort, which is claimed again
     except Exception as problem:  # the boundary: see above
         if is_database_lost(problem):
             raise

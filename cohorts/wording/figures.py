@@ -180,7 +180,8 @@ def dating_word(name: str) -> str:
 
 def dating_rows(dating: Mapping[str, Any]) -> list[tuple[str, dict[int, float | None]]]:
     """Each way to date a loss with its estimates by landmark."""
-    return [(name, {one["months"]: one["estimate"] for one in found["landmarks"]}) for name, found in dating.items()]
+    ways = ("first_positive", "midpoint", "last_negative", "interval_censored")  # the database does not keep an order
+    return [(name, {one["months"]: one["estimate"] for one in dating[name]["landmarks"]}) for name in ways]
 
 
 def at_month(estimates: Mapping[int, float | None], months: int) -> float | None:
@@ -226,6 +227,8 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
         "outcomes_after_loss": _("what followed a loss"),
         "kaplan_meier.points": _("the steps of the curve"),
         "kaplan_meier.median_months": _("the median of the curve"),
+        "kaplan_meier.restricted_mean": _("the mean time free of the event"),
+        "univariate.restricted_mean": _("the mean times of the groups"),
         "follow_up": _("the median follow-up"),
         "cox": _("the Cox model"),
         "competing_risks": _("the cumulative incidence"),
@@ -273,6 +276,7 @@ def warning_words(warning: Mapping[str, str | int] | str) -> str:
         "no_event": _("no event"),
         "not_converging": _("the model does not converge"),
         "constant_covariate": _("a covariate is the same for everybody"),
+        "too_many_groups": _("too many groups for a model"),
         "redundant_covariate": _("a covariate follows from the others"),
     }
     values = {name: why.get(str(value), value) for name, value in warning.items()}

@@ -119,8 +119,14 @@ def test_few_people_elsewhere_take_the_incidence_and_the_small_curves_with_them(
     shown = without_single_events(without_small_groups(figures(PEOPLE, **FACTORS)))
     assert "competing" not in shown["competing_risks"]
     assert shown["competing_risks"]["event"]["points"] == []
+    assert shown["competing_risks"]["competing_event"]["points"] == []
     assert "competing_risks.points" in shown["withheld"][1]["figures"]
+    assert shown["kaplan_meier"]["restricted_mean"] is None
+    for factor in shown["univariate"]:  # of few people with one event the mean gives away its day
+        assert factor["restricted_mean_difference"] is None
+        assert all(group["restricted_mean"] is None for group in factor["groups"])
     few = without_small_groups(figures(PEOPLE[:14], **FACTORS))
     assert few["competing_risks"] is None
+    assert all(factor["gray"] is None and factor["fine_gray"] is None for factor in few["univariate"])
     assert "competing_risks" in few["withheld"][0]["figures"]
     assert all(curve["members"] >= 5 for curve in few["kaplan_meier"]["conditional"])

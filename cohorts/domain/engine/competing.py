@@ -17,6 +17,7 @@ from cohorts.domain.estimates import ChiSquare, NotEstimable
 
 CENSORED, EVENT, COMPETING = 0, 1, 2
 MOST_STEPS = 50
+MOST_GROUPS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,13 @@ def gray_test(days: Ints, ended: Ints, group: Ints, strata: Ints | None = None) 
     None without an event or a second group. With ``strata`` people are compared within their stratum.
     """
     groups = int(group.max()) + 1 if len(group) else 0
-    if groups < 2 or not (ended == EVENT).any():
+    if not 2 <= groups <= MOST_GROUPS or not (ended == EVENT).any():
         return None
     parts = [np.ones(len(days), bool)] if strata is None else [strata == s for s in np.unique(strata)]
     sums = [_gray_sums(days[rows], ended[rows], group[rows], groups) for rows in parts]
     score = np.sum([s for s, _v in sums], axis=0)[:-1]
     variance = np.sum([v for _s, v in sums], axis=0)[:-1, :-1]
-    if np.linalg.matrix_rank(variance) < groups - 1:
+    if not np.isfinite(variance).all() or np.linalg.matrix_rank(variance) < groups - 1:
         return None
     return chi_square(float(score @ np.linalg.solve(variance, score)), groups - 1)
 
@@ -132,12 +133,15 @@ def _gray_sums(days: Ints, ended: Ints, group: Ints, groups: int) -> tuple[Float
     before = _before(after, 1.0)
     own_incidence: Floats = np.cumsum(before * first / safe, axis=0)
     own_before = _before(own_incidence, 0.0)
-    weight = np.divide(n, before, out=np.zeros(n.shape), where=alive)
+    weight = np.divide(n, before, out=np.zeros(n.shape), where=alive & (before > 0))
     total, events = weight.sum(axis=1), first.sum(axis=1)
     pooled: Floats = np.cumsum(events / total)
-    rate = events / (total * (1 - _before(pooled, 0.0)))
+    left = total * (1 - _before(pooled, 0.0))
+    rate = np.divide(events, left, out=np.zeros(len(left)), where=left > 1e-12)
     subset = weight * (1 - own_before)
-    score = (first - (events / subset.sum(axis=1))[:, None] * subset).sum(axis=0)
+    of_all = subset.sum(axis=1)
+    part_of = np.divide(events, of_all, out=np.zeros(len(of_all)), where=of_all > 1e-12)
+    score = (first - part_of[:, None] * subset).sum(axis=0)
 
     # days x groups x groups: the covariance of the weights, and what has drifted with them up to each day
     weights = -weight[:, :, None] * weight[:, None, :] / total[:, None, None]
@@ -192,6 +196,8 @@ class _Subdistribution:
     def __init__(self, days: Ints, ended: Ints, covariates: Floats) -> None:
         if not covariates.shape[1]:
             raise NotEstimable("no_covariate")
+        if covariates.shape[1] > MOST_GROUPS:
+            raise NotEstimable("too_many_groups")
         if not (ended == EVENT).any():
             raise NotEstimable("no_event")
         spread = np.ptp(covariates, axis=0)
@@ -250,12 +256,13 @@ def fit_fine_gray(days: Ints, ended: Ints, covariates: Floats) -> FineGrayFit:
         gradient = (rows.died - mean * rows.deaths[:, None]).sum(axis=0)
         spread = symmetric(second, rows.width) - mean[:, :, None] * mean[:, None, :]
         information = np.tensordot(rows.deaths, spread, axes=1)
-        if np.linalg.matrix_rank(information, tol=1e-12) < rows.width:
+        if not np.isfinite(information).all() or np.linalg.matrix_rank(information, tol=1e-12) < rows.width:
             raise NotEstimable("not_converging")
         if converged:
             break
         converged = bool(np.abs(gradient).max() < 1e-10 * rows.deaths.sum())
         move = np.linalg.solve(information, gradient)
+        move = move / max(1.0, float((np.abs(move) * np.ptp(rows.x, axis=0)).max()) / 5)
         found = rows.log_likelihood(beta + move)
         for _halving in range(30):
             if found >= likelihood - 1e-12 * abs(likelihood):
@@ -263,6 +270,8 @@ def fit_fine_gray(days: Ints, ended: Ints, covariates: Floats) -> FineGrayFit:
             move = move / 2
             found = rows.log_likelihood(beta + move)
         beta, likelihood = beta + move, found
+        if (np.abs(beta) * np.ptp(rows.x, axis=0) > 30).any():
+            raise NotEstimable("not_converging")
     else:
         raise NotEstimable("not_converging")
     if (np.abs(beta) * np.ptp(rows.x, axis=0) > 15).any():

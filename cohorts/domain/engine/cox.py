@@ -12,7 +12,6 @@ from cohorts.domain.engine.arrays import (
     Floats,
     Ints,
     Times,
-    products,
     still_to_come,
     sums_at,
     sums_per_day,
@@ -25,6 +24,8 @@ TIES = ("efron", "breslow")
 # The gradient at which a fit has converged, for covariates on a common scale and per event.
 GRADIENT = 1e-10
 MOST_STEPS = 60
+# A category of a hundred centres is no model: its products alone would fill the memory.
+MOST_COLUMNS = 30
 # A coefficient is flat where the log hazard ratio between a covariate's ends, or its standard error, is beyond these.
 FLAT, LEAST_KNOWN = 15, 100
 
@@ -72,6 +73,8 @@ class CoxRows:
     def __init__(self, times: Times, covariates: Floats, ties: str = "efron") -> None:
         if not covariates.shape[1]:
             raise NotEstimable("no_covariate")
+        if covariates.shape[1] > MOST_COLUMNS:
+            raise NotEstimable("too_many_groups")
         if not times.event.any():
             raise NotEstimable("no_event")
         self.times, self.ties = times, ties
@@ -84,7 +87,6 @@ class CoxRows:
         self.width = covariates.shape[1]
         if np.linalg.matrix_rank(self.x.T @ self.x / len(times), tol=1e-9) < self.width:
             raise NotEstimable("redundant_covariate")
-        self.pairs = products(self.x)
         self.days, self.position = np.unique(times.days, return_inverse=True)
         deaths = np.bincount(self.position[times.event], minlength=len(self.days))
         self.event_day = np.flatnonzero(deaths)  # positions among the days
@@ -100,12 +102,18 @@ class CoxRows:
         whole = still_to_come(sums_per_day(self.position, values, len(self.days)))[self.event_day]
         return whole, sums_per_day(self.position[event], values[event], len(self.days))[self.event_day]
 
+    def _pair_sums(self, hazard: Floats) -> tuple[Floats, Floats]:
+        """The same of the products of every two covariates, one product at a time."""
+        both = zip(*np.triu_indices(self.width), strict=True)
+        pairs = [self._sums(hazard * self.x[:, i] * self.x[:, j]) for i, j in both]
+        return np.column_stack([whole for whole, _ in pairs]), np.column_stack([tied for _, tied in pairs])
+
     def risk(self, beta: Floats) -> Risk:
         """The risk sets under these coefficients (on the common scale)."""
         linear = self.x @ beta
         hazard = np.exp(linear - linear.max())
         (whole, tied), first = self._sums(hazard), self._sums(hazard[:, None] * self.x)
-        second = self._sums(hazard[:, None] * self.pairs)
+        second = self._pair_sums(hazard)
         weight = whole[self.step_day] - self.share * tied[self.step_day]
         size = len(self.event_day)
         one, left_out = 1 / weight, self.share / weight
@@ -161,6 +169,7 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
     bound = GRADIENT * max(1, int(rows.deaths.sum()))
     score: ChiSquare | None = None
     converged = False
+    spread = np.ptp(rows.x, axis=0)
     for step in range(MOST_STEPS):
         risk = rows.risk(beta)
         gradient, information = _derivatives(rows, risk)
@@ -170,8 +179,9 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
             break
         if step == 0:
             score = chi_square(float(gradient @ move), rows.width)
-        if converged:
+        if converged or (np.abs(beta) * spread > 2 * FLAT).any():
             break
+        move = move / max(1.0, float((np.abs(move) * spread).max()) / FLAT * 3)  # no step into where hazards underflow
         converged = bool(np.abs(gradient).max() < bound)  # one step more, which costs little and gains all digits
         found = rows.log_likelihood(beta + move)
         for _halving in range(30):
@@ -186,7 +196,10 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
     variance = np.full((rows.width, rows.width), np.nan)
     kept = np.flatnonzero(~apart)
     if len(kept):
-        variance[np.ix_(kept, kept)] = np.linalg.inv(information[np.ix_(kept, kept)])
+        try:
+            variance[np.ix_(kept, kept)] = np.linalg.inv(information[np.ix_(kept, kept)])
+        except np.linalg.LinAlgError as problem:
+            raise NotEstimable("not_converging") from problem
     return CoxFit(
         rows=rows,
         beta=beta,
@@ -206,6 +219,8 @@ def _separated(rows: CoxRows, beta: Floats, information: Floats) -> Bools:
 
     One side of a covariate with two levels has no event or is at risk at none, or the likelihood is flat.
     """
+    if not np.isfinite(information).all():
+        raise NotEstimable("not_converging")
     times, first_event = rows.times, rows.days[rows.event_day[0]]
     spread = np.ptp(rows.x, axis=0)
     with np.errstate(divide="ignore"):
@@ -266,6 +281,9 @@ def robust_variance(fit: CoxFit, clusters: Ints) -> Floats:
     return np.where(np.isnan(fit.variance), np.nan, by_cluster.T @ by_cluster)
 
 
-def wald(coefficients: Floats, variance: Floats) -> ChiSquare:
-    """Whether these coefficients are all 0, by their own variance."""
+def wald(coefficients: Floats, variance: Floats) -> ChiSquare | None:
+    """Whether these coefficients are all 0, by their own variance; None where fewer patients than coefficients vary."""
+    scale = np.sqrt(np.diag(variance))
+    if (scale == 0).any() or np.linalg.matrix_rank(variance / np.outer(scale, scale)) < len(coefficients):
+        return None
     return chi_square(float(coefficients @ np.linalg.solve(variance, coefficients)), len(coefficients))

@@ -110,7 +110,14 @@ def fit_firth(times: Times, covariates: Floats, level: float) -> FirthFit:
     top; its P is of the penalised likelihood ratio against 0. Neither assumes a normal coefficient (Heinze & Schemper
     2001).
     """
-    model = _Penalised(times, covariates)
+    try:
+        with np.errstate(all="ignore"):
+            return _fit(_Penalised(times, covariates), level)
+    except (np.linalg.LinAlgError, ValueError, RuntimeError) as problem:  # no maximum, or no end of a profile
+        raise NotEstimable("not_converging") from problem
+
+
+def _fit(model: _Penalised, level: float) -> FirthFit:
     width, scale = model.rows.width, model.rows.scale
     if not math.isfinite(model.value(np.zeros(width))):
         raise NotEstimable("not_converging")  # a covariate does not vary in any risk set
@@ -137,6 +144,8 @@ def _profile_limit(model: _Penalised, best: Floats, level: float, j: int, side: 
         return height - level
 
     near, width = float(best[j]), 0.5
+    if above(near) <= 0:
+        return near
     for _step in range(60):
         far = near + side * width
         if above(far) < 0:

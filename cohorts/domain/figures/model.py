@@ -92,7 +92,8 @@ def _partial_p(factor: Factor, standing: Sequence[Factor], members: MemberTable,
         if whole.separated.any():
             return 1.0
         columns = model_columns(standing, members).of_factor[list(standing).index(factor)]
-        return wald(whole.coefficients[columns], robust_variance(whole, patients)[np.ix_(columns, columns)]).p
+        test = wald(whole.coefficients[columns], robust_variance(whole, patients)[np.ix_(columns, columns)])
+        return test.p if test else 1.0
     without = _fitted([f for f in standing if f is not factor], members, definition)
     chi2 = whole.lrt.chi2 - (without.lrt.chi2 if without else 0.0)
     df = whole.lrt.df - (without.lrt.df if without else 0)

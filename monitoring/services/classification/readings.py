@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import operator
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -42,11 +42,14 @@ def rules_of(rule: ReadingRule) -> tuple[LossRule, DmrRule]:
 
 
 def keep(loss: LossRule, deep_response: DmrRule) -> ReadingRule:
-    """The row of these rules; from now on whoever is classified is read by them."""
-    rule, _created = ReadingRule.objects.get_or_create(
-        key=rule_key(loss, deep_response),
-        defaults={"loss": dataclasses.asdict(loss), "deep_response": dataclasses.asdict(deep_response)},
-    )
+    """The row of these rules; from now on whoever is classified is read by them.
+
+    It stays until the end of the caller's transaction: ``forget_all_but`` waits for it and looks again.
+    """
+    values = {"loss": dataclasses.asdict(loss), "deep_response": dataclasses.asdict(deep_response)}
+    key = rule_key(loss, deep_response)
+    with transaction.atomic():
+        rule, _created = ReadingRule.objects.select_for_update(no_key=True).get_or_create(key=key, defaults=values)
     return rule
 
 
@@ -97,9 +100,11 @@ def build_next(rule: ReadingRule, *, now: dt.datetime, limit: int = BATCH_PATIEN
     and two workers at once write the same. Whoever is classified meanwhile is read by the rule anyway.
     """
     with transaction.atomic():
-        rule = ReadingRule.objects.select_for_update().get(pk=rule.pk)
-        if rule.built_at is not None:
+        # No key lock: a classification that adds readings under this rule must not wait for a batch.
+        locked_rule = ReadingRule.objects.select_for_update(no_key=True).filter(pk=rule.pk).first()
+        if locked_rule is None or locked_rule.built_at is not None:
             return False
+        rule = locked_rule
         ids = _stopped_after(rule.built_up_to, limit)
         if ids:
             patients = Patient.objects.order_by("pk").filter(pk__in=ids)
@@ -129,8 +134,14 @@ def progress(loss: LossRule, deep_response: DmrRule) -> tuple[int, int] | None:
     return done.values("patient_id").distinct().count(), total
 
 
-def forget_all_but(keys: Collection[str]) -> None:
-    """Delete the rules that are none of these, with their readings."""
-    unused = ReadingRule.objects.exclude(key__in=keys)
-    StoredReading.objects.filter(rule__in=unused).delete()
-    unused.delete()
+def forget_all_but(used: Callable[[], Collection[str]]) -> None:
+    """Delete the rules that nobody uses, with their readings, as one: a rule without readings would seem built.
+
+    ``used`` gives the keys in use; it is asked again once the rules are locked, for a cohort may have come meanwhile.
+    """
+    with transaction.atomic():
+        locked = list(ReadingRule.objects.exclude(key__in=used()).select_for_update())
+        keys = used()
+        unused = [rule.pk for rule in locked if rule.key not in keys]
+        StoredReading.objects.filter(rule__in=unused).delete()
+        ReadingRule.objects.filter(pk__in=unused).delete()
