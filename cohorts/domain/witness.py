@@ -24,8 +24,10 @@ from cohorts.domain.estimates import ChiSquare
 
 CURVE_TOLERANCE = 1e-9
 STATISTIC_TOLERANCE = 1e-6
-# lifelines ends its Newton steps by the likelihood: a coefficient is known to a share of its standard error.
+# lifelines ends its Newton steps where the likelihood moves by less than a share of itself, which in a registry is far
+# from the top: it is told to go on until the steps are small. A coefficient is then known to a share of its error.
 COX_PRECISION = 1e-9
+RELATIVE_PRECISION = 1e-15
 COEFFICIENT_TOLERANCE = 1e-3
 
 
@@ -68,7 +70,11 @@ def confirm_cox(fit: CoxFit) -> None:
         warnings.simplefilter("ignore")
         try:
             fitter.fit(
-                frame, "days", "event", batch_mode=True, fit_options={"precision": COX_PRECISION, "max_steps": 200}
+                frame,
+                "days",
+                "event",
+                batch_mode=True,
+                fit_options={"precision": COX_PRECISION, "r_precision": RELATIVE_PRECISION, "max_steps": 200},
             )
         except (ConvergenceError, np.linalg.LinAlgError) as problem:
             raise WitnessesDiffer("a Cox model converges here and not for lifelines") from problem

@@ -97,16 +97,9 @@ def _publish(
     cohort: Cohort, definition: Definition, readings: Columns, cutoff: dt.date, *, publishes: bool
 ) -> tuple[CohortSnapshot, bool]:
     table, passed_over = cohort_of(readings, definition)
-    versions = {
-        "rule_versions": {"response": EUTOS_2015.version},
-        "library_versions": {
-            **{name: importlib.metadata.version(name) for name in LIBRARIES},
-            "service": SERVICE_VERSION,
-        },
-        "figures_version": FIGURES_VERSION,
-    }
+    by = versions()
     frozen = frozen_rows(table)
-    content = json.dumps([as_json(definition), versions, passed_over], sort_keys=True)
+    content = json.dumps([as_json(definition), by, passed_over], sort_keys=True)
     digest = hashlib.sha256(content.encode() + frozen).hexdigest()
     now = clock.now()
     standing = CohortPublication.objects.filter(cohort=cohort).select_related("snapshot").first()
@@ -116,9 +109,9 @@ def _publish(
         return standing.snapshot, True
     figures = without_nan(
         {
-            **versions,
+            **by,
             "definition": as_json(definition),
-            "moved_by": _moved_by(standing.snapshot, versions, as_json(definition), frozen) if standing else [],
+            "moved_by": _moved_by(standing.snapshot, by, as_json(definition), frozen) if standing else [],
             **compute_figures(table, definition, cutoff, passed_over),
         }
     )
@@ -138,6 +131,16 @@ def _publish(
                 cohort=cohort, defaults={"snapshot": snapshot, "published_at": now, "confirmed_at": now}
             )
     return snapshot, False
+
+
+def versions() -> dict[str, Any]:
+    """The versions of what computes: rules, libraries, the figures themselves."""
+    libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {
+        "rule_versions": {"response": EUTOS_2015.version},
+        "library_versions": {**libraries, "service": SERVICE_VERSION},
+        "figures_version": FIGURES_VERSION,
+    }
 
 
 def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict[str, Any], frozen: bytes) -> list[str]:

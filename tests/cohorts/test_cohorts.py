@@ -1,6 +1,8 @@
 """Recomputing, freezing, failing, as known at another time; the night exactly once."""
 
+import csv
 import datetime as dt
+import gzip
 import io
 import json
 from pathlib import Path
@@ -12,8 +14,8 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
-from cohorts.selectors.snapshots import members_csv, published, snapshot_json
-from cohorts.services import nightly
+from cohorts.selectors.snapshots import frozen_centres, frozen_members, members_csv, published, snapshot_json
+from cohorts.services import nightly, recheck
 from cohorts.services import recompute as recompute_module
 from cohorts.services.definitions import define_cohort
 from cohorts.services.night_queue import owe_night
@@ -137,6 +139,44 @@ def test_a_snapshot_is_frozen_json_without_nan(twin: Cohort) -> None:
         "groups,dmr_run_from"
     )
     assert len(rows) == 36
+
+
+def test_a_kept_snapshot_is_computed_again_from_its_rows_and_a_changed_figure_is_named(
+    twin: Cohort, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recompute(twin)
+    err = io.StringIO()
+    call_command("cohort_report", twin.slug, "--check", stderr=err)
+    assert "every figure is the same" in err.getvalue()
+    assert capsys.readouterr().out == ""
+    compute = recheck.compute_figures
+
+    def changed(*arguments: Any) -> dict[str, Any]:
+        figures = compute(*arguments)
+        figures["kaplan_meier"]["landmarks"][0]["estimate"] += 1e-6
+        return figures
+
+    monkeypatch.setattr(recheck, "compute_figures", changed)
+    with pytest.raises(SystemExit) as stopped:
+        call_command("cohort_report", twin.slug, "--check", stderr=io.StringIO())
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("kaplan_meier.landmarks[0].estimate: 0.91")
+
+
+def test_rows_frozen_as_csv_by_an_earlier_version_are_still_told(twin: Cohort) -> None:
+    run = recompute(twin)
+    assert run.snapshot is not None
+    rows = list(frozen_members(run.snapshot))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0], "left_censored"], restval="False")
+    writer.writeheader()
+    writer.writerows(rows)
+    old = CohortSnapshot(cohort=twin, rows=gzip.compress(text.getvalue().encode()))
+    assert list(frozen_members(old)) == rows
+    assert list(frozen_centres(old)) == list(frozen_centres(run.snapshot))
+    with pytest.raises(recheck.NotRecomputable):
+        recheck.differences(old)
 
 
 def test_the_date_of_a_loss_moves_the_curve_by_as_much_as_is_known_of_the_twin(twin: Cohort) -> None:

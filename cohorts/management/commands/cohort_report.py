@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from cohorts.models import Cohort
+from cohorts.models import Cohort, CohortPublication
 from cohorts.selectors.snapshots import kept, members_csv, published, snapshot_json
 from monitoring.management.door import DoorCommand
 
@@ -21,6 +21,9 @@ class Command(DoorCommand):
         parser.add_argument("slug")
         parser.add_argument("--format", choices=("json", "csv"), default="json")
         parser.add_argument("--digest", help="a kept snapshot by the beginning of its digest, instead of the published")
+        parser.add_argument(
+            "--check", action="store_true", help="compute the figures again from the frozen rows and name what differs"
+        )
         parser.add_argument("--output", type=Path, help="file to write; standard output without it")
 
     def work(self, **options: Any) -> bool:
@@ -32,6 +35,8 @@ class Command(DoorCommand):
             raise CommandError(f"--digest {options['digest']}: no snapshot of {cohort.slug} begins so", returncode=2)
         if publication is None:
             raise CommandError(f"cohort {cohort.slug}: nothing is published yet; run recompute_cohorts")
+        if options["check"]:
+            return self._check(publication)
         if options["format"] == "csv":
             content = members_csv(publication)
         else:
@@ -46,3 +51,16 @@ class Command(DoorCommand):
             raise CommandError(f"{options['output']}: cannot be written ({problem.strerror})", returncode=2) from None
         self.tell(f"{options['output']}: {len(content):,} bytes")
         return True
+
+    def _check(self, publication: CohortPublication) -> bool:
+        from cohorts.services.recheck import NotRecomputable, differences  # it loads the statistics
+
+        try:
+            found = differences(publication.snapshot)
+        except NotRecomputable as problem:
+            raise CommandError(f"{publication.snapshot.digest[:12]} cannot be computed again: {problem}") from None
+        for line in found:
+            sys.stdout.write(f"{line}\n")
+        state = f"{len(found)} differences" if found else "every figure is the same"
+        self.tell(f"{publication.cohort.slug} {publication.snapshot.digest[:12]}: {state}")
+        return not found
