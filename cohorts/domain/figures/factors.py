@@ -112,7 +112,7 @@ def zph_of(columns: Columns, zph: Proportionality | None) -> list[dict[str, Any]
 
 def fine_gray_of(columns: Columns, members: MemberTable, definition: Definition) -> list[dict[str, Any]] | None:
     """Terms of the subdistribution hazard, None where nothing competes."""
-    found = fine_gray(members, columns.values, definition.level)
+    found = fine_gray(members, columns.values)
     if found is None:
         return None
     return terms_of(columns, survival.wald_terms(found.coefficients, found.variance, definition.level))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cohorts.domain.definition import Definition
 from cohorts.domain.engine import competing
-from cohorts.domain.engine.arrays import Ints
+from cohorts.domain.engine.arrays import Floats, Ints
 from cohorts.domain.estimates import NotEstimable
 from cohorts.domain.figures.whole import ENDS, LANDMARK_MONTHS
 from cohorts.domain.member_table import Grouping, MemberTable
@@ -78,7 +78,7 @@ def gray(members: MemberTable, grouping: Grouping) -> dict[str, Any] | None:
     return dataclasses.asdict(test) if test else None
 
 
-def fine_gray(members: MemberTable, columns: Any, level: float) -> competing.FineGrayFit | None:
+def fine_gray(members: MemberTable, columns: Floats) -> competing.FineGrayFit | None:
     """The model of the subdistribution hazard; None where nothing competes or it is not estimable."""
     ended = how_ended(members)
     if not (ended == competing.COMPETING).any():
