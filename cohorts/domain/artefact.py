@@ -15,7 +15,6 @@ from cohorts.domain.engine.arrays import Bools
 from cohorts.domain.member_table import Column, Grouping, MemberTable, in_label_order
 
 GROUP = "group."
-NO_DAYS = -1
 
 
 def frozen(table: MemberTable) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cohorts.domain.columns import CSV_COLUMNS
+from cohorts.domain.member_table import csv_rows
 from cohorts.models import Cohort, CohortPublication, CohortSnapshot
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Centre
@@ -75,7 +76,6 @@ def frozen_members(snapshot: CohortSnapshot) -> Iterator[dict[str, str]]:
             yield {name: row.get(name) or "" for name in CSV_COLUMNS}
         return
     from cohorts.domain.artefact import thawed  # it loads Arrow, which no page needs before rows are read
-    from cohorts.domain.member_table import csv_rows
 
     yield from csv_rows(thawed(raw))
 

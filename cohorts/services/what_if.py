@@ -41,4 +41,5 @@ def cohort_changes(points: Mapping[int, Sequence[TimePoint]], as_of: dt.date) ->
 def _counts(histories: Sequence[PatientHistory], definition: Definition, as_of: dt.date) -> tuple[int, int]:
     known = (history.until(as_of) for history in histories)
     table, _passed_over = cohort_of(read_histories(known, definition.event_rule, definition.dmr), definition)
-    return len(table.members), int(table.members["event"].sum())
+    members = table.members
+    return len(members), int(members["event"].sum())

@@ -12,12 +12,13 @@ from scipy import stats
 
 from cohorts.domain.engine.arrays import Bools, Floats, Ints, Times, products, still_to_come, sums_per_day, symmetric
 from cohorts.domain.engine.comparison import chi_square
+from cohorts.domain.engine.cox import FLAT
 from cohorts.domain.engine.curves import kaplan_meier
+from cohorts.domain.engine.fitting import MOST_COLUMNS, climb, on_a_common_scale
 from cohorts.domain.estimates import ChiSquare, NotEstimable
 
 CENSORED, EVENT, COMPETING = 0, 1, 2
 MOST_STEPS = 50
-MOST_GROUPS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def gray_test(days: Ints, ended: Ints, group: Ints, strata: Ints | None = None) 
     None without an event or a second group. With ``strata`` people are compared within their stratum.
     """
     groups = int(group.max()) + 1 if len(group) else 0
-    if not 2 <= groups <= MOST_GROUPS or not (ended == EVENT).any():
+    if not 2 <= groups <= MOST_COLUMNS or not (ended == EVENT).any():
         return None
     parts = [np.ones(len(days), bool)] if strata is None else [strata == s for s in np.unique(strata)]
     sums = [_gray_sums(days[rows], ended[rows], group[rows], groups) for rows in parts]
@@ -194,20 +195,10 @@ class _Subdistribution:
     """Rows of a Fine–Gray model: who had a competing event stays at risk, weighted by the curve of censoring."""
 
     def __init__(self, days: Ints, ended: Ints, covariates: Floats) -> None:
-        if not covariates.shape[1]:
-            raise NotEstimable("no_covariate")
-        if covariates.shape[1] > MOST_GROUPS:
-            raise NotEstimable("too_many_groups")
         if not (ended == EVENT).any():
             raise NotEstimable("no_event")
-        spread = np.ptp(covariates, axis=0)
-        if (spread <= 1e-9 * np.maximum(1.0, np.abs(covariates.mean(axis=0)))).any():
-            raise NotEstimable("constant_covariate")
-        self.scale = covariates.std(axis=0)
-        self.x = (covariates - covariates.mean(axis=0)) / self.scale
+        self.x, self.scale = on_a_common_scale(covariates)
         self.width = covariates.shape[1]
-        if np.linalg.matrix_rank(self.x.T @ self.x / len(days), tol=1e-9) < self.width:
-            raise NotEstimable("redundant_covariate")
         self.event, self.competing, self.censored = ended == EVENT, ended == COMPETING, ended == CENSORED
         self.days, self.position = np.unique(days, return_inverse=True)
         # The chance of not yet being censored just before each day.
@@ -248,8 +239,9 @@ def fit_fine_gray(days: Ints, ended: Ints, covariates: Floats) -> FineGrayFit:
     The variance counts that the curve of censoring is estimated. Raises ``NotEstimable``.
     """
     rows = _Subdistribution(days, ended, covariates)
-    beta = np.zeros(rows.width)
+    beta: Floats = np.zeros(rows.width)
     likelihood = empty = rows.log_likelihood(beta)
+    spread_of_columns = np.ptp(rows.x, axis=0)
     converged = False
     for _step in range(MOST_STEPS):
         _hazard, _weight, mean, second = rows.sums(beta)
@@ -262,19 +254,12 @@ def fit_fine_gray(days: Ints, ended: Ints, covariates: Floats) -> FineGrayFit:
             break
         converged = bool(np.abs(gradient).max() < 1e-10 * rows.deaths.sum())
         move = np.linalg.solve(information, gradient)
-        move = move / max(1.0, float((np.abs(move) * np.ptp(rows.x, axis=0)).max()) / 5)
-        found = rows.log_likelihood(beta + move)
-        for _halving in range(30):
-            if found >= likelihood - 1e-12 * abs(likelihood):
-                break
-            move = move / 2
-            found = rows.log_likelihood(beta + move)
-        beta, likelihood = beta + move, found
-        if (np.abs(beta) * np.ptp(rows.x, axis=0) > 30).any():
+        beta, likelihood = climb(rows.log_likelihood, beta, move, likelihood, spread_of_columns)
+        if (np.abs(beta) * spread_of_columns > 2 * FLAT).any():
             raise NotEstimable("not_converging")
     else:
         raise NotEstimable("not_converging")
-    if (np.abs(beta) * np.ptp(rows.x, axis=0) > 15).any():
+    if (np.abs(beta) * spread_of_columns > FLAT).any():
         raise NotEstimable("not_converging")
     inverse = np.linalg.inv(information)
     moved = _influence(rows, beta) @ inverse / rows.scale

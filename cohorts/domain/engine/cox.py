@@ -18,14 +18,13 @@ from cohorts.domain.engine.arrays import (
     symmetric,
 )
 from cohorts.domain.engine.comparison import chi_square
+from cohorts.domain.engine.fitting import climb, on_a_common_scale
 from cohorts.domain.estimates import ChiSquare, NotEstimable
 
 TIES = ("efron", "breslow")
 # The gradient at which a fit has converged, for covariates on a common scale and per event.
 GRADIENT = 1e-10
 MOST_STEPS = 60
-# A category of a hundred centres is no model: its products alone would fill the memory.
-MOST_COLUMNS = 30
 # A coefficient is flat where the log hazard ratio between a covariate's ends, or its standard error, is beyond these.
 FLAT, LEAST_KNOWN = 15, 100
 
@@ -71,22 +70,11 @@ class CoxRows:
     """
 
     def __init__(self, times: Times, covariates: Floats, ties: str = "efron") -> None:
-        if not covariates.shape[1]:
-            raise NotEstimable("no_covariate")
-        if covariates.shape[1] > MOST_COLUMNS:
-            raise NotEstimable("too_many_groups")
         if not times.event.any():
             raise NotEstimable("no_event")
         self.times, self.ties = times, ties
-        self.centre = covariates.mean(axis=0)
-        spread = np.ptp(covariates, axis=0)
-        if (spread <= 1e-9 * np.maximum(1.0, np.abs(self.centre))).any():
-            raise NotEstimable("constant_covariate")
-        self.scale = covariates.std(axis=0)
-        self.x = (covariates - self.centre) / self.scale
+        self.x, self.scale = on_a_common_scale(covariates)
         self.width = covariates.shape[1]
-        if np.linalg.matrix_rank(self.x.T @ self.x / len(times), tol=1e-9) < self.width:
-            raise NotEstimable("redundant_covariate")
         self.days, self.position = np.unique(times.days, return_inverse=True)
         deaths = np.bincount(self.position[times.event], minlength=len(self.days))
         self.event_day = np.flatnonzero(deaths)  # positions among the days
@@ -164,7 +152,7 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
     flat, and ``separated`` names the coefficients that have no finite estimate.
     """
     rows = CoxRows(times, covariates, ties)
-    beta = np.zeros(rows.width)
+    beta: Floats = np.zeros(rows.width)
     likelihood = empty = rows.log_likelihood(beta)
     bound = GRADIENT * max(1, int(rows.deaths.sum()))
     score: ChiSquare | None = None
@@ -181,17 +169,11 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
             score = chi_square(float(gradient @ move), rows.width)
         if converged or (np.abs(beta) * spread > 2 * FLAT).any():
             break
-        move = move / max(1.0, float((np.abs(move) * spread).max()) / FLAT * 3)  # no step into where hazards underflow
         converged = bool(np.abs(gradient).max() < bound)  # one step more, which costs little and gains all digits
-        found = rows.log_likelihood(beta + move)
-        for _halving in range(30):
-            if found >= likelihood - 1e-12 * abs(likelihood):
-                break
-            move = move / 2
-            found = rows.log_likelihood(beta + move)
-        beta, likelihood = beta + move, found
-    risk = rows.risk(beta)
-    gradient, information = _derivatives(rows, risk)
+        beta, likelihood = climb(rows.log_likelihood, beta, move, likelihood, spread)
+    else:
+        risk = rows.risk(beta)
+        gradient, information = _derivatives(rows, risk)
     apart = _separated(rows, beta, information)
     variance = np.full((rows.width, rows.width), np.nan)
     kept = np.flatnonzero(~apart)
@@ -206,7 +188,7 @@ def fit_cox(times: Times, covariates: Floats, ties: str = "efron") -> CoxFit:
         risk=risk,
         coefficients=beta / rows.scale,
         variance=variance / np.outer(rows.scale, rows.scale),
-        log_likelihood=(empty, rows.log_likelihood(beta)),
+        log_likelihood=(empty, likelihood),
         gradient=float(np.abs(gradient / rows.scale).max()),
         score=score,
         separated=apart,
