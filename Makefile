@@ -78,6 +78,7 @@ bench: install-dev
 # What R says of every data set, each in a process of its own. Needs R with survival and cmprsk.
 reference:
 	@cd tests/reference/r && for data in data/*.csv; do Rscript reference.R $$(basename $$data .csv) >/dev/null; done
+	@cd tests/reference/r && for data in paths/*.csv; do Rscript multistate.R $$(basename $$data .csv); done
 
 lock: install-dev
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,18 @@ CATEGORIES = (
     "sex", "transcript", "drug_at_stop", "risk_group", "centre", "elts_group", "sokal_group", "line_of_therapy",
     "earlier_resistance", "dose_reduction",
 )  # fmt: skip
+# Seen only after the stop: factors of a landmark analysis, with the month by which each is measured. What has no month
+# of its own is dated, and read up to the landmark.
+LANDMARK_FACTORS = {
+    "mr4_5_at_month_3": 3,
+    "mr4_5_at_month_6": 6,
+    "mr4_5_at_month_12": 12,
+    "doubling_at_month_2": 2,
+    "fluctuation": 0,
+    "withdrawal_syndrome": 0,
+}
+SCORE = "score"
+MOST_LANDMARK_MONTHS = 60
 ENDPOINTS = ("loss_of_mmr", "tfr", "mrfs", "tfs")
 TRANSFORMS = ("log-log", "log", "linear")
 MOST_MONTHS = 1500
@@ -41,17 +54,34 @@ class DefinitionProblem(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """A part of a published score: so much per month or year, from a cut on, or for one level of a category."""
+
+    name: str
+    weight: float
+    at_least: int | None = None
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Factor:
     """A factor asked of every member: by cut, by category, or as a number."""
 
     id: str
     name: str
-    cut: int | None = None
+    cut: float | None = None
     chosen_on_data: bool = False  # the cut was looked for in these data, so its P values are too small
+    source: str = ""  # of a score: where it was published
+    points: tuple[Points, ...] = ()  # of a score: what is added up
 
     @property
     def is_category(self) -> bool:
-        return self.name in CATEGORIES
+        return self.name in CATEGORIES or self.name in LANDMARK_FACTORS
+
+    @property
+    def column(self) -> str:
+        """Where the number of a factor stands among the columns of a cohort."""
+        return f"{SCORE}.{self.id}" if self.name == SCORE else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +107,8 @@ class Definition:
     level: float = 0.95
     ties: str = "efron"
     penalised: bool = False  # Firth's estimate is given also where nothing is separated
+    landmark_months: int | None = None  # only who is observed and free of the event at that month
+    strata: tuple[str, ...] = ()  # ids of factors within whose groups the log-rank test compares, too
 
     def factor(self, factor_id: str) -> Factor:
         """The factor of an id."""
@@ -111,21 +143,34 @@ def as_json(definition: Definition) -> dict[str, Any]:
         "endpoint": definition.endpoint,
         "event_rule": dataclasses.asdict(definition.event_rule),
         "dmr": {**dataclasses.asdict(definition.dmr), "level": definition.dmr.level.value},
-        "factors": [
-            {
-                "id": f.id,
-                "name": f.name,
-                **({"cut": f.cut} if f.cut is not None else {}),
-                **({"chosen_on_data": True} if f.chosen_on_data else {}),
-            }
-            for f in definition.factors
-        ],
+        "landmark_months": definition.landmark_months,
+        "factors": [_factor_as_json(factor) for factor in definition.factors],
+        "strata": list(definition.strata),
         "confidence": {"transform": definition.transform, "level": definition.level},
         "model": {"ties": definition.ties, "penalised": definition.penalised},
     }
     if definition.cox is not None:
         data["cox"] = list(definition.cox)
     return data
+
+
+def _factor_as_json(factor: Factor) -> dict[str, Any]:
+    data: dict[str, Any] = {"id": factor.id, "name": factor.name}
+    if factor.cut is not None:
+        data["cut"] = factor.cut
+    if factor.chosen_on_data:
+        data["chosen_on_data"] = True
+    if factor.name == SCORE:
+        data |= {"source": factor.source, "points": [_points_as_json(one) for one in factor.points]}
+    return data
+
+
+def _points_as_json(one: Points) -> dict[str, Any]:
+    if one.level is not None:
+        return {"name": one.name, "is": one.level, "add": one.weight}
+    if one.at_least is not None:
+        return {"name": one.name, "at_least": one.at_least, "add": one.weight}
+    return {"name": one.name, "per_unit": one.weight}
 
 
 class _Reader:
@@ -137,7 +182,7 @@ class _Reader:
     def definition(self, data: object) -> Definition | None:
         top = self._object("the definition", data, (
             "slug", "title", "include", "at_stop", "attempts", "endpoint", "event_rule", "dmr", "factors", "cox",
-            "confidence", "model",
+            "confidence", "model", "landmark_months", "strata",
         ))  # fmt: skip
         if top is None:
             return None
@@ -166,7 +211,10 @@ class _Reader:
         model = self._object("model", top.get("model", {}), ("ties", "penalised")) or {}
         confidence = self._object("confidence", top.get("confidence", {}), ("transform", "level")) or {}
         stopped_from, stopped_to = self._period(include.get("stopped_on"))
-        factors = self._factors(top.get("factors", []))
+        landmark = self._whole("landmark_months", top.get("landmark_months"), 1)
+        if landmark is not None and landmark > MOST_LANDMARK_MONTHS:
+            self.problems.append(f"landmark_months {landmark}: {MOST_LANDMARK_MONTHS} months at most")
+        factors = self._factors(top.get("factors", []), landmark)
         level = confidence.get("level", 0.95)
         if isinstance(level, bool) or not isinstance(level, int | float) or not 0.5 <= level < 1:
             self.problems.append(f"confidence.level {level!r}: write a number from 0.5 to below 1, such as 0.95")
@@ -217,6 +265,8 @@ class _Reader:
             level=float(level),
             ties=self._word("model.ties", model.get("ties", "efron"), ["efron", "breslow"]),
             penalised=self._truth("model.penalised", model.get("penalised", False)),
+            landmark_months=landmark,
+            strata=self._strata(top.get("strata", []), factors),
         )  # fmt: skip
 
     def _object(self, place: str, value: object, known: Sequence[str]) -> dict[str, Any] | None:
@@ -291,33 +341,109 @@ class _Reader:
             self.problems.append(f"include.stopped_on: {days[0]} to {days[1]} is no period; exchange the days")
         return days[0], days[1]
 
-    def _factors(self, value: object) -> tuple[Factor, ...]:
+    def _factors(self, value: object, landmark: int | None) -> tuple[Factor, ...]:
         if not isinstance(value, list):
             self.problems.append("factors: a list is expected")
             return ()
         factors: list[Factor] = []
         for position, entry in enumerate(value):
             place = f"factors[{position}]"
-            given = self._object(place, entry, ("id", "name", "cut", "chosen_on_data"))
+            given = self._object(place, entry, ("id", "name", "cut", "chosen_on_data", "source", "points"))
             if given is None:
                 continue
-            name = self._word(f"{place}.name", given.get("name"), (*DURATIONS, *AGES, *YEARS, *CATEGORIES))
-            cut = self._whole(f"{place}.cut", given.get("cut"), 1)
-            if cut is not None and cut > MOST_MONTHS and name not in YEARS:
-                self.problems.append(f"{place}.cut {cut}: is beyond a lifetime")
-                cut = None
-            if cut is not None and name in CATEGORIES:
-                self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
-                cut = None
+            known = (*DURATIONS, *AGES, *YEARS, *CATEGORIES, *LANDMARK_FACTORS, SCORE)
+            name = self._word(f"{place}.name", given.get("name"), known)
+            cut = self._cut(place, name, given.get("cut"))
+            self._check_landmark(place, name, landmark)
             chosen = self._truth(f"{place}.chosen_on_data", given.get("chosen_on_data", False))
             if chosen and cut is None:
                 self.problems.append(f"{place}.chosen_on_data: only a cut can be chosen; name it or leave this out")
             default_id = name if cut is None else f"{name}_{cut}"
+            source = ""
+            points: tuple[Points, ...] = ()
+            if name == SCORE:
+                source = self._text(f"{place}.source", given.get("source"))
+                points = self._points(f"{place}.points", given.get("points"))
+            elif "source" in given or "points" in given:
+                self.problems.append(f"{place}: only a score has a source and points")
             factor_id = self._text(f"{place}.id", given.get("id", default_id))
             if any(f.id == factor_id for f in factors):
                 self.problems.append(f"{place}.id {factor_id!r}: stands twice")
-            factors.append(Factor(factor_id, name, cut, chosen))
+            factors.append(Factor(factor_id, name, cut, chosen, source, points))
         return tuple(factors)
+
+    def _cut(self, place: str, name: str, value: object) -> float | None:
+        if name == SCORE and value is not None:
+            return self._number(f"{place}.cut", value)
+        cut = self._whole(f"{place}.cut", value, 1)
+        if cut is not None and cut > MOST_MONTHS and name not in YEARS:
+            self.problems.append(f"{place}.cut {cut}: is beyond a lifetime")
+            return None
+        if cut is not None and (name in CATEGORIES or name in LANDMARK_FACTORS):
+            self.problems.append(f"{place}.cut: {name} has no order, so it cannot be cut")
+            return None
+        return cut
+
+    def _number(self, place: str, value: object) -> float | None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            self.problems.append(f"{place} {value!r}: a number is expected")
+            return None
+        return value
+
+    def _check_landmark(self, place: str, name: str, landmark: int | None) -> None:
+        """Refuse what is seen only after time zero: whoever lives longer has more time to show it."""
+        measured = LANDMARK_FACTORS.get(name)
+        if measured is None:
+            return
+        if landmark is None:
+            least = max(measured, 1)
+            self.problems.append(
+                f"{place}.name {name}: is seen only after the stop, so those who stay free of the event longer show it "
+                f"more often; set landmark_months to {least} or more, or leave it out"
+            )
+        elif measured > landmark:
+            self.problems.append(
+                f"{place}.name {name}: is measured at month {measured}, after the landmark at month {landmark}; "
+                f"set landmark_months to {measured} or more, or leave it out"
+            )
+
+    def _points(self, place: str, value: object) -> tuple[Points, ...]:
+        """The parts of a score, each a weight per unit, from a cut on, or for one level of a category."""
+        if not isinstance(value, list) or not value:
+            self.problems.append(f"{place}: a list of parts is expected, each with name and per_unit, at_least or is")
+            return ()
+        points = []
+        for position, entry in enumerate(value):
+            part = f"{place}[{position}]"
+            given = self._object(part, entry, ("name", "per_unit", "at_least", "is", "add"))
+            if given is None:
+                continue
+            name = self._word(f"{part}.name", given.get("name"), (*DURATIONS, *AGES, *CATEGORIES))
+            wanted = "is" if name in CATEGORIES else "at_least" if "at_least" in given else "per_unit"
+            if set(given) - {"name", "add"} != {wanted} or (("add" in given) == (wanted == "per_unit")):
+                fix = "is and add" if name in CATEGORIES else "per_unit, or at_least and add"
+                self.problems.append(f"{part}: {name} takes {fix}")
+                continue
+            weight = self._number(f"{part}.add" if wanted != "per_unit" else f"{part}.per_unit",
+                                  given["per_unit" if wanted == "per_unit" else "add"])  # fmt: skip
+            at_least = self._whole(f"{part}.at_least", given.get("at_least"), 1)
+            level = None
+            if wanted == "is":
+                known = _known_words(name)
+                level = self._text(f"{part}.is", given["is"])
+                level = level if known is None else self._word(f"{part}.is", level, known)
+            points.append(Points(name, float(weight or 0), at_least, level))
+        return tuple(points)
+
+    def _strata(self, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
+        grouped = [f.id for f in factors if f.is_category or f.cut is not None]
+        if not isinstance(value, list):
+            self.problems.append("strata: a list of ids of factors is expected")
+            return ()
+        if value and not grouped:
+            self.problems.append("strata: there is no factor with groups to take; list one under factors")
+            return ()
+        return tuple(self._word("strata", v, grouped) for v in value)
 
     def _cox(self, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
         ids = [f.id for f in factors]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ class Proportionality:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaledResiduals:
+    """Scaled Schoenfeld residuals by event in order of time, and the scale of time of each event and event day."""
+
+    days: NDArray[np.int64]
+    scale: NDArray[np.floating[Any]]
+    values: NDArray[np.floating[Any]]  # events x coefficients
+    event_days: NDArray[np.int64]
+    event_day_scale: NDArray[np.floating[Any]]
+    coefficients: NDArray[np.floating[Any]]
+    variances: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class CoxModel:
     """A fitted Cox model with its tests. ``firth`` are the terms of the penalised fit, with profile limits."""
 
@@ -68,6 +85,7 @@ class CoxModel:
     score: ChiSquare | None
     concordance: float | None
     zph: Proportionality | None
+    residuals: ScaledResiduals | None
     firth: tuple[CoxTerm, ...] | None
     warnings: tuple[Warning_, ...]
 

@@ -14,6 +14,7 @@ from cohorts.domain.definition import AGES, DURATIONS, Factor
 from cohorts.domain.engine.arrays import Bools, Ints, Times
 from monitoring.domain.vocabulary.dates import months_of
 
+ENDS = ("loss_of_mmr", "restart", "death", "transplant", "progression")  # what may end a remission
 # Members that are counted separately: their remission may not be treatment-free, or not as deep as it seems.
 APART = ("TRANSCRIPT_NEVER_SEEN", "OTHER_DRUG_AFTER_STOP", "DMR_ACROSS_GAP")
 # Of an excluded episode only what is known of the stop is written.
@@ -85,7 +86,7 @@ class MemberTable:
         """Which rows have a value of a factor."""
         if factor.is_category or factor.cut is not None:
             return self.groupings[factor.id].known
-        return ~np.isnan(self[factor.name])
+        return ~np.isnan(self[factor.column])
 
 
 def in_label_order(labels: Collection[str]) -> tuple[str, ...]:

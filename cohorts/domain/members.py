@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, YEARS, Definition, Factor
+from cohorts.domain.definition import (
+    AGES,
+    CATEGORIES,
+    DURATIONS,
+    LANDMARK_FACTORS,
+    SCORE,
+    YEARS,
+    Definition,
+    Factor,
+    Points,
+)
 from cohorts.domain.engine.arrays import Bools, Floats, Ints
-from cohorts.domain.member_table import Grouping, MemberTable
+from cohorts.domain.member_table import ENDS, Grouping, MemberTable
+from cohorts.domain.paths import remission_paths
 from cohorts.domain.readings import Column, Columns, in_order, rows_of
 from monitoring.domain.course.series import StopReason
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
@@ -19,6 +30,8 @@ NO_BASELINE_PCR = "NO_BASELINE_PCR"
 NO_PCR_AFTER_STOP = "NO_PCR_AFTER_STOP"
 ONLY_BONE_MARROW = "ONLY_BONE_MARROW_AFTER_STOP"
 MISSING_CRITERION = "MISSING_INCLUSION_CRITERION"
+ENDED_BEFORE_LANDMARK = "ENDED_BEFORE_LANDMARK"
+NOT_OBSERVED_TO_LANDMARK = "NOT_OBSERVED_TO_LANDMARK"
 STOP_REASON, ATTEMPTS, STOPPED_ON = "include.stop_reason", "attempts", "include.stopped_on"
 
 EVENTS = {
@@ -52,7 +65,8 @@ def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, di
         passed_over[name] = int((not_met == position).sum())
     exclusion = _exclusion(rows, definition)
     exclusion[~all_known] = MISSING_CRITERION
-    table = _table(rows, exclusion, _numbers_among_asked(rows), definition)
+    paths = remission_paths(readings, _patients(readings), np.flatnonzero(asked))
+    table = _table(rows, exclusion, _numbers_among_asked(rows), paths, definition)
     kept = not_met < 0
     return table.of(kept), {name: number for name, number in passed_over.items() if number}
 
@@ -142,6 +156,38 @@ def category(rows: Columns, name: str) -> Column:
         return np.where(flags, "yes", "no").astype(object)
     column: Column = rows[name]
     return column
+
+
+def at_landmark(rows: Columns, name: str, days: float) -> Column:
+    """The level of a factor that is seen only after the stop, from nothing later than the landmark."""
+
+    def by_then(on: Column) -> Bools:
+        return np.asarray((on - rows["stopped_on"]).astype("timedelta64[D]").astype(float) <= days) & ~np.isnat(on)
+
+    if name.startswith("mr4_5_at_month_"):
+        found = rows[f"class_at_{LANDMARK_FACTORS[name]}"]
+        deep = np.isin(found, [c.value for c in DEPTH if ResponseClass(c).at_least(ResponseClass.MR4_5)])
+        return np.where(found == "", "", np.where(deep, "yes", "no")).astype(object)
+    if name == "doubling_at_month_2":
+        return np.where(by_then(rows["month_two_on"]), rows["month_two"], "").astype(object)
+    seen_on = rows["fluctuated_on" if name == "fluctuation" else "withdrawal_syndrome_on"]
+    return np.where(by_then(seen_on), "yes", "no").astype(object)
+
+
+def score(rows: Columns, points: Sequence[Points]) -> Floats:
+    """The sum of a published score; NaN where a part of it is not known."""
+    total = np.zeros(len(rows["stopped_on"]))
+    for one in points:
+        if one.level is not None:
+            found = category(rows, one.name)
+            part = np.where(found == "", np.nan, np.where(found == one.level, one.weight, 0.0))
+        elif one.at_least is not None:
+            answer = reaches(rows, one.name, one.at_least)
+            part = np.where(answer == UNKNOWN, np.nan, np.where(answer == YES, one.weight, 0.0))
+        else:
+            part = number(rows, one.name) * one.weight
+        total = total + part
+    return total
 
 
 def reaches(rows: Columns, name: str, cut: int, *, beyond: bool = False) -> Answer:
@@ -242,9 +288,13 @@ def _key(days: Column, is_censoring: bool, rank: int) -> Ints:
 # --- the table ---------------------------------------------------------------------------------------------------
 
 
-def _table(rows: Columns, exclusion: Column, numbers: Ints, definition: Definition) -> MemberTable:
+def _table(rows: Columns, exclusion: Column, numbers: Ints, paths: Column, definition: Definition) -> MemberTable:
     end_on, event, end_reason = _ends(rows, definition)
     days = (end_on - rows["stopped_on"]).astype("timedelta64[D]").astype(np.int64)
+    if definition.landmark_months is not None:
+        too_short = (exclusion == "") & (days <= definition.landmark_months * DAYS_PER_MONTH)
+        ended = np.isin(end_reason, ENDS)
+        exclusion = np.where(too_short, np.where(ended, ENDED_BEFORE_LANDMARK, NOT_OBSERVED_TO_LANDMARK), exclusion)
     other = rows["other_drug_from"]
     columns: dict[str, Column] = {
         "patient_id": rows["patient_id"],
@@ -271,21 +321,32 @@ def _table(rows: Columns, exclusion: Column, numbers: Ints, definition: Definiti
         "withdrawal_syndrome_on": rows["withdrawal_syndrome_on"],
         "last_negative_on": rows["last_negative_on"],
         "loss_on": rows["loss_on"],
+        "last_seen_on": rows["last_seen_on"],
+        "remission_path": paths,
         "TRANSCRIPT_NEVER_SEEN": rows["baseline_unseen"],
         "OTHER_DRUG_AFTER_STOP": ~np.isnat(other) & (np.isnat(end_on) | (other <= end_on)),
         "DMR_ACROSS_GAP": rows["dmr_across_gap"],
         **{name: number(rows, name) for name in (*DURATIONS, *AGES, *YEARS)},
+        **{factor.column: score(rows, factor.points) for factor in definition.factors if factor.name == SCORE},
     }
-    return MemberTable(columns, {f.id: g for f in definition.factors if (g := _grouping(rows, f)) is not None})
+    groupings = {f.id: g for f in definition.factors if (g := _grouping(rows, columns, f, definition)) is not None}
+    return MemberTable(columns, groupings)
 
 
-def _grouping(rows: Columns, factor: Factor) -> Grouping | None:
+def _grouping(rows: Columns, columns: Mapping[str, Column], factor: Factor, definition: Definition) -> Grouping | None:
     """Groups of a cut in the order ``>=``, ``<``, categories by their label; None for a number."""
+    if factor.name in LANDMARK_FACTORS:
+        assert definition.landmark_months is not None
+        return _categories(at_landmark(rows, factor.name, definition.landmark_months * DAYS_PER_MONTH))
     if factor.is_category:
         return _categories(category(rows, factor.name))
     if factor.cut is None:
         return None
-    answer = reaches(rows, factor.name, factor.cut)
+    if factor.name == SCORE:
+        values = columns[factor.column]
+        answer = np.where(np.isnan(values), UNKNOWN, np.where(values >= factor.cut, YES, NO))
+    else:
+        answer = reaches(rows, factor.name, int(factor.cut))
     codes = np.where(answer == YES, 0, np.where(answer == NO, 1, -1))
     return _present(Grouping((f">= {factor.cut}", f"< {factor.cut}"), codes))
 

@@ -26,6 +26,7 @@ from cohorts.domain.estimates import (
     Landmark,
     Median,
     NotEstimable,
+    ScaledResiduals,
     Warning_,
 )
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
@@ -100,13 +101,15 @@ def finite(number: float) -> float | None:
 # --- groups ------------------------------------------------------------------------------------------------------
 
 
-def log_rank(times: Times, group: Ints) -> ChiSquare | None:
+def log_rank(times: Times, group: Ints, strata: Ints | None = None) -> ChiSquare | None:
     """Log-rank test of groups with an expected event; None with fewer than two of them.
+
+    With ``strata`` people are compared within theirs only, which lifelines does not do.
 
     A group in which nobody was at risk at any event is left out and adds no degree of freedom (as in R).
     """
-    test = comparison.log_rank(times, group)
-    if test is not None:
+    test = comparison.log_rank(times, group, strata)
+    if test is not None and strata is None:
         witness.confirm_log_rank(times, group, test)
     return test
 
@@ -140,6 +143,16 @@ def exact_binomial(successes: int, total: int, level: float) -> tuple[float | No
         return None, None
     limits = stats.binomtest(successes, total).proportion_ci(level, method="exact")
     return float(limits.low), float(limits.high)
+
+
+def binomial_quantile(tail: float, total: int, share: float) -> float:
+    """The smallest number of successes at or below which a binomial count lies with this chance."""
+    return float(stats.binom.ppf(tail, total, share))
+
+
+def binomial_below(number: int, total: int, share: float) -> float:
+    """The chance of at most so many successes."""
+    return float(stats.binom.cdf(number, total, share))
 
 
 # Profile limits refit the model some hundred times: beyond so many columns they would take the night.
@@ -190,8 +203,23 @@ def cox(
         score=fit.score if independent else None,
         concordance=concordance(times, covariates @ fit.coefficients),
         zph=None if any_apart or not independent else proportionality.zph(fit, terms),
+        residuals=None if any_apart or not independent else _residuals(fit),
         firth=_firth(times, covariates, level) if independent and (any_apart or penalised) else None,
         warnings=tuple(words),
+    )
+
+
+def _residuals(fit: engine_cox.CoxFit) -> ScaledResiduals:
+    scale, values = proportionality.scaled_residuals(fit)
+    rows = fit.rows
+    return ScaledResiduals(
+        np.sort(rows.times.days[rows.times.event]),
+        scale,
+        values,
+        rows.days[rows.event_day],
+        proportionality.time_scale(fit),
+        fit.coefficients,
+        np.diag(fit.variance),
     )
 
 

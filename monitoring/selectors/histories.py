@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 from django.db.models import Q
 
 from monitoring.domain.course.series import Course, Fact, FactKind, TimePoint, worst_of_each_date
-from monitoring.domain.following.reading import PatientHistory
+from monitoring.domain.following.kinetics import Value, values_of
+from monitoring.domain.following.reading import PatientHistory, for_doubling
 from monitoring.domain.replay import Replay
 from monitoring.domain.vocabulary.dates import PartialDate, Precision
-from monitoring.domain.vocabulary.measurement import Flag
-from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
+from monitoring.domain.vocabulary.measurement import Flag, Method
+from monitoring.domain.vocabulary.scale import DEPTH, ControlGene, ResponseClass
 from monitoring.models import Centre, Observation, Patient, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.as_of import as_known, known_rows, row_key
 from monitoring.selectors.series import LoadedSeries, course_of, result_key
@@ -38,10 +42,11 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
     facts: dict[int, list[Fact]] = defaultdict(list)
     for row in as_known(Observation, known_at).filter(patient_id__in=ids):
         facts[row.patient_id].append(Fact(FactKind(row.kind), row.observed_on, row.detail, row.grade))
-    points, unseen, marrow = _load_points(ids, known_at)
+    points, values, unseen, marrow = _load_points(ids, known_at)
     histories = {}
     for row in sorted(known_rows(Patient, ids, known_at), key=row_key):
         pk = row_key(row)
+        worst = worst_of_each_date(points[pk])
         histories[pk] = PatientHistory(
             patient_id=row.patient_id,
             centre=centres[row.centre_id],
@@ -53,10 +58,11 @@ def load_histories_of(ids: Sequence[int], known_at: dt.datetime | None = None) -
             first_dmr=_partial(row.first_dmr_on, row.first_dmr_precision),
             courses=tuple(courses[pk]),
             facts=tuple(facts[pk]),
-            points=worst_of_each_date(points[pk]),
+            points=worst,
             unseen=frozenset(unseen[pk]),
             marrow=frozenset(marrow[pk]),
             risk_score=row.risk_score,
+            values=tuple(_value(point, values[point.key]) for point in for_doubling(worst, courses[pk])),
         )
     return histories
 
@@ -87,6 +93,10 @@ def history_of(loaded: LoadedSeries, replayed: Replay) -> PatientHistory:
             if item.result.is_bone_marrow and not item.result.is_preliminary
         ),
         risk_score=patient.risk_score,
+        values=tuple(
+            dataclasses.replace(value, taken=(), sd_ranges=())  # no doubling time off treatment rests on these
+            for value in for_doubling(values_of(replayed.assessed, series.courses), series.courses)
+        ),
     )
 
 
@@ -97,7 +107,36 @@ def _partial(on: dt.date | None, precision: str) -> PartialDate | None:
 Days = dict[int, set[dt.date]]
 
 
-def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict[int, list[TimePoint]], Days, Days]:
+class MeasuredColumns(NamedTuple):
+    """What makes two values of a patient comparable, as stored."""
+
+    laboratory: str
+    method: str
+    control_gene: str
+    conversion_factor: Decimal | None
+    detected: bool
+    upper_bound_percent: Decimal | None
+
+
+def _value(point: TimePoint, measured: MeasuredColumns) -> Value:
+    return Value(
+        on=point.on,
+        is_percent=point.is_percent,
+        detected=measured.detected,
+        upper_bound_percent=measured.upper_bound_percent,
+        laboratory=measured.laboratory,
+        method=Method(measured.method or Method.RT_QPCR),
+        control_gene=ControlGene(measured.control_gene),
+        conversion_factor=measured.conversion_factor,
+        exact_date=point.precision is Precision.DAY,
+        key=point.key,
+        low_control=point.low_control,
+    )
+
+
+def _load_points(
+    ids: Iterable[int], known_at: dt.datetime | None
+) -> tuple[dict[int, list[TimePoint]], dict[str, MeasuredColumns], Days, Days]:
     """Evaluable classes of final blood results, the days of an unknown transcript never detected, the days of marrow.
 
     Preliminary results and those entered in error never count.
@@ -113,8 +152,10 @@ def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict
     ).values_list(
         "result__patient_id", "result__collected_on", "response_class", "is_percent", "flags", "result__specimen",
         "result__laboratory__code", "result__accession_number", "result__version", "result__collected_precision",
+        "result__method", "result__control_gene", "conversion_factor", "detected", "upper_bound_percent",
     )  # fmt: skip
     points: dict[int, list[TimePoint]] = defaultdict(list)
+    values: dict[str, MeasuredColumns] = {}
     unseen: Days = defaultdict(set)
     marrow: Days = defaultdict(set)
     for (
@@ -128,16 +169,21 @@ def _load_points(ids: Iterable[int], known_at: dt.datetime | None) -> tuple[dict
         accession,
         version,
         precision,
+        method,
+        gene,
+        factor,
+        detected,
+        bound,
     ) in rows.iterator(5000):
         if specimen == "BM":
             marrow[patient_id].add(on)
             continue
         if Flag.TRANSCRIPT_UNKNOWN in flags.split(";"):
             unseen[patient_id].add(on)
+        key = result_key(laboratory, accession, version)
+        low_control = Flag.LOW_CONTROL in flags.split(";")
         points[patient_id].append(
-            TimePoint(
-                on, ResponseClass(response_class), percent, Flag.LOW_CONTROL in flags.split(";"),
-                result_key(laboratory, accession, version), Precision(precision),
-            )
-        )  # fmt: skip
-    return points, unseen, marrow
+            TimePoint(on, ResponseClass(response_class), percent, low_control, key, Precision(precision))
+        )
+        values[key] = MeasuredColumns(laboratory, method, gene, factor, detected, bound)
+    return points, values, unseen, marrow

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -57,9 +58,17 @@ def test_a_patient_just_replayed_has_the_history_that_the_database_has(twin: Coh
 
 
 def without_digits(history: PatientHistory) -> PatientHistory:
-    """A value is stored with 18 digits; its class, which readings are made of, is not changed by that."""
+    """A value is stored with 18 digits; class and doubling group, which readings are made of, are not changed by it."""
     points = tuple(dataclasses.replace(point, is_percent=None) for point in history.points)
-    return dataclasses.replace(history, points=points)
+    values = tuple(
+        dataclasses.replace(v, is_percent=_short(v.is_percent), upper_bound_percent=_short(v.upper_bound_percent))
+        for v in history.values
+    )
+    return dataclasses.replace(history, points=points, values=values)
+
+
+def _short(number: Decimal | None) -> Decimal | None:
+    return None if number is None else Decimal(f"{number:.12e}")
 
 
 @pytest.mark.parametrize("definition", [None, STRICT])

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cohorts.domain.engine.arrays import Bools, Floats, Ints, Times
+from cohorts.domain.engine.multistate import Stays
 
 FOLDER = Path(__file__).parent / "r"
 NAMES = sorted(path.stem for path in (FOLDER / "data").glob("*.csv"))
+PATHS = sorted(path.stem for path in (FOLDER / "paths").glob("*.csv"))
 _KEYS = ("days", "status", "group", "stratum", "cluster")
 
 
@@ -60,6 +62,14 @@ def read(name: str) -> RData:
         covariates=np.array([[float(row[key]) for key in columns] for row in rows]),
         figures=_figures(name),
     )
+
+
+def read_stays(name: str) -> tuple[Stays, dict[str, Floats]]:
+    """The stays of one set of paths, and every figure that R gave for it."""
+    with (FOLDER / "paths" / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    columns = (np.array([int(row[key]) for row in rows]) for key in ("patient", "state", "start", "end", "to"))
+    return Stays(*columns), _figures(f"paths_{name}")
 
 
 def _figures(name: str) -> dict[str, Floats]:

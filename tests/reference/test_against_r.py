@@ -6,11 +6,12 @@ Curves, tests, Aalen–Johansen and Gray to 1e-10; Cox and Fine–Gray to 1e-8 o
 import numpy as np
 import pytest
 
-from cohorts.domain.engine import comparison, competing, concordance, cox, curves, proportionality
+from cohorts.domain.engine import comparison, competing, concordance, cox, curves, multistate, proportionality, splines
 from cohorts.domain.engine.arrays import Floats
 from cohorts.domain.engine.firth import fit_firth
+from cohorts.domain.engine.logistic import fit_logistic
 from cohorts.domain.estimates import ChiSquare, NotEstimable
-from tests.reference.r_figures import NAMES, RData, read
+from tests.reference.r_figures import NAMES, PATHS, RData, read, read_stays
 
 R_TRANSFORMS = {"log-log": "log-log", "log": "log", "linear": "plain"}
 
@@ -46,7 +47,10 @@ def data(request: pytest.FixtureRequest) -> RData:
 
 
 def test_every_set_holds_what_it_is_meant_to_test() -> None:
-    counts = {name: sum(key.endswith(".coef") for key in read(name).figures) for name in NAMES}
+    cox_like = ("efron", "breslow", "robust", "firth", "fine_gray")
+    counts = {
+        name: sum(key.endswith(".coef") and key.startswith(cox_like) for key in read(name).figures) for name in NAMES
+    }
     assert len(NAMES) == 15
     assert counts["lung"] == 11
     assert counts["transplant_like"] == 15
@@ -201,3 +205,45 @@ def test_what_the_data_do_not_determine_is_refused() -> None:
         data = read(name)
         with pytest.raises(NotEstimable):
             cox.fit_cox(data.times, data.covariates)
+
+
+def test_logistic_regression(data: RData) -> None:
+    for key, x in models(data, "logistic"):
+        fit = fit_logistic(~data.times.event, x)
+        assert not fit.separated
+        same(fit.coefficients, data.figures[f"{key}.coef"], rel=1e-8)
+        same(fit.variance, data.figures[f"{key}.var"], rel=1e-8, abs_=1e-14)
+        same([fit.lrt.chi2], data.figures[f"{key}.gain"], rel=1e-8, abs_=1e-12)
+
+
+def test_smooth_curves_of_numbers(data: RData) -> None:
+    for name in data.columns:
+        key = f"spline.{name}"
+        if f"{key}.coef" not in data.figures:
+            continue
+        values = data.column(name)[:, 0]
+        knots = splines.knots_of(values, (0.1, 0.5, 0.9))
+        same(knots, data.figures[f"{key}.knots"], rel=1e-12)
+        fit = cox.fit_cox(data.times, splines.spline_columns(values, knots))
+        line = cox.fit_cox(data.times, values[:, None])
+        same(fit.coefficients, data.figures[f"{key}.coef"], rel=1e-7)
+        same(fit.variance, data.figures[f"{key}.var"], rel=1e-7)
+        same([fit.lrt.chi2 - line.lrt.chi2], data.figures[f"{key}.bend"], rel=1e-8, abs_=1e-9)
+
+
+def test_the_sets_have_models_to_compare() -> None:
+    keys = [key for name in NAMES for key in read(name).figures]
+    assert sum(key.startswith("logistic") and key.endswith(".coef") for key in keys) >= 20
+    assert sum(key.startswith("spline") and key.endswith(".coef") for key in keys) >= 8
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_states_that_people_leave_and_come_back_to(name: str) -> None:
+    stays, figures = read_stays(name)
+    found = multistate.transitions(stays)
+    same(found.days, figures["time"])
+    patients = int(stays.patient.max()) + 1
+    each = [multistate.occupation(stays, found, patients, day) for day in found.days]
+    for number, state in enumerate(("in", "out", "dead")):
+        same([one.estimate[number] for one in each], figures[f"{state}.estimate"], abs_=1e-10)
+        same([one.se[number] for one in each], figures[f"{state}.se"], abs_=1e-10)

@@ -12,9 +12,8 @@ from scipy import stats
 
 from cohorts.domain.engine.arrays import Bools, Floats, Ints, Times, products, still_to_come, sums_per_day, symmetric
 from cohorts.domain.engine.comparison import chi_square
-from cohorts.domain.engine.cox import FLAT
 from cohorts.domain.engine.curves import kaplan_meier
-from cohorts.domain.engine.fitting import MOST_COLUMNS, climb, on_a_common_scale
+from cohorts.domain.engine.fitting import FLAT, MOST_COLUMNS, climb, on_a_common_scale
 from cohorts.domain.estimates import ChiSquare, NotEstimable
 
 CENSORED, EVENT, COMPETING = 0, 1, 2

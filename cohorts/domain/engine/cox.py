@@ -18,15 +18,13 @@ from cohorts.domain.engine.arrays import (
     symmetric,
 )
 from cohorts.domain.engine.comparison import chi_square
-from cohorts.domain.engine.fitting import climb, on_a_common_scale
+from cohorts.domain.engine.fitting import FLAT, LEAST_KNOWN, climb, on_a_common_scale
 from cohorts.domain.estimates import ChiSquare, NotEstimable
 
 TIES = ("efron", "breslow")
 # The gradient at which a fit has converged, for covariates on a common scale and per event.
 GRADIENT = 1e-10
 MOST_STEPS = 60
-# A coefficient is flat where the log hazard ratio between a covariate's ends, or its standard error, is beyond these.
-FLAT, LEAST_KNOWN = 15, 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ MOST_COLUMNS = 30
 # The largest change of the log hazard ratio between a covariate's ends in one step: hazards must not underflow.
 MOST_OF_A_STEP = 5.0
 MOST_HALVINGS = 30
+# A coefficient is flat where the log ratio between a covariate's ends, or its standard error, is beyond these.
+FLAT, LEAST_KNOWN = 15, 100
 
 
 def on_a_common_scale(covariates: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from cohorts.domain.definition import Definition, Factor
 from cohorts.domain.engine.arrays import Ints, Times
 from cohorts.domain.engine.cutoffs import MOST_ROWS, best_cut
 from cohorts.domain.figures.descriptions import days_between
-from cohorts.domain.figures.whole import LANDMARK_MONTHS, landmarks
+from cohorts.domain.figures.whole import landmarks, later_landmarks
 from cohorts.domain.member_table import MemberTable
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
@@ -35,21 +35,24 @@ def dating_of_losses(members: MemberTable, definition: Definition) -> dict[str, 
     dated = {"first_positive": members["days"], "midpoint": middle, "last_negative": earliest}
     return {
         **{name: _curve(Times(days, members["event"]), definition) for name, days in dated.items()},
-        "interval_censored": _interval_censored(members, earliest),
+        "interval_censored": _interval_censored(members, earliest, definition),
     }
 
 
 def _curve(times: Times, definition: Definition) -> dict[str, Any]:
     limited = survival.kaplan_meier(times, transform=definition.transform, level=definition.level)
-    return {"landmarks": landmarks(limited, times), "median_months": dataclasses.asdict(survival.median(limited))}
+    return {
+        "landmarks": landmarks(limited, times, definition),
+        "median_months": dataclasses.asdict(survival.median(limited)),
+    }
 
 
-def _interval_censored(members: MemberTable, earliest: Ints) -> dict[str, Any]:
+def _interval_censored(members: MemberTable, earliest: Ints, definition: Definition) -> dict[str, Any]:
     """Estimates without interval at the landmarks; between two steps of the estimate the upper end is given."""
     if len(members) > MOST_FOR_INTERVALS:
         return {"landmarks": [], "reason": f"more than {MOST_FOR_INTERVALS} members"}
     latest = np.where(members["event"], members["days"], np.inf)
-    months = [m for m in LANDMARK_MONTHS if m * DAYS_PER_MONTH <= members["days"].max()]
+    months = [m for m in later_landmarks(definition) if m * DAYS_PER_MONTH <= members["days"].max()]
     found = witness.turnbull(earliest.astype(float), latest, [m * DAYS_PER_MONTH for m in months])
     return {"landmarks": [{"months": m, "estimate": e} for m, e in zip(months, found, strict=True)]}
 
@@ -58,7 +61,7 @@ def cut_chosen_on_data(factor: Factor, known: MemberTable, definition: Definitio
     """For a cut that was looked for in the data: the best cut of all, and the P that counts the search."""
     if not factor.chosen_on_data or definition.attempts == "all":
         return None
-    values = known[factor.name]
+    values = known[factor.column]
     known = known.of(~np.isnan(values))
     if len(known) > MOST_ROWS:
         return {"reason": f"more than {MOST_ROWS} members"}

@@ -4,67 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from cohorts.domain import survival
-from cohorts.domain.definition import AGES, YEARS, Definition, Factor
-from cohorts.domain.engine.arrays import Floats, Times
-from cohorts.domain.estimates import CoxModel, CoxTerm, NotEstimable, Proportionality, Warning_
+from cohorts.domain.definition import Definition, Factor
+from cohorts.domain.engine.arrays import Times
+from cohorts.domain.estimates import CoxModel, NotEstimable, Proportionality, Warning_
 from cohorts.domain.figures.dating import cut_chosen_on_data
+from cohorts.domain.figures.fixed_time import odds_ratios
+from cohorts.domain.figures.missing import left_censored_bounds
 from cohorts.domain.figures.risks import fine_gray, gray
+from cohorts.domain.figures.smooth import residuals_of, spline_of
+from cohorts.domain.figures.terms import Columns, model_columns, terms_of
 from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, restricted_mean
 from cohorts.domain.member_table import Grouping, MemberTable
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of some factors in a model: the direction of each spelled out, and the columns of each factor."""
-
-    factors: tuple[Factor, ...]
-    labels: list[dict[str, Any]]
-    values: Floats  # rows x columns
-    of_factor: list[list[int]]
-
-
-def model_columns(factors: Sequence[Factor], members: MemberTable) -> Columns:
-    """``< cut`` over ``>= cut``; a category against its largest level (ties: alphabetical); a number per unit."""
-    labels: list[dict[str, Any]] = []
-    values: list[Floats] = []
-    of_factor: list[list[int]] = []
-    for factor in factors:
-        first = len(labels)
-        for label, column in _columns_of(factor, members):
-            labels.append({"id": factor.id, **label})
-            values.append(column)
-        of_factor.append(list(range(first, len(labels))))
-    matrix = np.column_stack(values) if values else np.zeros((len(members), 0))
-    return Columns(tuple(factors), labels, matrix, of_factor)
-
-
-def _columns_of(factor: Factor, members: MemberTable) -> list[tuple[dict[str, Any], Floats]]:
-    if not factor.is_category and factor.cut is None:
-        unit = "per year" if factor.name in (*AGES, *YEARS) else "per month"
-        return [({"level": unit, "reference": None}, members[factor.name])]
-    grouping = members.groupings[factor.id]
-    if factor.cut is not None:
-        low, high = f"< {factor.cut}", f">= {factor.cut}"
-        codes = {label: code for code, label in enumerate(grouping.labels)}
-        return [({"level": low, "reference": high}, (grouping.codes == codes.get(low, -2)).astype(float))]
-    sizes = np.bincount(grouping.codes[grouping.known], minlength=len(grouping.labels))
-    present = [code for code in range(len(grouping.labels)) if sizes[code]]
-    if not present:
-        return []
-    reference = min(present, key=lambda code: (-sizes[code], grouping.labels[code]))
-    return [
-        (
-            {"level": grouping.labels[code], "reference": grouping.labels[reference]},
-            (grouping.codes == code).astype(float),
-        )
-        for code in present
-        if code != reference
-    ]
 
 
 def fit(columns: Columns, members: MemberTable, definition: Definition) -> tuple[CoxModel | None, list[Warning_]]:
@@ -94,13 +50,6 @@ def _named(warning: Warning_, columns: Columns) -> Warning_:
     return {"code": "separated", **named, "events": warning["events"]}
 
 
-def terms_of(columns: Columns, terms: Sequence[CoxTerm] | None) -> list[dict[str, Any]] | None:
-    """Terms with their direction."""
-    if terms is None:
-        return None
-    return [{**label, **dataclasses.asdict(term)} for label, term in zip(columns.labels, terms, strict=True)]
-
-
 def zph_of(columns: Columns, zph: Proportionality | None) -> list[dict[str, Any]] | None:
     """The test of proportional hazards of each factor, and of all together as ``GLOBAL``."""
     if zph is None:
@@ -124,7 +73,7 @@ def test_of(model: CoxModel | None, name: str) -> dict[str, Any] | None:
     return dataclasses.asdict(test) if test else None
 
 
-def univariate(factor: Factor, members: MemberTable, definition: Definition) -> dict[str, Any]:
+def univariate(factor: Factor, members: MemberTable, definition: Definition, cutoff: date) -> dict[str, Any]:
     """One factor: its groups with their figures, the tests that compare them, and its own model."""
     known = members.of(members.is_known(factor))
     grouping = known.groupings.get(factor.id, Grouping((), np.zeros(len(known), np.int64)))
@@ -145,6 +94,7 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition) -> 
         "cut": factor.cut,
         "groups": groups,
         "logrank": dataclasses.asdict(log_rank) if log_rank else None,
+        "logrank_stratified": _stratified(factor, known, definition),
         "fisher_p": tests.fisher_p,
         "chi2_p": tests.chi2_p,
         "yates_p": tests.yates_p,
@@ -152,7 +102,10 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition) -> 
         # One term for a cut or a number; a list of terms for a category of more than two levels.
         "cox": terms[0] if terms is not None and len(terms) == 1 else terms,
         "zph": zph_of(columns, model.zph if model else None),
+        "residuals": residuals_of(model, columns.labels, definition.level),
+        "spline": None if factor.is_category else spline_of(factor, known, definition),
         "firth": terms_of(columns, model.firth if model else None),
+        "odds_ratios": [] if by_attempt else odds_ratios([factor], known, definition, cutoff),
         "fine_gray": None if by_attempt else fine_gray_of(columns, known, definition),
         "restricted_mean_difference": _mean_difference(groups, definition),
         "lrt": test_of(model, "lrt"),
@@ -160,7 +113,24 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition) -> 
         "warnings": words,
         "cut_chosen_on_data": cut_chosen_on_data(factor, known, definition),
         "excluded_missing": len(members) - len(known),
+        "left_censored_bounds": left_censored_bounds(factor, members, definition),
     }
+
+
+def _stratified(factor: Factor, known: MemberTable, definition: Definition) -> dict[str, Any] | None:
+    """The log-rank test that compares within the strata of the definition only."""
+    others = [other for other in definition.strata if other != factor.id]
+    if not others or factor.id not in known.groupings or definition.attempts == "all":
+        return None
+    strata = np.zeros(len(known), np.int64)
+    in_all = np.ones(len(known), bool)
+    for other in others:
+        grouping = known.groupings[other]
+        strata = strata * (len(grouping.labels) + 1) + grouping.codes
+        in_all &= grouping.known
+    rows = known.of(in_all)
+    test = survival.log_rank(rows.times, rows.groupings[factor.id].codes, strata[in_all])
+    return None if test is None else {"strata": others, "members": len(rows), **dataclasses.asdict(test)}
 
 
 def _groups(grouping: Grouping, known: MemberTable, definition: Definition) -> list[dict[str, Any]]:
@@ -182,7 +152,7 @@ def _groups(grouping: Grouping, known: MemberTable, definition: Definition) -> l
                 "members": len(group),
                 "events": int(times.event.sum()),
                 "crude": crude(group, definition),
-                "landmarks": landmarks(limited, times),
+                "landmarks": landmarks(limited, times, definition),
                 "restricted_mean": restricted_mean(limited, definition) if definition.attempts == "first" else None,
             }
         )

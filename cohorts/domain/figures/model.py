@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from cohorts.domain import survival
 from cohorts.domain.definition import Definition, Factor
 from cohorts.domain.engine.cox import CoxFit, fit_cox, robust_variance, wald
 from cohorts.domain.estimates import NotEstimable
-from cohorts.domain.figures.factors import fine_gray_of, fit, model_columns, terms_of, test_of, zph_of
+from cohorts.domain.figures.factors import fine_gray_of, fit, test_of, zph_of
+from cohorts.domain.figures.fixed_time import odds_ratios
+from cohorts.domain.figures.smooth import residuals_of
+from cohorts.domain.figures.terms import model_columns, terms_of
 from cohorts.domain.figures.whole import clusters
 from cohorts.domain.member_table import MemberTable
 
@@ -19,7 +23,9 @@ SELECTION_P = 0.05
 EVENTS_PER_COEFFICIENT = 10
 
 
-def multivariable(members: MemberTable, definition: Definition, univariate: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def multivariable(
+    members: MemberTable, definition: Definition, univariate: Sequence[dict[str, Any]], cutoff: date
+) -> dict[str, Any]:
     """The model of several factors over the members in whom all of them are known."""
     if definition.cox is not None:
         factors = [definition.factor(factor_id) for factor_id in definition.cox]
@@ -58,7 +64,11 @@ def multivariable(members: MemberTable, definition: Definition, univariate: Sequ
         "score": test_of(model, "score"),
         "concordance": model.concordance if model else None,
         "zph": zph_of(columns, model.zph if model else None),
+        "residuals": residuals_of(model, columns.labels, definition.level),
         "firth": terms_of(columns, model.firth if model else None),
+        "odds_ratios": odds_ratios(factors, complete, definition, cutoff)
+        if len(factors) > 1 and definition.attempts == "first"
+        else [],
         "fine_gray": fine_gray_of(columns, complete, definition) if model and definition.attempts == "first" else None,
         "warnings": words,
     }

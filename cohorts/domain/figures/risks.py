@@ -11,8 +11,8 @@ from cohorts.domain.definition import Definition
 from cohorts.domain.engine import competing
 from cohorts.domain.engine.arrays import Floats, Ints
 from cohorts.domain.estimates import NotEstimable
-from cohorts.domain.figures.whole import ENDS, LANDMARK_MONTHS
-from cohorts.domain.member_table import Grouping, MemberTable
+from cohorts.domain.figures.whole import later_landmarks
+from cohorts.domain.member_table import ENDS, Grouping, MemberTable
 from cohorts.domain.survival import finite
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
@@ -64,7 +64,7 @@ def _incidence(members: MemberTable, ended: Ints, of: int, definition: Definitio
     points = zip(*(column.tolist() for column in columns), strict=True)
     return {
         "events": int((ended == of).sum()),
-        "landmarks": [read(months) for months in LANDMARK_MONTHS],
+        "landmarks": [read(months) for months in later_landmarks(definition)],
         "points": [dict(zip(names, row, strict=True)) for row in points],
     }
 

@@ -15,14 +15,13 @@ from cohorts.domain.definition import Definition
 from cohorts.domain.engine import curves
 from cohorts.domain.engine.arrays import Ints, Times
 from cohorts.domain.figures.descriptions import counts
-from cohorts.domain.member_table import APART, MemberTable
+from cohorts.domain.member_table import APART, ENDS, MemberTable
 from cohorts.domain.members import criteria_of
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 LANDMARK_MONTHS = (3, 6, 12, 24, 36, 48, 60)
 CONDITIONAL_MONTHS = (6, 12, 24)
 MEAN_MONTHS = 36
-ENDS = ("loss_of_mmr", "restart", "death", "transplant", "progression")
 
 
 def read_apart(members: MemberTable) -> list[dict[str, Any]]:
@@ -76,11 +75,13 @@ def drop_outs_as_failures(table: MemberTable, definition: Definition, cutoff: da
     A landmark counts only those who stopped at least that long before the end of the data: to have had less time is no
     failure.
     """
-    counted = table.of(table.included | (table["exclusion_reason"] == "NO_PCR_AFTER_STOP"))
+    counted = table.members
+    if definition.landmark_months is None:
+        counted = table.of(table.included | (table["exclusion_reason"] == "NO_PCR_AFTER_STOP"))
     had = (np.datetime64(cutoff, "D") - counted["stopped_on"]).astype(np.int64) / DAYS_PER_MONTH
     observed = np.where(counted.included, counted["days"], -1) / DAYS_PER_MONTH
     rates = []
-    for months in LANDMARK_MONTHS:
+    for months in later_landmarks(definition):
         had_time = had >= months
         free = had_time & (observed >= months) & ~(counted["event"] & (observed <= months))
         kept, total = int(free.sum()), int(had_time.sum())
@@ -116,7 +117,7 @@ def kaplan_meier(members: MemberTable, definition: Definition) -> dict[str, Any]
     limited = survival.kaplan_meier(times, transform=definition.transform, level=definition.level, clusters=patients)
     return {
         **base,
-        "landmarks": landmarks(limited, times),
+        "landmarks": landmarks(limited, times, definition),
         "median_months": dataclasses.asdict(survival.median(limited)),
         "restricted_mean": restricted_mean(limited, definition) if patients is None else None,
         "conditional": _conditional(times, definition) if patients is None else [],
@@ -124,9 +125,16 @@ def kaplan_meier(members: MemberTable, definition: Definition) -> dict[str, Any]
     }
 
 
-def landmarks(limited: survival.LimitedCurve, times: Times, after: float = 0) -> list[dict[str, Any]]:
+def later_landmarks(definition: Definition, after: int = 0) -> list[int]:
+    """The months at which figures are read: later than ``after``, and than the landmark of the definition."""
+    return [months for months in LANDMARK_MONTHS if months > max(after, definition.landmark_months or 0)]
+
+
+def landmarks(
+    limited: survival.LimitedCurve, times: Times, definition: Definition, after: int = 0
+) -> list[dict[str, Any]]:
     """The curve at each landmark later than ``after`` months."""
-    found = [survival.landmark(limited, times, months) for months in LANDMARK_MONTHS if months > after]
+    found = [survival.landmark(limited, times, months) for months in later_landmarks(definition, after)]
     return [{k: v for k, v in dataclasses.asdict(one).items() if k != "reason" or v} for one in found]
 
 
@@ -171,12 +179,14 @@ def _conditional(times: Times, definition: Definition) -> list[dict[str, Any]]:
     """For those free of the event for so long: the chance to be so at later landmarks."""
     found = []
     for months in CONDITIONAL_MONTHS:
+        if months <= (definition.landmark_months or 0):
+            continue
         later = curves.given_free_until(times, months * DAYS_PER_MONTH)
         if not len(later):
             continue
         limited = survival.kaplan_meier(later, transform=definition.transform, level=definition.level)
         found.append(
-            {"from_months": months, "members": len(later), "landmarks": landmarks(limited, later, after=months)}
+            {"from_months": months, "members": len(later), "landmarks": landmarks(limited, later, definition, months)}
         )
     return found
 

@@ -49,17 +49,31 @@ def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> It
     yield from _lost(Sign.LOSS_OF_MR4, start, points, ResponseClass.MR4)
     if last_lost(start, points, ResponseClass.MR4) is None:
         yield from _lost(Sign.DETECTABLE_AGAIN, start, points, ResponseClass.MR4_5)
-    above = [
-        p for p in points if p.response_class in (ResponseClass.MMR, ResponseClass.MR4) and p.is_percent is not None
-    ]
-    for first, second in pairwise(points):
-        if first in above and second in above:
-            yield EarlySign(Sign.FLUCTUATION, second, is_over=False)
-            break
+    wavering = second_above(points)
+    if wavering is not None:
+        yield EarlySign(Sign.FLUCTUATION, wavering, is_over=False)
     landmark = month_two(values, episode.stopped_on, rules, episode.restarted_on)
     if landmark.group is MonthTwoClass.FAST and landmark.change is not None:
         evidence = next((p for p in points if p.key == landmark.change.second.key), points[-1])
         yield EarlySign(Sign.FAST_DOUBLING, evidence, is_over=False)
+
+
+def second_above(points: Sequence[TimePoint]) -> TimePoint | None:
+    """The second of the first two consecutive points in MMR above 0.0032 % (A-STIM); None where there are none."""
+
+    def above(point: TimePoint) -> bool:
+        return point.response_class in (ResponseClass.MMR, ResponseClass.MR4) and point.is_percent is not None
+
+    return next((second for first, second in pairwise(points) if above(first) and above(second)), None)
+
+
+def first_fluctuation(episode: Episode) -> TimePoint | None:
+    """The point off treatment at which the response first fluctuated: MR4 lost, or twice above 0.0032 %, in MMR."""
+    until = episode.loss.first.on if episode.loss else None
+    points = [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
+    start = [episode.baseline] if episode.baseline is not None else []
+    lost = first_lost(start, points, ResponseClass.MR4)
+    return min((p for p in (lost, second_above(points)) if p is not None), key=lambda p: p.on, default=None)
 
 
 def _lost(
@@ -71,13 +85,24 @@ def _lost(
         yield EarlySign(sign, run, is_over=points[-1].response_class.at_least(level))
 
 
-def last_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
-    """The first point of the latest run that shows a level lost which was held before; None where none does."""
+def first_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
+    """The first point of the first run that shows a level lost which was held before; None where none does."""
     held = False
-    first_lost: TimePoint | None = None
     for point in (*start, *points):
         if point.response_class.at_least(level):
             held = True
         elif held and not merely_unproven(point, level):
-            first_lost, held = point, False
-    return first_lost
+            return point
+    return None
+
+
+def last_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
+    """The first point of the latest run that shows a level lost which was held before; None where none does."""
+    held = False
+    lost: TimePoint | None = None
+    for point in (*start, *points):
+        if point.response_class.at_least(level):
+            held = True
+        elif held and not merely_unproven(point, level):
+            lost, held = point, False
+    return lost

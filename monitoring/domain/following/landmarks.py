@@ -29,11 +29,12 @@ class MonthTwoClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MonthTwo:
-    """The group of a patient two months after the stop, and the change it rests on."""
+    """The group of a patient two months after the stop, the change it rests on, and the sample that decided it."""
 
     group: MonthTwoClass
     change: Change | None
     reason: Reason
+    decided_on: date | None = None
 
 
 def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restarted_on: date | None = None) -> MonthTwo:
@@ -48,24 +49,31 @@ def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restart
     if second is None:
         return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
     if not second.detected:
-        return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"))
+        return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"), second.on)
     earlier = [v for v in values if stopped_on - window <= v.on < second.on]
     if not earlier:
         return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
     return _month_two_of(change_between(max(earlier, key=lambda v: (v.on, v.key)), second, rules), line, rules)
 
 
+def of_month_two(on: date, stops: Iterable[date], rules: RuleSet) -> bool:
+    """Whether a value of this day can decide a group of the month-2 landmark after one of these stops."""
+    window = dt.timedelta(days=rules.value("month_2_window_days", int))
+    return any(stop - window <= on <= add_months(stop, MONTH_2) + window for stop in stops)
+
+
 def _month_two_of(change: Change, line: str, rules: RuleSet) -> MonthTwo:
     if change.direction is Direction.REFUSED:
         return MonthTwo(MonthTwoClass.NOT_KNOWN, change, change.reason)
+    decided_on = change.second.on
     if change.direction is not Direction.RISING or change.days is None:
-        return MonthTwo(MonthTwoClass.NOT_RISING, change, rules.reason(line, "kinetics.month_2.not_rising"))
+        return MonthTwo(MonthTwoClass.NOT_RISING, change, rules.reason(line, "kinetics.month_2.not_rising"), decided_on)
     cut = rules.value(line, Decimal)
     group = MonthTwoClass.FAST if change.days < cut else MonthTwoClass.SLOW
     code = f"kinetics.month_2.{group.value}"
     if change.at_most and group is MonthTwoClass.SLOW:
         group, code = MonthTwoClass.NOT_KNOWN, "kinetics.month_2.undecided"
-    return MonthTwo(group, change, rules.reason(line, code, days=_shown(change.days), cut=cut))
+    return MonthTwo(group, change, rules.reason(line, code, days=_shown(change.days), cut=cut), decided_on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from typing import TypeVar
 
 from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
 from monitoring.domain.course.relapse import LossRule
 from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
+from monitoring.domain.following.early_signs import first_fluctuation
 from monitoring.domain.following.findings import LONG_GAP_DAYS
-from monitoring.domain.vocabulary.dates import Duration, PartialDate, between, completed_years
+from monitoring.domain.following.kinetics import Value
+from monitoring.domain.following.landmarks import MonthTwoClass, month_two, of_month_two
+from monitoring.domain.rules.rule_sets import rule_set
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
+
+# The statistics read every centre's doubling times by one rule set, whatever a centre's own protocol says.
+KINETICS = "kinetics-ln-ratio.1"
+# How old the response at a landmark may be: one sample every two months is the sparsest schedule of the first year.
+CLASS_WITHIN_DAYS = 62
+
+Measured = TypeVar("Measured", Value, TimePoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,8 @@ class PatientHistory:
     """What the statistics read of one patient.
 
     ``unseen`` are the days of undetected points of a patient whose transcript is not known and in whom the assay had
-    never detected one; ``marrow`` the days of bone marrow samples.
+    never detected one; ``marrow`` the days of bone marrow samples; ``values`` what doubling times two months after a
+    stop are made of.
     """
 
     patient_id: str
@@ -40,6 +53,7 @@ class PatientHistory:
     unseen: frozenset[date] = frozenset()
     marrow: frozenset[date] = frozenset()
     risk_score: str = ""
+    values: tuple[Value, ...] = ()
 
     def until(self, as_of: date) -> PatientHistory:
         """The same patient as known on a day: nothing collected, started, stopped or observed later."""
@@ -50,7 +64,15 @@ class PatientHistory:
             points=tuple(p for p in self.points if p.on <= as_of),
             unseen=frozenset(on for on in self.unseen if on <= as_of),
             marrow=frozenset(on for on in self.marrow if on <= as_of),
+            values=tuple(v for v in self.values if v.on <= as_of),
         )
+
+
+def for_doubling(values: Iterable[Measured], courses: Sequence[Course]) -> list[Measured]:
+    """The values that can decide a doubling time two months after one of the stops."""
+    stops = [c.stopped_on for c in courses if c.stopped_on is not None]
+    rules = rule_set(KINETICS)
+    return [value for value in values if of_month_two(value.on, stops, rules)] if stops else []
 
 
 def _course_until(course: Course, as_of: date) -> Course:
@@ -89,6 +111,14 @@ class EpisodeReading:
     dmr_regained_on: date | None
     last_contact_on: date | None
     withdrawal_syndrome_on: date | None
+    seen_again_on: date | None  # MMR off treatment after a single value above it that nothing confirmed
+    last_seen_on: date | None  # the last evaluable sample or contact, on treatment or off it
+    class_at_3: str  # the last evaluable class off treatment so many months after the stop, 62 days old at most
+    class_at_6: str
+    class_at_12: str
+    fluctuated_on: date | None  # MR4 lost, or twice above 0.0032 %, while in MMR
+    month_two: str  # fast, slow or not_rising two months after the stop, empty where it is not known
+    month_two_on: date | None  # the sample that decided it
     line_of_therapy: int  # how many TKIs were taken up to the stop
     earlier_resistance: bool  # a TKI was stopped for resistance before
     dose_reduced: bool  # the dose of a TKI was reduced before the stop
@@ -138,6 +168,8 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
     run_from = before.dmr.start if before.dmr else None
     baseline = episode.baseline
     until = episode.restarted_on
+    fluctuation = first_fluctuation(episode)
+    doubling = month_two(history.values, stopped_on, rule_set(KINETICS), until)
     return EpisodeReading(
         stop_reason=episode.kind.value,
         attempt=episode.attempt,
@@ -160,6 +192,14 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         dmr_regained_on=episode.dmr_regained_on,
         last_contact_on=max((f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT), default=None),
         withdrawal_syndrome_on=_first(history.facts, FactKind.WITHDRAWAL_SYNDROME, stopped_on),
+        seen_again_on=episode.seen_again_on,
+        last_seen_on=_last_seen(history),
+        class_at_3=_class_at(episode, 3),
+        class_at_6=_class_at(episode, 6),
+        class_at_12=_class_at(episode, 12),
+        fluctuated_on=fluctuation.on if fluctuation else None,
+        month_two="" if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.group.value,
+        month_two_on=None if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.decided_on,
         line_of_therapy=len({c.drug for c in tkis if c.started_on <= stopped_on}),
         earlier_resistance=any(
             c.drug.is_tki and c.stop_reason is StopReason.RESISTANCE and c.stopped_on and c.stopped_on < stopped_on
@@ -183,6 +223,20 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
 def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | None:
     """The first day of such an observation on or after the stop."""
     return min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= stopped_on), default=None)
+
+
+def _last_seen(history: PatientHistory) -> date | None:
+    """The last day on which anything was known of a patient."""
+    days = [f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT]
+    return max([*days, *(p.on for p in history.points[-1:])], default=None)
+
+
+def _class_at(episode: Episode, months: int) -> str:
+    """The class of the last evaluable sample off treatment so many months after the stop, and none from later."""
+    until = int(months * DAYS_PER_MONTH)
+    days = [((p.on - episode.stopped_on).days, p) for p in episode.points_off]
+    point = next((p for day, p in reversed(days) if until - CLASS_WITHIN_DAYS <= day <= until), None)
+    return point.response_class.value if point else ""
 
 
 def _last_negative(episode: Episode, points: Sequence[TimePoint]) -> date | None:

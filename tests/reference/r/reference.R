@@ -99,6 +99,37 @@ if (any(d$event == 1)) {
   if (anyDuplicated(d$cluster)) cox("robust", xs, "efron", d$cluster)
 }
 
+# --- a smooth curve of a number: Harrell's restricted cubic spline of three knots -------------------------------------
+spline <- function(x) attempt({
+  knots <- as.numeric(quantile(d[[x]], c(.1, .5, .9), type = 6))
+  if (length(unique(knots)) < 3) return()
+  cube <- function(at) pmax(d[[x]] - at, 0)^3
+  bent <- (cube(knots[1]) - cube(knots[2]) * (knots[3] - knots[1]) / (knots[3] - knots[2]) +
+           cube(knots[3]) * (knots[2] - knots[1]) / (knots[3] - knots[2])) / (knots[3] - knots[1])^2
+  fit <- coxph(Surv(days, event) ~ d[[x]] + bent, data = d, control = strict)
+  line <- coxph(Surv(days, event) ~ d[[x]], data = d, control = strict)
+  if (any(is.na(coef(fit))) || max(abs(coef(fit)) * c(diff(range(d[[x]])), diff(range(bent)))) > 15) return()
+  put(paste0("spline.", x, ".knots"), knots); put(paste0("spline.", x, ".coef"), coef(fit))
+  put(paste0("spline.", x, ".var"), vcov(fit)); put(paste0("spline.", x, ".bend"), 2 * (fit$loglik[2] - line$loglik[2]))
+})
+if (any(d$event == 1)) for (x in xs) spline(x)
+
+# --- logistic -------------------------------------------------------------------------------------------------------
+logistic <- function(key, columns) attempt({
+  formula <- as.formula(paste("event == 0 ~", paste(columns, collapse = " + ")))
+  fit <- glm(formula, data = d, family = binomial, control = glm.control(epsilon = 1e-15, maxit = 100))
+  if (any(is.na(coef(fit)))) return()
+  # glm keeps the weights of the step before its last: from its own answer they are those of the answer.
+  for (i in 1:2) fit <- glm(formula, data = d, family = binomial, start = coef(fit), control = glm.control(epsilon = 1e-15))
+  if (any(abs(coef(fit)[-1]) * apply(d[columns], 2, function(x) diff(range(x))) > 15)) return()
+  put(paste0(key, ".coef"), coef(fit)[-1]); put(paste0(key, ".var"), vcov(fit)[-1, -1])
+  put(paste0(key, ".gain"), fit$null.deviance - fit$deviance)
+})
+if (length(unique(d$event)) == 2) {
+  logistic("logistic", xs)
+  for (x in xs) if (length(xs) > 1) logistic(paste0("logistic.", x), x)
+}
+
 # --- Firth: Breslow ties, penalty half the logarithm of the determinant of the information ----------------------------
 firth <- function(key, columns) attempt({
   x <- scale(as.matrix(d[columns])); spread <- attr(x, "scaled:scale")

@@ -1,0 +1,170 @@
+"""Figures at a fixed time, among those who had the time and whose outcome is known: proportions and odds ratios."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from cohorts.domain import survival
+from cohorts.domain.definition import Definition, Factor
+from cohorts.domain.engine.arrays import Bools
+from cohorts.domain.engine.logistic import fit_logistic
+from cohorts.domain.estimates import NotEstimable
+from cohorts.domain.figures.terms import model_columns
+from cohorts.domain.figures.whole import later_landmarks
+from cohorts.domain.member_table import ENDS, MemberTable
+from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
+
+SUSTAINED_MONTHS = 12
+# Odds ratios as EURO-SKI gives them: by month 6, by month 36, and of those in remission at month 6.
+ODDS_PERIODS = ((0, 6), (6, 36), (0, 36))
+Rate = dict[str, Any]
+
+
+def had_time(members: MemberTable, cutoff: date, months: float) -> Bools:
+    """Who stopped so long before the end of the data: nobody else can be counted, lost or not."""
+    since = (np.datetime64(cutoff, "D") - members["stopped_on"]).astype("timedelta64[D]").astype(np.int64)
+    return np.asarray(since >= months * DAYS_PER_MONTH)
+
+
+def kept_until(members: MemberTable, months: float) -> Bools:
+    """Who was observed so long and free of every end."""
+    ended = np.isin(members["end_reason"], ENDS)
+    days = months * DAYS_PER_MONTH
+    return np.asarray((members["days"] >= days) & ~(ended & (members["days"] <= days)))
+
+
+def lost_by(members: MemberTable, months: float) -> Bools:
+    """Who had the event of the endpoint by then."""
+    return np.asarray(members["event"] & (members["days"] <= months * DAYS_PER_MONTH))
+
+
+def _failed_by(members: MemberTable, months: float) -> Bools:
+    """Whose remission off treatment had ended by then, for whatever reason."""
+    return np.isin(members["end_reason"], ENDS) & (members["days"] <= months * DAYS_PER_MONTH)
+
+
+def maintenance(members: MemberTable, definition: Definition, cutoff: date) -> list[Rate]:
+    """Who still had no event at each landmark, among those whose state is known then (MMR maintenance, EURO-SKI).
+
+    Who had less time, was not observed so long, or ended by something else than the event is not counted.
+    """
+    rates = []
+    for months in later_landmarks(definition):
+        chance = had_time(members, cutoff, months)
+        kept, lost = kept_until(members, months) & chance, lost_by(members, months) & chance
+        rates.append(_rate(months, kept, lost, chance, definition))
+    return rates
+
+
+def sustained(members: MemberTable, definition: Definition, cutoff: date) -> Rate | None:
+    """Off treatment and in remission for twelve months (Shanmuganathan 2021); a restart or a death is a failure."""
+    if (definition.landmark_months or 0) >= SUSTAINED_MONTHS:
+        return None
+    chance = had_time(members, cutoff, SUSTAINED_MONTHS)
+    kept, failed = kept_until(members, SUSTAINED_MONTHS), _failed_by(members, SUSTAINED_MONTHS)
+    return _rate(SUSTAINED_MONTHS, kept & chance, failed & chance, chance, definition)
+
+
+def _rate(months: float, kept: Bools, failed: Bools, chance: Bools, definition: Definition) -> Rate:
+    total, number = int((kept | failed).sum()), int(kept.sum())
+    lower, upper = survival.exact_binomial(number, total, definition.level)
+    return {
+        "months": months,
+        "had_time": int(chance.sum()),
+        "evaluable": total,
+        "kept": number,
+        "proportion": number / total if total else None,
+        "lower": lower,
+        "upper": upper,
+    }
+
+
+def odds_ratios(factors: Sequence[Factor], members: MemberTable, definition: Definition, cutoff: date) -> list[Rate]:
+    """Logistic models of keeping the remission over fixed periods, of all these factors together."""
+    known = np.ones(len(members), bool)
+    for factor in factors:
+        known &= members.is_known(factor)
+    found = []
+    for start, end in ODDS_PERIODS:
+        if end <= (definition.landmark_months or 0):
+            continue
+        chance = had_time(members, cutoff, end) & known
+        if start:
+            chance &= kept_until(members, start)
+        kept, lost = kept_until(members, end) & chance, lost_by(members, end) & chance
+        rows = members.of(kept | lost)
+        model = _model(factors, rows, kept[kept | lost], definition.level)
+        found.append({"from_months": start, "months": end, "evaluable": len(rows), "kept": int(kept.sum()), **model})
+    return found
+
+
+def _model(factors: Sequence[Factor], rows: MemberTable, kept: Bools, level: float) -> dict[str, Any]:
+    columns = model_columns(factors, rows)
+    try:
+        fit = fit_logistic(kept, columns.values)
+    except NotEstimable as problem:
+        return {"terms": [], "lrt_p": None, "reason": str(problem)}
+    if fit.separated:
+        return {"terms": [], "lrt_p": None, "reason": "separated"}
+    terms = survival.wald_terms(fit.coefficients, fit.variance, level)
+    values = [dataclasses.asdict(term) for term in terms]
+    named = [{**label, "or": one.pop("hr"), **one} for label, one in zip(columns.labels, values, strict=True)]
+    return {"terms": named, "lrt_p": fit.lrt.p}
+
+
+# --- centres -----------------------------------------------------------------------------------------------------
+
+FUNNEL_MONTHS = 12
+FUNNEL_LEVELS = (0.95, 0.998)
+
+
+def by_centre(members: MemberTable, definition: Definition, cutoff: date) -> dict[str, Any] | None:
+    """The share of losses by month 12 of each centre beside that of all, with exact limits for its size.
+
+    Counted are those who had the time and whose state is known, as in the proportions. None with one centre.
+    """
+    if (definition.landmark_months or 0) >= FUNNEL_MONTHS:
+        return None
+    chance = had_time(members, cutoff, FUNNEL_MONTHS)
+    lost = lost_by(members, FUNNEL_MONTHS) & chance
+    counted = lost | (kept_until(members, FUNNEL_MONTHS) & chance)
+    names, codes = np.unique(members["centre"][counted].astype(str), return_inverse=True)
+    if len(names) < 2:
+        return None
+    totals, losses = np.bincount(codes), np.bincount(codes[lost[counted]], minlength=len(names))
+    overall = float(lost.sum() / counted.sum())
+    return {
+        "months": FUNNEL_MONTHS,
+        "evaluable": int(counted.sum()),
+        "lost": int(lost.sum()),
+        "proportion": overall,
+        "method": "crude proportion of losses, limits of the binomial distribution for the size of the centre",
+        "centres": [
+            {
+                "centre": str(name),
+                "evaluable": int(total),
+                "lost": int(number),
+                "proportion": float(number / total),
+                "limits": {str(level): funnel_limits(int(total), overall, level) for level in FUNNEL_LEVELS},
+            }
+            for name, total, number in zip(names, totals, losses, strict=True)
+        ],
+    }
+
+
+def funnel_limits(total: int, share: float, level: float) -> list[float]:
+    """The proportions between which a centre of this size lies by chance (Spiegelhalter 2005, exact, interpolated)."""
+    return [_funnel_limit(total, share, (1 - level) / 2), _funnel_limit(total, share, (1 + level) / 2)]
+
+
+def _funnel_limit(total: int, share: float, tail: float) -> float:
+    number = int(survival.binomial_quantile(tail, total, share))
+    at, below = survival.binomial_below(number, total, share), survival.binomial_below(number - 1, total, share)
+    inside = (at - tail) / (at - below) if at > below else 0.0
+    return float(min(1.0, max(0.0, (number - inside) / total))) if math.isfinite(inside) else number / total
