@@ -2,6 +2,8 @@
 
 import pghistory
 import pgtrigger
+from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +40,57 @@ class CohortSnapshot(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cohort", "digest"], name="snapshot_once")]
         triggers = [pgtrigger.Protect(name="frozen", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+
+class SnapshotName(models.Model):
+    """A name by which people find a snapshot again, such as "as in the manuscript". Named once, for good."""
+
+    cohort = models.ForeignKey(Cohort, models.PROTECT, related_name="names")
+    snapshot = models.ForeignKey(CohortSnapshot, models.PROTECT, related_name="names")
+    name = models.CharField(_("name"), max_length=80)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    named_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    named_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cohort", "name"], name="snapshot_name_once")]
+        triggers = [pgtrigger.Protect(name="named", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OutputKind(models.TextChoices):
+    """What can be made of a snapshot."""
+
+    REPORT = "report", _("printed report (PDF)")
+    PICTURES = "pictures", _("pictures for papers (SVG and PNG)")
+    BUNDLE = "bundle", _("statistician's bundle")
+    DIFFERENCE = "difference", _("what is different")
+
+
+class CohortOutput(models.Model):
+    """A file of a snapshot as one person may see it: asked for on a page, made by a worker, kept for a day.
+
+    ``seen_digest`` is of the figures that person could see when it was made: with other rights the file is not given.
+    """
+
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
+    snapshot = models.ForeignKey(CohortSnapshot, models.PROTECT, related_name="outputs")
+    compared_with = models.ForeignKey(CohortSnapshot, models.PROTECT, null=True, related_name="+")
+    kind = models.CharField(max_length=12, choices=OutputKind.choices)
+    language = models.CharField(max_length=10)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    tries = models.PositiveSmallIntegerField(default=0)
+    tried_at = models.DateTimeField(null=True)
+    made_at = models.DateTimeField(null=True)
+    content = models.BinaryField(null=True)
+    seen_digest = models.CharField(max_length=64, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["asked_by", "-asked_at"], name="output_of_person")]
 
 
 class CohortPublication(models.Model):

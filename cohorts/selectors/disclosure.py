@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -16,6 +16,8 @@ from monitoring.models import Centre, Membership, Role
 LEAST_MEMBERS = 5
 # Below this many people of other centres only the landmarks of a curve are shown: each step would be one person.
 LEAST_FOR_STEPS = 20
+# What counts people by what became of them, often one by one.
+_OF_FEW = ("maintenance", "sustained", "current_remission", "regained", "missing")
 # What is shown of a factor with a group that is too small: its names, no counts.
 _NAMES = ("label", "id", "name", "cut")
 
@@ -34,6 +36,7 @@ def disclosed(publication: CohortPublication, user: AbstractBaseUser | Anonymous
     if not of_others:
         return figures
     shown = without_small_groups(figures)
+    shown["by_centre"] = without_small_centres(figures.get("by_centre"), own_centres)
     return shown if sum(of_others) >= LEAST_FOR_STEPS else without_single_events(shown)
 
 
@@ -68,10 +71,37 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
     for group in (shown, *(g for factor in shown["univariate"] for g in factor["groups"])):
         group["crude"].pop("ended", None)
     shown["table1"] = None
+    whole = ["flow", "read_apart", "crude.ended", "table1", "outcomes_after_loss"]
+    for name in _OF_FEW:
+        if shown.get(name):
+            shown[name] = None
+            whole.append(name)
     shown["outcomes_after_loss"] = None
-    hidden += ["flow", "read_apart", "crude.ended", "table1", "outcomes_after_loss", *_small_risks(shown)]
+    for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
+        model["odds_ratios"] = []
+        model["left_censored_bounds"] = None
+    hidden += [*whole, "odds_ratios", *_small_risks(shown)]
     shown["withheld"] = [_few_members(hidden)]
     return shown
+
+
+def without_small_centres(found: dict[str, Any] | None, own_centres: Collection[str]) -> dict[str, Any] | None:
+    """The funnel with the numbers of other centres that count fewer than five taken out.
+
+    One alone could be computed from the total and the others, so the smallest of the others goes with it.
+    """
+    if not found:
+        return found
+    centres = copy.deepcopy(found["centres"])
+    elsewhere = sorted((c for c in centres if c["centre"] not in own_centres), key=lambda c: c["evaluable"])
+    hidden = [c for c in elsewhere if c["evaluable"] < LEAST_MEMBERS]
+    if len(hidden) == 1:
+        hidden = elsewhere[:2]
+    for centre in hidden:
+        centre |= {"evaluable": None, "lost": None, "proportion": None, "limits": None}
+    if len(hidden) == 1:  # nobody else to hide it behind
+        return {**found, "evaluable": None, "lost": None, "centres": centres}
+    return {**found, "centres": centres}
 
 
 def _small_risks(shown: dict[str, Any]) -> list[str]:
@@ -92,7 +122,7 @@ def _small_risks(shown: dict[str, Any]) -> list[str]:
     for factor in shown["univariate"]:
         factor["restricted_mean_difference"] = None
         for group in factor.get("groups") or []:
-            group["restricted_mean"] = None
+            group |= {"restricted_mean": None, "points": []}
     hidden.append("univariate.restricted_mean")
     curves = shown["kaplan_meier"].get("conditional") or []
     large = [curve for curve in curves if curve["members"] >= LEAST_MEMBERS]
@@ -116,6 +146,8 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
     if shown.get("dating_of_losses"):
         for dated in shown["dating_of_losses"].values():
             dated.pop("median_months", None)
+    for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
+        model |= {"residuals": [], "spline": None}
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
     named = ["kaplan_meier.points", "kaplan_meier.median_months", "kaplan_meier.restricted_mean", "follow_up"]
     if shown.get("competing_risks"):

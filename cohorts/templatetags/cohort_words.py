@@ -2,11 +2,13 @@
 
 from django import template
 
+from cohorts.pages import plots
 from cohorts.wording import figures
 
 register = template.Library()
 for name in (
     "at_month",
+    "bounds_words",
     "criterion_step_word",
     "cut_words",
     "dating_rows",
@@ -16,13 +18,19 @@ for name in (
     "exclusion_word",
     "factor_name",
     "flow_step_words",
+    "funnel_limits",
     "incidence_rows",
+    "level_word",
     "mean_words",
     "median_words",
+    "missing_words",
     "moved_word",
+    "odds_words",
     "p_value",
+    "period_words",
     "read_apart_words",
     "selection_word",
+    "share_words",
     "term_words",
     "terms",
     "two_decimals",
@@ -31,3 +39,5 @@ for name in (
     "zph_words",
 ):
     register.filter(name, getattr(figures, name))
+for name in ("funnel_plot", "residual_plot", "spline_plot"):
+    register.filter(name, getattr(plots, name))

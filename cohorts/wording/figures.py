@@ -31,6 +31,13 @@ def factor_name(name: str) -> str:
         "line_of_therapy": _("line of therapy at the stop"),
         "earlier_resistance": _("earlier resistance to a TKI"),
         "dose_reduction": _("dose reduced before the stop"),
+        "mr4_5_at_month_3": _("MR4.5 at month 3"),
+        "mr4_5_at_month_6": _("MR4.5 at month 6"),
+        "mr4_5_at_month_12": _("MR4.5 at month 12"),
+        "doubling_at_month_2": _("doubling time at month 2"),
+        "fluctuation": _("fluctuation up to the landmark"),
+        "withdrawal_syndrome": _("withdrawal syndrome up to the landmark"),
+        "score": _("published score"),
     }
     return words.get(name, name)
 
@@ -46,6 +53,8 @@ def exclusion_word(code: str) -> str:
         "OTHER_DRUG_AFTER_STOP": _("on interferon after the stop"),
         "DMR_ACROSS_GAP": _("deep response across more than 213 days without a sample"),
         "MISSING_INCLUSION_CRITERION": _("a criterion is not known"),
+        "ENDED_BEFORE_LANDMARK": _("ended before the landmark"),
+        "NOT_OBSERVED_TO_LANDMARK": _("not observed beyond the landmark"),
     }
     return words.get(code, code)
 
@@ -139,8 +148,8 @@ def direction_words(term: Mapping[str, Any]) -> str:
         return f"{term['id']}, {per.get(term['level'], term['level'])}"
     return _("%(factor)s: %(level)s over %(reference)s") % {
         "factor": term["id"],
-        "level": term["level"],
-        "reference": term["reference"],
+        "level": level_word(term["level"]),
+        "reference": level_word(term["reference"]),
     }
 
 
@@ -148,7 +157,10 @@ def term_words(term: Mapping[str, Any]) -> str:
     """A term with its estimate, interval and P in one line."""
     if term["hr"] is None:
         return f"{direction_words(term)}: {_('not estimable')}"
-    return f"{direction_words(term)}: {two_decimals(term['hr'])} {interval_words(term)}, P {p_value(term['p'])}"
+    words = f"{direction_words(term)}: {two_decimals(term['hr'])} {interval_words(term)}, P {p_value(term['p'])}"
+    if "per_year" in term:
+        words += f"; {_('per year')} {two_decimals(term['per_year']['hr'])} {interval_words(term['per_year'])}"
+    return words
 
 
 def terms(factor: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -157,6 +169,77 @@ def terms(factor: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     if found is None:
         return []
     return [found] if isinstance(found, Mapping) else list(found)
+
+
+def level_word(label: str) -> str:
+    """The name of a group: of a cut as it stands, of a category in words."""
+    words = {
+        "yes": _("yes"), "no": _("no"), "low": _("low"), "intermediate": _("intermediate"), "high": _("high"),
+        "fast": _("doubling in less than 12.75 days"), "slow": _("doubling more slowly"), "not_rising": _("not rising"),
+    }  # fmt: skip
+    return words.get(label, label)
+
+
+def share_words(rate: Mapping[str, Any]) -> str:
+    """A proportion with its numbers and its exact limits."""
+    if not rate["evaluable"]:
+        return _("nobody is evaluable")
+    shares = (f"{100 * rate[name]:.1f}" for name in ("proportion", "lower", "upper"))
+    return f"{rate['kept']}/{rate['evaluable']} = " + "{} % ({}–{})".format(*shares)
+
+
+def period_words(period: Mapping[str, Any]) -> str:
+    """Over which months an odds ratio is taken, and of how many."""
+    values = {"start": period["from_months"], "end": period["months"], "kept": period["kept"], "n": period["evaluable"]}
+    if period["from_months"]:
+        return _("in remission at month %(end)s, of those who were so at month %(start)s: %(kept)s of %(n)s") % values
+    return _("in remission at month %(end)s: %(kept)s of %(n)s") % values
+
+
+def odds_words(period: Mapping[str, Any]) -> str:
+    """The odds ratios of a period, each with its direction, interval and P; or why there are none."""
+    if not period["terms"]:
+        why = {
+            "separated": _("all or none of a group are in remission"),
+            "no_event": _("everybody is in remission"),
+            "all_events": _("nobody is in remission"),
+        }
+        return _("not estimable: %(why)s") % {"why": why.get(period["reason"], _("a factor is the same for everybody"))}
+    told = [
+        f"{direction_words(t)}: {two_decimals(t['or'])} {interval_words(t)}, P {p_value(t['p'])}"
+        for t in period["terms"]
+    ]
+    return "; ".join(told)
+
+
+def bounds_words(bounds: Mapping[str, Any]) -> list[str]:
+    """The comparison of a cut with all left-censored lengths on one side, and on the other."""
+    side = {"best": _("all of them counted as having reached it"), "worst": _("none of them counted so")}
+    told = []
+    for name in ("best", "worst"):
+        found = bounds[name]
+        groups = ", ".join(f"{g['label']}: {g['events']}/{g['members']}" for g in found["groups"])
+        test = "" if found["logrank"] is None else f"; {_('log-rank')} P {p_value(found['logrank']['p'])}"
+        term = found["term"]
+        ratio = "" if not term or term["hr"] is None else f"; HR {two_decimals(term['hr'])} {interval_words(term)}"
+        told.append(f"{side[name]}: {groups}{test}{ratio}")
+    return told
+
+
+def funnel_limits(centre: Mapping[str, Any]) -> list[list[float]]:
+    """The limits of a centre, the inner ones first."""
+    return [centre["limits"]["0.95"], centre["limits"]["0.998"]]
+
+
+def missing_words(factor: Mapping[str, Any]) -> str:
+    """How many lack a factor, of them with the event, and left-censored."""
+    words = _("%(n)s not known, %(events)s of them with the event") % {
+        "n": factor["missing"], "events": factor["missing_with_event"],
+    }  # fmt: skip
+    if factor["left_censored"]:
+        words += "; " + _("%(n)s only known to be longer") % {"n": factor["left_censored"]}
+    uneven = [f"{g['id']} {g['label']} {g['missing']}/{g['members']}" for g in factor["by_group"] if g["missing"]]
+    return words + (f" ({', '.join(uneven)})" if uneven else "")
 
 
 def zph_words(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -232,6 +315,12 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
         "follow_up": _("the median follow-up"),
         "cox": _("the Cox model"),
         "competing_risks": _("the cumulative incidence"),
+        "maintenance": _("the proportions at fixed times"),
+        "sustained": _("the sustained remissions"),
+        "current_remission": _("the remissions after another stop"),
+        "regained": _("the responses regained"),
+        "missing": _("what is not known"),
+        "odds_ratios": _("the odds ratios"),
         "competing_risks.points": _("the steps of the cumulative incidence"),
         "kaplan_meier.conditional": _("the curves of those who have stayed free of the event"),
     }
@@ -278,6 +367,7 @@ def warning_words(warning: Mapping[str, str | int] | str) -> str:
         "constant_covariate": _("a covariate is the same for everybody"),
         "too_many_groups": _("too many groups for a model"),
         "redundant_covariate": _("a covariate follows from the others"),
+        "all_events": _("everybody has the event"),
     }
     values = {name: why.get(str(value), value) for name, value in warning.items()}
     if "factor" in values:

@@ -19,7 +19,7 @@ from cohorts.domain.figures.missing import left_censored_bounds
 from cohorts.domain.figures.risks import fine_gray, gray
 from cohorts.domain.figures.smooth import residuals_of, spline_of
 from cohorts.domain.figures.terms import Columns, model_columns, terms_of
-from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, restricted_mean
+from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, points_of, restricted_mean
 from cohorts.domain.member_table import Grouping, MemberTable
 
 
@@ -153,6 +153,7 @@ def _groups(grouping: Grouping, known: MemberTable, definition: Definition) -> l
                 "events": int(times.event.sum()),
                 "crude": crude(group, definition),
                 "landmarks": landmarks(limited, times, definition),
+                "points": points_of(limited),
                 "restricted_mean": restricted_mean(limited, definition) if definition.attempts == "first" else None,
             }
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from cohorts.domain import survival
 from cohorts.domain.definition import Definition, Factor
-from cohorts.domain.engine.arrays import Bools
+from cohorts.domain.engine.arrays import Bools, Floats
 from cohorts.domain.engine.logistic import fit_logistic
 from cohorts.domain.estimates import NotEstimable
 from cohorts.domain.figures.terms import model_columns
@@ -90,6 +90,7 @@ def odds_ratios(factors: Sequence[Factor], members: MemberTable, definition: Def
     known = np.ones(len(members), bool)
     for factor in factors:
         known &= members.is_known(factor)
+    columns = model_columns(factors, members)  # of all members, so that the direction is the same in every period
     found = []
     for start, end in ODDS_PERIODS:
         if end <= (definition.landmark_months or 0):
@@ -98,23 +99,23 @@ def odds_ratios(factors: Sequence[Factor], members: MemberTable, definition: Def
         if start:
             chance &= kept_until(members, start)
         kept, lost = kept_until(members, end) & chance, lost_by(members, end) & chance
-        rows = members.of(kept | lost)
-        model = _model(factors, rows, kept[kept | lost], definition.level)
-        found.append({"from_months": start, "months": end, "evaluable": len(rows), "kept": int(kept.sum()), **model})
+        rows = kept | lost
+        model = _model(columns.labels, columns.values[rows], kept[rows], definition.level)
+        numbers = {"evaluable": int(rows.sum()), "kept": int(kept.sum())}
+        found.append({"from_months": start, "months": end, **numbers, **model})
     return found
 
 
-def _model(factors: Sequence[Factor], rows: MemberTable, kept: Bools, level: float) -> dict[str, Any]:
-    columns = model_columns(factors, rows)
+def _model(labels: Sequence[dict[str, Any]], values: Floats, kept: Bools, level: float) -> dict[str, Any]:
     try:
-        fit = fit_logistic(kept, columns.values)
+        fit = fit_logistic(kept, values)
     except NotEstimable as problem:
         return {"terms": [], "lrt_p": None, "reason": str(problem)}
     if fit.separated:
         return {"terms": [], "lrt_p": None, "reason": "separated"}
     terms = survival.wald_terms(fit.coefficients, fit.variance, level)
-    values = [dataclasses.asdict(term) for term in terms]
-    named = [{**label, "or": one.pop("hr"), **one} for label, one in zip(columns.labels, values, strict=True)]
+    told = [dataclasses.asdict(term) for term in terms]
+    named = [{**label, "or": one.pop("hr"), **one} for label, one in zip(labels, told, strict=True)]
     return {"terms": named, "lrt_p": fit.lrt.p}
 
 

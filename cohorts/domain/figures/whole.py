@@ -121,7 +121,7 @@ def kaplan_meier(members: MemberTable, definition: Definition) -> dict[str, Any]
         "median_months": dataclasses.asdict(survival.median(limited)),
         "restricted_mean": restricted_mean(limited, definition) if patients is None else None,
         "conditional": _conditional(times, definition) if patients is None else [],
-        "points": _points(limited),
+        "points": points_of(limited),
     }
 
 
@@ -138,7 +138,7 @@ def landmarks(
     return [{k: v for k, v in dataclasses.asdict(one).items() if k != "reason" or v} for one in found]
 
 
-def _points(limited: survival.LimitedCurve) -> list[dict[str, Any]]:
+def points_of(limited: survival.LimitedCurve) -> list[dict[str, Any]]:
     curve = limited.curve
     columns = (curve.days, curve.estimate, limited.lower, limited.upper, curve.at_risk, curve.events, curve.censored)
     names = ("days", "estimate", "lower", "upper", "at_risk", "events", "censored")

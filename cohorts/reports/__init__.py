@@ -1,0 +1,1 @@
+"""What leaves the house: pictures for papers, the printed report, and the statistician's bundle."""
