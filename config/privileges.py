@@ -28,6 +28,7 @@ APPEND_ONLY = (
     "monitoring_responseevent",
     "monitoring_accessevent",
     "cohorts_cohortsnapshot",
+    "cohorts_snapshotname",
     "django_admin_log",
 )
 # What /admin/ allows to whom follows from roles in centres; these are written by migrations and the operator's
@@ -50,6 +51,7 @@ DELETABLE = (
     "monitoring_readingrule",
     "monitoring_signintries",
     "monitoring_storedreading",
+    "cohorts_cohortoutput",
     "django_session",
 )
 # Of these rows only what is named here changes: a class is superseded, a token revoked, an answer kept.
@@ -66,6 +68,7 @@ ONLY_THESE_CHANGE = {
         "metadata",
         "updated_at",
     ),  # written by the history triggers; each event row keeps its own copy
+    "cohorts_cohortoutput": ("tries", "tried_at", "made_at", "content", "seen_digest", "error"),
     "cohorts_cohortpublication": ("snapshot_id", "published_at", "confirmed_at"),
 }
 # Of these rows everything may change but what they are about.

@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from cohorts.pages import cohorts, laboratory_settings
+from cohorts.pages import cohorts, laboratory_settings, snapshots
 from config.home import home
 from monitoring.api.metrics import Metrics
 from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
@@ -31,6 +31,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/<uuid:public_id>/", patients.timeline, name="patient"),
     path("cohorts/", cohorts.index, name="cohorts"),
     path("cohorts/<slug:slug>/", cohorts.detail, name="cohort"),
+    path("cohorts/<slug:slug>/snapshots/", snapshots.index, name="cohort-snapshots"),
+    path("cohorts/<slug:slug>/snapshots/name/", snapshots.name, name="name-snapshot"),
+    path("cohorts/<slug:slug>/outputs/", snapshots.ask_output, name="ask-output"),
+    path("outputs/<uuid:public_id>/", snapshots.output, name="cohort-output"),
+    path("outputs/<uuid:public_id>/file/", snapshots.output_file, name="cohort-output-file"),
+    path("cohorts/<slug:slug>/study/", cohorts.beside_study, name="cohort-study"),
     path("cohorts/<slug:slug>/figures.json", cohorts.download_figures, name="cohort-figures"),
     path("cohorts/<slug:slug>/members.csv", cohorts.download_members, name="cohort-members"),
     path("alerts/", alerts.inbox, name="alerts"),

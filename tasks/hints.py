@@ -29,12 +29,14 @@ CLASSIFY_OWED = "tasks.classify_owed"
 RECOMPUTE_NIGHT = "tasks.recompute_night"
 BUILD_READINGS = "tasks.build_readings"
 LOAD_UPLOAD = "tasks.load_upload"
+MAKE_OUTPUT = "tasks.make_output"
 QUEUE_OF = {
     CLASSIFY_PATIENT: "classify",
     CLASSIFY_OWED: "import",
     RECOMPUTE_NIGHT: "stats",
     BUILD_READINGS: "stats",
     LOAD_UPLOAD: "import",
+    MAKE_OUTPUT: "stats",
 }
 
 

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.conf import settings
 
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
+from cohorts.services.outputs import forget_old_outputs, owed_outputs
 from monitoring import clock
 from monitoring.intake.uploads import forget_old_files, owed_uploads
 from monitoring.models import ReadingRule, SetAsideKind
@@ -15,7 +16,7 @@ from monitoring.services.foundation.idempotency import forget_old_requests
 from monitoring.services.foundation.jobs import owed_slots
 from monitoring.services.foundation.set_aside import passed_over
 from monitoring.services.foundation.sign_in import forget_old_tries
-from tasks.hints import BUILD_READINGS, LOAD_UPLOAD, RECOMPUTE_NIGHT, publish
+from tasks.hints import BUILD_READINGS, LOAD_UPLOAD, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 GRACE = dt.timedelta(minutes=5)
@@ -37,6 +38,9 @@ def sweep_nightly_jobs() -> int:
     aside = passed_over(SetAsideKind.UPLOAD, now=now)
     for pk in owed_uploads(now=now, older_than_seconds=UPLOAD_GRACE_SECONDS, but=aside):
         publish(LOAD_UPLOAD, pk)
+    for pk in owed_outputs(now=now):
+        publish(MAKE_OUTPUT, pk)
+    forget_old_outputs(now=now)
     forget_old_files(now=now)
     forget_old_requests(now=now)
     forget_old_tries(now=now)

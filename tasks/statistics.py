@@ -9,11 +9,12 @@ from django.conf import settings
 
 from cohorts.services.night_queue import owe_night
 from monitoring import clock
-from tasks.hints import BUILD_READINGS, RECOMPUTE_NIGHT, publish
+from tasks.hints import BUILD_READINGS, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
 from tasks.schedule import latest_nightly_slot
 
 STATS_TIME_LIMIT_SECONDS = 3600
 BUILD_SECONDS = 30
+OUTPUT_TIME_LIMIT_SECONDS = 240
 
 
 @shared_task(name="tasks.recompute_all_cohorts")
@@ -46,3 +47,11 @@ def build_readings() -> bool:
     if more:
         publish(BUILD_READINGS)
     return more
+
+
+@shared_task(name=MAKE_OUTPUT, time_limit=OUTPUT_TIME_LIMIT_SECONDS + 30, soft_time_limit=OUTPUT_TIME_LIMIT_SECONDS)
+def make_output(pk: int) -> bool:
+    """Make a file that somebody asked for on a page; returns whether this call did it."""
+    from cohorts.services.making import make  # it loads the statistics, matplotlib and Typst
+
+    return make(pk)

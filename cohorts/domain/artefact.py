@@ -36,6 +36,11 @@ def _to_arrow(column: Column) -> pa.Array:
     return pa.array(column, from_pandas=True)  # a number that is not known is null in the file
 
 
+def is_artefact(raw: bytes) -> bool:
+    """Whether these bytes are a frozen file of this kind; rows frozen earlier are a compressed CSV file."""
+    return raw.startswith(b"PAR1")
+
+
 def thawed(raw: bytes) -> MemberTable:
     """The rows of a frozen file, as they were."""
     file = pq.read_table(io.BytesIO(raw))

@@ -53,8 +53,8 @@ def _keys(table: MemberTable) -> Column:
 
 
 def _change(kind: str, table: MemberTable, row: int, detail: str) -> Change:
-    texts = (str(table[name][row]) for name in ("centre", "patient_id", "stopped_on"))
-    return Change(kind, *texts, detail)
+    centre, patient_id, stopped_on = (str(table[name][row]) for name in ("centre", "patient_id", "stopped_on"))
+    return Change(kind, centre, patient_id, stopped_on, detail)
 
 
 def _crossed(

@@ -13,12 +13,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from cohorts.domain import study
 from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.domain.definition import DefinitionProblem, parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
-from cohorts.selectors.disclosure import disclosed, member_rows
-from cohorts.selectors.snapshots import published
+from cohorts.selectors.disclosure import disclosed, member_rows, sees_all_rows
+from cohorts.selectors.snapshots import kept, published
+from cohorts.wording.study import lines_of
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Role
 from monitoring.permissions import ANY_ROLE, requires_role
@@ -26,6 +28,7 @@ from monitoring.services.classification.readings import progress
 from monitoring.services.foundation.access import record_access
 
 PAGE_SIZE = 50
+DIGEST_LETTERS = 64
 READING_ROWS = (Role.ANALYST, Role.ADMINISTRATOR)
 
 
@@ -43,9 +46,13 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 @requires_role(ANY_ROLE)
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """The published figures of a cohort. For everybody with a role; small groups of other centres are withheld."""
+    """The figures of a cohort, published or kept. For everybody with a role; small groups elsewhere are withheld."""
     cohort = get_object_or_404(Cohort, slug=slug)
-    publication = published(cohort)
+    asked = request.GET.get("snapshot", "")
+    standing = published(cohort)
+    publication = kept(cohort, asked) if len(asked) == DIGEST_LETTERS else standing
+    if publication is None and asked:
+        raise Http404
     figures: dict[str, Any] | None = disclosed(publication, request.user) if publication else None
     latest_run = CohortRun.objects.filter(cohort=cohort).order_by("-started_at").first()
     return render(
@@ -56,10 +63,32 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
             "publication": publication,
             "f": figures,
             "curve": curve_of(figures) if figures and "kaplan_meier" in figures else None,
+            "asks_the_same": figures is not None and study.asks_the_same(figures["definition"]),
+            "is_kept": publication is not None and standing is not None and publication.snapshot != standing.snapshot,
+            "may_take_bundle": publication is not None and sees_all_rows(publication, request.user),
             "building": _building(cohort),
             "failed_run": latest_run if latest_run and latest_run.ok is False else None,
         },
     )
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def beside_study(request: HttpRequest, slug: str) -> HttpResponse:
+    """The study's published figures beside those of a cohort that asks the same. For everybody with a role."""
+    cohort = get_object_or_404(Cohort, slug=slug)
+    publication = published(cohort)
+    if publication is None or not study.asks_the_same(publication.snapshot.figures["definition"]):
+        raise Http404
+    figures = disclosed(publication, request.user)
+    context = {
+        "cohort": cohort,
+        "publication": publication,
+        "f": figures,
+        "lines": lines_of(figures),
+        "source": study.SOURCE,
+    }
+    return render(request, "cohorts/study.html", context)
 
 
 def _building(cohort: Cohort) -> dict[str, int] | None:

@@ -82,7 +82,7 @@ def _columns(table: MemberTable) -> dict[str, list[str]]:
     for factor, grouping in table.groupings.items():
         labels = (*grouping.labels, "")
         found[f"group.{factor}"] = [labels[code] for code in grouping.codes]
-    return {name: [as_cells({"cell": text})["cell"] for text in texts] for name, texts in found.items()}
+    return {name: [str(as_cells({"cell": text})["cell"]) for text in texts] for name, texts in found.items()}
 
 
 def _texts(column: Column) -> list[str]:

@@ -122,7 +122,8 @@ def _methods(shown: Mapping[str, Any]) -> Section:
             " proportional hazards exactly (Grambsch and Therneau); a group without an event gets Firth's penalised"
             " estimate; where something else may end the observation, cumulative incidence is Aalen-Johansen,"
             " compared by Gray's test and modelled by Fine and Gray. Proportions have exact (Clopper-Pearson) limits."
-            " The methods agree with R (survival, cmprsk) to ten digits; lifelines fits the same rows as a second witness."
+            " The methods agree with R (survival, cmprsk) to ten digits; lifelines fits the same rows as a second"
+            " witness."
         )
         % {
             "level": percent(definition["confidence"]["level"]),

@@ -148,8 +148,8 @@ def _draw(axes: Axes, line: Line, style: Any, width: float, *, band: bool) -> No
         axes.plot(*zip(*censored, strict=True), linestyle="none", marker="|", color="black", markersize=6)
     if band:
         inside = [p for p in line.points if p["lower"] is not None]
-        edges = [[1.0, *(p[side] for p in inside)] for side in ("lower", "upper")]
-        axes.fill_between([0.0, *(_months(p) for p in inside)], *edges, step="post", color="0.85", linewidth=0)
+        lower, upper = ([1.0, *(p[side] for p in inside)] for side in ("lower", "upper"))
+        axes.fill_between([0.0, *(_months(p) for p in inside)], lower, upper, step="post", color="0.85", linewidth=0)
 
 
 def _risk_table(figure: Figure, axes: Axes, lines: Sequence[Line], ticks: Sequence[int], height: float) -> None:

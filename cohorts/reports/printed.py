@@ -39,5 +39,5 @@ def printed_report(shown: Mapping[str, Any], language: str) -> bytes:
                 ignore_system_fonts=True,
                 format="pdf",
                 timestamp=int(written_on.timestamp()),
-            )  # fmt: skip
+            )
         )

@@ -17,15 +17,26 @@ LEAST_MEMBERS = 5
 # Below this many people of other centres only the landmarks of a curve are shown: each step would be one person.
 LEAST_FOR_STEPS = 20
 # What counts people by what became of them, often one by one.
-_OF_FEW = ("maintenance", "sustained", "current_remission", "regained", "missing")
+_OF_FEW = ("moved", "maintenance", "sustained", "current_remission", "regained", "missing")
 # What is shown of a factor with a group that is too small: its names, no counts.
 _NAMES = ("label", "id", "name", "cut")
 
 
 def member_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
     """The member rows of the centres in which a person is analyst or administrator today."""
-    own_centres = _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
+    own_centres = analysed_centres(user)
     return [row for row in frozen_members(publication.snapshot) if row["centre"] in own_centres]
+
+
+def sees_all_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether a person is analyst or administrator of every centre that a snapshot holds people of."""
+    own_centres = analysed_centres(user)
+    return all(centre in own_centres for centre, _is_member in frozen_centres(publication.snapshot))
+
+
+def analysed_centres(user: AbstractBaseUser | AnonymousUser) -> set[str]:
+    """The codes of the centres whose rows a person may read."""
+    return _codes(user, (Role.ANALYST, Role.ADMINISTRATOR))
 
 
 def disclosed(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.domain.member_table import csv_rows
-from cohorts.models import Cohort, CohortPublication, CohortSnapshot
+from cohorts.models import Cohort, CohortPublication, CohortSnapshot, SnapshotName
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Centre
 
@@ -30,10 +30,20 @@ def published(cohort: Cohort) -> CohortPublication | None:
 def kept(cohort: Cohort, digest: str) -> CohortPublication | None:
     """The latest snapshot whose digest begins so, look-backs included, as if published; None where there is none."""
     snapshot = CohortSnapshot.objects.filter(cohort=cohort, digest__startswith=digest).order_by("-computed_at").first()
-    if snapshot is None:
-        return None
-    return CohortPublication(
-        cohort=cohort, snapshot=snapshot, published_at=snapshot.computed_at, confirmed_at=snapshot.computed_at
+    return None if snapshot is None else as_published(snapshot)
+
+
+def named(cohort: Cohort, name: str) -> CohortPublication | None:
+    """The snapshot of a name, as if published; None where nothing is called so."""
+    found = SnapshotName.objects.filter(cohort=cohort, name=name).select_related("snapshot__cohort").first()
+    return None if found is None else as_published(found.snapshot)
+
+
+def as_published(snapshot: CohortSnapshot) -> CohortPublication:
+    """A snapshot as if it were published; where it is, its publication."""
+    standing = CohortPublication.objects.filter(snapshot=snapshot).select_related("snapshot", "cohort").first()
+    return standing or CohortPublication(
+        cohort=snapshot.cohort, snapshot=snapshot, published_at=snapshot.computed_at, confirmed_at=snapshot.computed_at
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from cohorts.domain.artefact import thawed
+from cohorts.domain.artefact import is_artefact, thawed
 from cohorts.domain.definition import parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.members import criteria_of
@@ -26,7 +26,7 @@ def differences(snapshot: CohortSnapshot) -> list[str]:
     Raises ``NotRecomputable`` for rows frozen as CSV, before they were Parquet.
     """
     raw, stored = bytes(snapshot.rows), snapshot.figures
-    if not raw.startswith(b"PAR1"):
+    if not is_artefact(raw):
         raise NotRecomputable("its rows were frozen before they were Parquet")
     definition = parse_definition(stored["definition"])
     asked = set(criteria_of(definition))

@@ -18,8 +18,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from cohorts.domain.artefact import frozen as frozen_rows
+from cohorts.domain.artefact import is_artefact, thawed
 from cohorts.domain.definition import Definition, as_json, parse_definition
+from cohorts.domain.difference import changes_between, counted
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
+from cohorts.domain.member_table import MemberTable
 from cohorts.domain.members import cohort_of
 from cohorts.domain.readings import Columns, read_histories
 from cohorts.models import Cohort, CohortPublication, CohortRun, CohortSnapshot
@@ -112,6 +115,7 @@ def _publish(
             **by,
             "definition": as_json(definition),
             "moved_by": _moved_by(standing.snapshot, by, as_json(definition), frozen) if standing else [],
+            "moved": _moved(standing.snapshot, table) if standing else None,
             **compute_figures(table, definition, cutoff, passed_over),
         }
     )
@@ -152,6 +156,14 @@ def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict
     if bytes(before.rows) != frozen:
         moved.append("data")
     return moved
+
+
+def _moved(before: CohortSnapshot, table: MemberTable) -> dict[str, Any] | None:
+    """How many entered, left, or are different since the snapshot that stood; None where its rows are no Parquet."""
+    raw = bytes(before.rows)
+    if not is_artefact(raw):
+        return None
+    return {"since": before.digest, **counted(changes_between(thawed(raw), table))}
 
 
 def without_nan(value: Any) -> Any:

@@ -2,8 +2,7 @@
 
 from django import template
 
-from cohorts.pages import plots
-from cohorts.wording import figures
+from cohorts.wording import differences, figures, plots
 
 register = template.Library()
 for name in (
@@ -41,3 +40,4 @@ for name in (
     register.filter(name, getattr(figures, name))
 for name in ("funnel_plot", "residual_plot", "spline_plot"):
     register.filter(name, getattr(plots, name))
+register.filter("moved_words", differences.moved_words)

@@ -1,4 +1,4 @@
-"""Write the published snapshot of a cohort."""
+"""Write a snapshot of a cohort: figures, rows, printed report, pictures, bundle; check it, name it, compare it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils import translation
 
 from cohorts.models import Cohort, CohortPublication
-from cohorts.selectors.snapshots import kept, members_csv, published, snapshot_json
+from cohorts.selectors.snapshots import kept, members_csv, named, published, snapshot_json
+from cohorts.services.names import NameProblem, name_snapshot
 from monitoring.management.door import DoorCommand
+from monitoring.services.foundation.actors import system_actor
+
+LANGUAGES = ("en", "zh-hans")
 
 
 class Command(DoorCommand):
-    help = "Write the published snapshot of a cohort: figures (json) or member rows (csv)."
+    help = "Write the published snapshot of a cohort, or another one by its digest or name."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
-        parser.add_argument("--format", choices=("json", "csv"), default="json")
+        parser.add_argument(
+            "--format",
+            choices=("json", "csv", "pdf", "bundle", "pictures"),
+            default="json",
+            help="figures (json), member rows (csv), printed report (pdf), the statistician's bundle (a zip of rows, "
+            "dictionary and scripts), pictures as SVG and PNG (a zip)",
+        )
+        parser.add_argument("--language", choices=LANGUAGES, default="en", help="of report, pictures and comparison")
         parser.add_argument("--digest", help="a kept snapshot by the beginning of its digest, instead of the published")
+        parser.add_argument("--name", help="a kept snapshot by its name, instead of the published")
+        parser.add_argument("--pin", metavar="NAME", help="give the snapshot a name, for good, and write nothing")
+        parser.add_argument("--compare-with", metavar="DIGEST", help="say what is different from an earlier snapshot")
         parser.add_argument(
             "--check", action="store_true", help="compute the figures again from the frozen rows and name what differs"
         )
@@ -30,26 +45,65 @@ class Command(DoorCommand):
         cohort = Cohort.objects.filter(slug=options["slug"]).first()
         if cohort is None:
             raise CommandError(f"cohort {options['slug']}: not known", returncode=2)
-        publication = kept(cohort, options["digest"]) if options["digest"] else published(cohort)
-        if publication is None and options["digest"]:
-            raise CommandError(f"--digest {options['digest']}: no snapshot of {cohort.slug} begins so", returncode=2)
-        if publication is None:
-            raise CommandError(f"cohort {cohort.slug}: nothing is published yet; run recompute_cohorts")
+        publication = self._chosen(cohort, options)
         if options["check"]:
             return self._check(publication)
-        if options["format"] == "csv":
-            content = members_csv(publication)
-        else:
-            text = json.dumps(snapshot_json(publication), indent=2, ensure_ascii=False, allow_nan=False)
-            content = text.encode() + b"\n"
-        if options["output"] is None:
-            sys.stdout.write(content.decode())
+        if options["pin"]:
+            return self._pin(publication, options["pin"])
+        with translation.override(options["language"]):
+            content = self._compared(publication, options) if options["compare_with"] else _made(publication, options)
+        return self._write(content, options["output"])
+
+    def _chosen(self, cohort: Cohort, options: dict[str, Any]) -> CohortPublication:
+        """The snapshot that is asked for."""
+        if options["digest"] and options["name"]:
+            raise CommandError("--digest and --name: give one of them", returncode=2)
+        if options["digest"]:
+            found = kept(cohort, options["digest"])
+            if found is None:
+                problem = f"--digest {options['digest']}: no snapshot of {cohort.slug} begins so"
+                raise CommandError(problem, returncode=2)
+            return found
+        if options["name"]:
+            found = named(cohort, options["name"])
+            if found is None:
+                raise CommandError(f"--name {options['name']}: no snapshot of {cohort.slug} has it", returncode=2)
+            return found
+        found = published(cohort)
+        if found is None:
+            raise CommandError(f"cohort {cohort.slug}: nothing is published yet; run recompute_cohorts")
+        return found
+
+    def _pin(self, publication: CohortPublication, name: str) -> bool:
+        try:
+            name_snapshot(publication.snapshot, name, by=system_actor("import"))
+        except NameProblem as problem:
+            raise CommandError(f"--pin {name}: {problem}", returncode=2) from None
+        self.tell(f"{publication.cohort.slug} {publication.snapshot.digest[:12]}: named {name}")
+        return True
+
+    def _compared(self, publication: CohortPublication, options: dict[str, Any]) -> bytes:
+        from cohorts.services.making import NoRows, differences_text  # it loads the statistics
+
+        earlier = kept(publication.cohort, options["compare_with"])
+        if earlier is None:
+            words = f"--compare-with {options['compare_with']}: no snapshot of {publication.cohort.slug} begins so"
+            raise CommandError(words, returncode=2)
+        try:
+            return differences_text(earlier.snapshot, publication.snapshot, None).encode()
+        except NoRows as problem:
+            raise CommandError(str(problem)) from None
+
+    def _write(self, content: bytes, output: Path | None) -> bool:
+        if output is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content) if hasattr(sys.stdout, "buffer") else sys.stdout.write(content.decode())
             return True
         try:
-            options["output"].write_bytes(content)
+            output.write_bytes(content)
         except OSError as problem:
-            raise CommandError(f"{options['output']}: cannot be written ({problem.strerror})", returncode=2) from None
-        self.tell(f"{options['output']}: {len(content):,} bytes")
+            raise CommandError(f"{output}: cannot be written ({problem.strerror})", returncode=2) from None
+        self.tell(f"{output}: {len(content):,} bytes")
         return True
 
     def _check(self, publication: CohortPublication) -> bool:
@@ -64,3 +118,25 @@ class Command(DoorCommand):
         state = f"{len(found)} differences" if found else "every figure is the same"
         self.tell(f"{publication.cohort.slug} {publication.snapshot.digest[:12]}: {state}")
         return not found
+
+
+def _made(publication: CohortPublication, options: dict[str, Any]) -> bytes:
+    """The file of a format."""
+    if options["format"] == "csv":
+        return members_csv(publication)
+    shown = snapshot_json(publication)
+    if options["format"] == "json":
+        return json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    # They load the statistics, matplotlib and Typst.
+    from cohorts.reports.bundle import bundle_of
+    from cohorts.reports.printed import printed_report
+    from cohorts.services.making import NoRows, pictures_archive, table_of
+
+    try:
+        if options["format"] == "pdf":
+            return printed_report(shown, options["language"])
+        if options["format"] == "pictures":
+            return pictures_archive(shown)
+        return bundle_of(shown, table_of(publication.snapshot))
+    except NoRows as problem:
+        raise CommandError(str(problem)) from None
