@@ -13,16 +13,8 @@ from django.utils.translation import gettext as _
 
 from cohorts.domain.definition import DefinitionProblem, as_json
 from cohorts.models import Cohort
-from cohorts.services.definitions import analysable_cohorts, check_definition, define_cohort
-from monitoring.models import Role
-from monitoring.permissions import centres_with_role, is_operator, may_configure
-
-
-def centres_of_author(request: HttpRequest) -> frozenset[int] | None:
-    """The centres whose patients a person may analyse; None is the operator."""
-    if is_operator(request.user):
-        return None
-    return frozenset(centres_with_role(request.user, (Role.ANALYST, Role.ADMINISTRATOR)))
+from cohorts.services.definitions import analysable_cohorts, centres_of_author, check_definition, define_cohort
+from monitoring.permissions import may_configure
 
 
 class CohortForm(forms.ModelForm):
@@ -55,11 +47,11 @@ class CohortAdmin(admin.ModelAdmin):
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cohort]:
-        return super().get_queryset(request).filter(pk__in=analysable_cohorts(centres_of_author(request)))
+        return super().get_queryset(request).filter(pk__in=analysable_cohorts(centres_of_author(request.user)))
 
     def get_form(self, request: HttpRequest, obj: Cohort | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
-        return type("CohortForm", (form,), {"centres": centres_of_author(request)})
+        return type("CohortForm", (form,), {"centres": centres_of_author(request.user)})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_configure(request.user)
@@ -78,7 +70,7 @@ class CohortAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Cohort, form: forms.ModelForm[Cohort], change: bool) -> None:
         cohort, _what = define_cohort(
-            form.cleaned_data["definition"], by=request.user.get_username(), centres=centres_of_author(request)
+            form.cleaned_data["definition"], by=request.user.get_username(), centres=centres_of_author(request.user)
         )
         cohort.is_active = form.cleaned_data["is_active"]
         cohort.save(update_fields=["is_active"])

@@ -52,6 +52,7 @@ DELETABLE = (
     "monitoring_signintries",
     "monitoring_storedreading",
     "cohorts_cohortoutput",
+    "cohorts_definitioncount",
     "django_session",
 )
 # Of these rows only what is named here changes: a class is superseded, a token revoked, an answer kept.
@@ -69,6 +70,7 @@ ONLY_THESE_CHANGE = {
         "updated_at",
     ),  # written by the history triggers; each event row keeps its own copy
     "cohorts_cohortoutput": ("tries", "tried_at", "made_at", "content", "seen_digest", "error"),
+    "cohorts_definitioncount": ("answer", "answered_at"),
     "cohorts_cohortpublication": ("snapshot_id", "published_at", "confirmed_at"),
 }
 # Of these rows everything may change but what they are about.

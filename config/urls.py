@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from cohorts.pages import cohorts, laboratory_settings, snapshots
+from cohorts.pages import cohorts, definitions, laboratory_settings, snapshots
 from config.home import home
 from monitoring.api.metrics import Metrics
 from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
@@ -30,7 +30,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/", patients.search, name="patients"),
     path("patients/<uuid:public_id>/", patients.timeline, name="patient"),
     path("cohorts/", cohorts.index, name="cohorts"),
+    path("cohorts/define/", definitions.new, name="define-cohort"),
+    path("cohorts/define/count/", definitions.count, name="count-members"),
+    path("cohorts/define/count/<uuid:public_id>/", definitions.counted, name="counted"),
     path("cohorts/<slug:slug>/", cohorts.detail, name="cohort"),
+    path("cohorts/<slug:slug>/define/", definitions.edit, name="edit-cohort"),
+    path("cohorts/<slug:slug>/define/count/", definitions.count, name="count-members-of"),
     path("cohorts/<slug:slug>/snapshots/", snapshots.index, name="cohort-snapshots"),
     path("cohorts/<slug:slug>/snapshots/name/", snapshots.name, name="name-snapshot"),
     path("cohorts/<slug:slug>/outputs/", snapshots.ask_output, name="ask-output"),

@@ -30,6 +30,7 @@ RECOMPUTE_NIGHT = "tasks.recompute_night"
 BUILD_READINGS = "tasks.build_readings"
 LOAD_UPLOAD = "tasks.load_upload"
 MAKE_OUTPUT = "tasks.make_output"
+COUNT_MEMBERS = "tasks.count_members"
 QUEUE_OF = {
     CLASSIFY_PATIENT: "classify",
     CLASSIFY_OWED: "import",
@@ -37,6 +38,7 @@ QUEUE_OF = {
     BUILD_READINGS: "stats",
     LOAD_UPLOAD: "import",
     MAKE_OUTPUT: "stats",
+    COUNT_MEMBERS: "stats",
 }
 
 

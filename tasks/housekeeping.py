@@ -7,6 +7,7 @@ import datetime as dt
 from celery import shared_task
 from django.conf import settings
 
+from cohorts.services.counts import forget_old_counts
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from cohorts.services.outputs import forget_old_outputs, owed_outputs
 from monitoring import clock
@@ -41,6 +42,7 @@ def sweep_nightly_jobs() -> int:
     for pk in owed_outputs(now=now):
         publish(MAKE_OUTPUT, pk)
     forget_old_outputs(now=now)
+    forget_old_counts(now=now)
     forget_old_files(now=now)
     forget_old_requests(now=now)
     forget_old_tries(now=now)

@@ -9,12 +9,13 @@ from django.conf import settings
 
 from cohorts.services.night_queue import owe_night
 from monitoring import clock
-from tasks.hints import BUILD_READINGS, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
+from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
 from tasks.schedule import latest_nightly_slot
 
 STATS_TIME_LIMIT_SECONDS = 3600
 BUILD_SECONDS = 30
 OUTPUT_TIME_LIMIT_SECONDS = 240
+COUNT_TIME_LIMIT_SECONDS = 60
 
 
 @shared_task(name="tasks.recompute_all_cohorts")
@@ -55,3 +56,14 @@ def make_output(pk: int) -> bool:
     from cohorts.services.making import make  # it loads the statistics, matplotlib and Typst
 
     return make(pk)
+
+
+@shared_task(name=COUNT_MEMBERS, time_limit=COUNT_TIME_LIMIT_SECONDS + 30, soft_time_limit=COUNT_TIME_LIMIT_SECONDS)
+def count_members(pk: int) -> bool:
+    """Count who would be a member by a definition that is being written; False while its readings are not built."""
+    from cohorts.services.counting import count  # it loads pandas
+
+    done = count(pk)
+    if not done:
+        publish(COUNT_MEMBERS, pk)
+    return done

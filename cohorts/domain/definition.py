@@ -38,6 +38,7 @@ LANDMARK_FACTORS = {
 SCORE = "score"
 MOST_LANDMARK_MONTHS = 60
 ENDPOINTS = ("loss_of_mmr", "tfr", "mrfs", "tfs")
+RESERVED_SLUGS = ("define",)
 TRANSFORMS = ("log-log", "log", "linear")
 MOST_MONTHS = 1500
 RISK_GROUPS = ["low", "intermediate", "high"]
@@ -189,6 +190,8 @@ class _Reader:
         slug = self._text("slug", top.get("slug"))
         if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", slug):
             self.problems.append(f"slug {slug!r}: use small letters, digits and hyphens, 60 at most")
+        if slug in RESERVED_SLUGS:
+            self.problems.append(f"slug {slug!r}: is an address of the service; take another word")
         title = self._text("title", top.get("title", slug))
         include = (
             self._object(

@@ -93,6 +93,17 @@ class CohortOutput(models.Model):
         indexes = [models.Index(fields=["asked_by", "-asked_at"], name="output_of_person")]
 
 
+class DefinitionCount(models.Model):
+    """How many would be members by a definition that somebody is writing: asked on a page, counted by a worker."""
+
+    public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
+    definition = models.JSONField()
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    answer = models.JSONField(null=True)  # flow, members and events; or how far the readings are; or that it failed
+    answered_at = models.DateTimeField(null=True)
+
+
 class CohortPublication(models.Model):
     """Which snapshot of a cohort is shown, and when it was last confirmed as current."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
 from cohorts.models import Cohort
-from monitoring.models import Centre
+from monitoring.models import Centre, Role
+from monitoring.permissions import centres_with_role, is_operator
 from monitoring.services.classification.readings import keep
 from monitoring.services.foundation.actors import recorded_as
 from tasks import hints
@@ -37,6 +39,13 @@ def define_cohort(data: object, *, by: str, centres: Collection[int] | None = No
         cohort.title, cohort.definition = definition.title, stored
         cohort.save(update_fields=["title", "definition"])
         return cohort, "changed"
+
+
+def centres_of_author(user: AbstractBaseUser | AnonymousUser) -> frozenset[int] | None:
+    """The centres (by id) whose patients a person may analyse; None is the operator."""
+    if is_operator(user):
+        return None
+    return frozenset(centres_with_role(user, (Role.ANALYST, Role.ADMINISTRATOR)))
 
 
 def check_definition(data: object, centres: Collection[int] | None) -> Definition:

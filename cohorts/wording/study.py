@@ -67,8 +67,8 @@ def _cuts(shown: Mapping[str, Any]) -> Iterator[Line]:
         if factor_id == study.DMR_CUT:
             ratio, lower, upper = study.HAZARD_RATIO
             published = f"{ratio} ({lower}–{upper}), P {study.HAZARD_P}"
-            today = [f"Cox: {words.term_words(term)}" for term in words.terms(factor)]
-            today += [f"{_('Firth, profile limits')}: {words.term_words(t)}" for t in factor.get("firth") or []]
+            today = [f"Cox: {_exactly(term)}" for term in words.terms(factor)]
+            today += [f"{_('Firth, profile limits')}: {_exactly(term)}" for term in factor.get("firth") or []]
             yield Line(f"{title}: {_('hazard ratio')}", published, today)
         shares = " / ".join(f"{share} %" for share in study.IN_REMISSION_BY_CUT[factor_id])
         groups = [
@@ -82,6 +82,14 @@ def _cuts(shown: Mapping[str, Any]) -> Iterator[Line]:
         if factor.get("cut_chosen_on_data"):
             tests.append(words.cut_words(factor["cut_chosen_on_data"]))
         yield Line(f"{title}: P", f"{study.P_OF_CUTS[factor_id]}", tests)
+
+
+def _exactly(term: Mapping[str, Any]) -> str:
+    """A hazard ratio with the three decimals of the paper."""
+    if term["hr"] is None:
+        return _("not estimable")
+    upper = "∞" if term["upper"] is None else f"{term['upper']:.3f}"
+    return f"{term['hr']:.3f} ({term['lower']:.3f}–{upper}), P {words.p_value(term['p'])}"
 
 
 def _lengths(shown: Mapping[str, Any]) -> Iterator[Line]:

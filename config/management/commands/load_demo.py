@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from cohorts.domain import study
 from cohorts.services.definitions import define_cohort
 from monitoring.intake.loading import load_file
 from monitoring.management.door import DoorCommand
-from monitoring.models import ClassificationRequest, Patient
+from monitoring.models import Centre, ClassificationRequest, Patient
 from monitoring.services.foundation.actors import system_actor
 from monitoring.services.settings.demo_logins import (
     DEMO_ACTOR,
@@ -38,6 +39,9 @@ class Command(DoorCommand):
                 follow_the_chinese_guideline()
                 make_demo_users()  # before anything is told: a centre without a clinician is an alert of its own
         define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text(encoding="utf-8")), by=DEMO_ACTOR)
+        codes = sorted(Centre.objects.values_list("code", flat=True))
+        asked = study.definition("zhao-2025-study", "What Zhao 2025 asked, of the SYNTHETIC twin", codes)
+        define_cohort(asked, by=DEMO_ACTOR)
         until = time.monotonic() + WAIT_SECONDS
         while ClassificationRequest.objects.exists() and time.monotonic() < until:
             time.sleep(0.2)  # a worker classifies; without one the command below does
