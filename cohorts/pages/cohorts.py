@@ -50,9 +50,11 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     cohort = get_object_or_404(Cohort, slug=slug)
     asked = request.GET.get("snapshot", "")
     standing = published(cohort)
-    publication = kept(cohort, asked) if len(asked) == DIGEST_LETTERS else standing
-    if publication is None and asked:
-        raise Http404
+    publication = standing
+    if asked:
+        publication = kept(cohort, asked) if len(asked) == DIGEST_LETTERS else None
+        if publication is None:
+            raise Http404
     figures: dict[str, Any] | None = disclosed(publication, request.user) if publication else None
     latest_run = CohortRun.objects.filter(cohort=cohort).order_by("-started_at").first()
     return render(

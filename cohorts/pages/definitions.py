@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -43,7 +43,9 @@ def new(request: HttpRequest) -> HttpResponse:
     initial = {**DefinitionForm.initial_of({**start, "title": start["title"] or "cohort"}), "title": start["title"]}
     if request.GET.get("like") != "study":
         initial["slug"] = ""
-    form = DefinitionForm(request.POST or None, initial=initial, centres=centres, is_new=True)
+    form = DefinitionForm(
+        request.POST if request.method == "POST" else None, initial=initial, centres=centres, is_new=True
+    )
     return _page(request, form, None)
 
 
@@ -60,8 +62,15 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     except DefinitionProblem:  # of an earlier version: it is mended as a file
         messages.error(request, _("This definition is of an earlier version; mend it with define_cohort."))
         return redirect("cohort", slug=slug)
-    form = DefinitionForm(request.POST or None, initial=initial, centres=_centre_choices(own), is_new=False)
+    form = DefinitionForm(
+        request.POST if request.method == "POST" else None, initial=initial, centres=_centre_choices(own), is_new=False
+    )
     return _page(request, form, cohort)
+
+
+def _given(request: HttpRequest) -> QueryDict | None:
+    """What was posted, also where it is nothing."""
+    return request.POST if request.method == "POST" else None
 
 
 def _page(request: HttpRequest, form: DefinitionForm, cohort: Cohort | None) -> HttpResponse:

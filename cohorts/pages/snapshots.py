@@ -76,7 +76,8 @@ def ask_output(request: HttpRequest, slug: str) -> HttpResponse:
     publication = _chosen(cohort, request.POST.get("digest", ""))
     kind = request.POST.get("kind", "")
     if kind not in OutputKind.values:
-        raise Http404
+        messages.error(request, _("Choose what to make: report, pictures, bundle or difference."))
+        return redirect("cohort", slug=slug)
     compared = None
     if kind == OutputKind.DIFFERENCE:
         compared = _chosen(cohort, request.POST.get("with", "")).snapshot

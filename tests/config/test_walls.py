@@ -27,7 +27,8 @@ pytestmark = pytest.mark.django_db
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
 NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent",
     "monitoring_accessevent", "monitoring_storedreading",
-           "cohorts_cohortsnapshot", "django_admin_log", "auth_permission", "auth_group", "auth_group_permissions",
+           "cohorts_cohortsnapshot", "cohorts_snapshotname", "django_admin_log",
+           "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
 # … of these only this …
 ONLY = {
@@ -39,6 +40,8 @@ ONLY = {
     "monitoring_patientidentity": {"encrypted", "hospital_number_index"},
     "pghistory_context": {"metadata", "updated_at"},
     "monitoring_readingrule": {"built_up_to", "built_at"},
+    "cohorts_cohortoutput": {"tries", "tried_at", "made_at", "content", "seen_digest", "error"},
+    "cohorts_definitioncount": {"answer", "answered_at"},
     "cohorts_cohortpublication": {"snapshot_id", "published_at", "confirmed_at"},
 }
 # … of these not this …
@@ -68,6 +71,8 @@ DELETED = {
     "monitoring_readingrule",
     "monitoring_signintries",
     "monitoring_storedreading",
+    "cohorts_cohortoutput",
+    "cohorts_definitioncount",
     "django_session",
 }
 # What the watchdog must never read, whatever else it may.
@@ -78,7 +83,8 @@ CLOSED_TO_THE_WATCHDOG = {
     ("monitoring_importrun", "file_name"), ("monitoring_importrun", "problem"), ("monitoring_importrun", "notes"),
     ("monitoring_idempotentrequest", "body"), ("monitoring_idempotentrequest", "key"),
     ("monitoring_patientidentity", "encrypted"), ("monitoring_patientidentity", "hospital_number_index"),
-    ("cohorts_cohortsnapshot", "rows"), ("django_admin_log", "object_repr"), ("django_admin_log", "change_message"),
+    ("cohorts_cohortsnapshot", "rows"), ("cohorts_cohortoutput", "content"),
+    ("django_admin_log", "object_repr"), ("django_admin_log", "change_message"),
 }  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from cohorts.models import CohortOutput, CohortPublication, DefinitionCount
 from cohorts.services.definitions import define_cohort
+from cohorts.services.outputs import PURPOSE, seen_digest
 from monitoring import clock
 from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import (
@@ -38,6 +40,7 @@ from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
 from monitoring.services.entry.results import record_result
+from monitoring.services.foundation.sealing import seal
 from tests.builders import report
 from tests.conftest import reporting
 from tests.nights import recompute
@@ -77,7 +80,9 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "api-episodes": ANYBODY, "api-episode": ANYBODY, "api-alerts": ANYBODY, "api-alert": ANYBODY,
     "api-alert-acknowledge": ONLY_POST, "api-alert-act": ONLY_POST, "api-alert-withdraw": ONLY_POST,
     "api-cohorts": ANYBODY, "api-cohort": ANYBODY, "api-cohort-snapshot": ANYBODY, "api-cohort-members": ROWS,
-    "api-schema": ANYBODY, "api-docs": ANYBODY,
+    "api-schema": ANYBODY, "api-docs": ANYBODY, "define-cohort": ROWS, "edit-cohort": ROWS, "count-members": ONLY_POST,
+    "count-members-of": ONLY_POST, "counted": ROWS, "cohort-snapshots": ANYBODY, "name-snapshot": ONLY_POST,
+    "ask-output": ONLY_POST, "cohort-output": ANYBODY, "cohort-output-file": ANYBODY, "cohort-study": ANYBODY,
 }  # fmt: skip
 
 # Who writes, by method. An address that is not here takes nothing from anybody.
@@ -96,7 +101,9 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "api-result-verify"): (V,), ("POST", "api-result-amend"): LABORATORY,
     ("POST", "api-result-retract"): LABORATORY, ("POST", "api-alert-acknowledge"): WARD, ("POST",
     "api-alert-act"): WARD,
-    ("POST", "api-alert-withdraw"): WARD,
+    ("POST", "api-alert-withdraw"): WARD, ("POST", "define-cohort"): ROWS, ("POST", "edit-cohort"): ROWS,
+    ("POST", "count-members"): ROWS, ("POST", "count-members-of"): ROWS, ("POST", "name-snapshot"): ROWS,
+    ("POST", "ask-output"): ANYBODY,
 }  # fmt: skip
 
 # What stands in the place of the id of an address.
@@ -110,7 +117,9 @@ OBJECT_OF = {
     "api-alert-withdraw": Alert, "person": User, "person-link": User, "close-person": User,
     "confirm-role": Membership, "end-role": Membership,
 }  # fmt: skip
-OF_A_PERSON = {"import", "import-progress", "load-import"}
+OF_A_PERSON = {"import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
+# Cohorts that are changed stand in the first centre alone.
+OF_ONE_CENTRE = {"edit-cohort", "count-members-of"}
 # One object of each kind stands in each centre; three results do.
 COUNTED = {"people": 2, "patients": 1, "alerts": 1, "waiting": 1, "imports": 1, "api-patients": 1, "api-treatments": 1,
            "api-observations": 1, "api-results": 3, "api-episodes": 1, "api-alerts": 1}  # fmt: skip
@@ -197,7 +206,8 @@ class World:
 @pytest.fixture
 def world(ada: User) -> World:
     places = [place(code, ada) for code in ("ONE", "TWO")]
-    cohort, _ = define_cohort({"slug": "all", "title": "All"}, by="test")
+    factors = [{"name": "dmr_months", "cut": 72}, {"name": "tki_months", "cut": 100}]
+    cohort, _ = define_cohort({"slug": "all", "title": "All", "factors": factors}, by="test")
     recompute(cohort)
     define_cohort({"slug": "one", "include": {"centre": ["ONE"]}}, by="test")
     Centre.objects.filter(code="ONE").update(protocol=Protocol.objects.create(code="all", title="All"))
@@ -236,6 +246,22 @@ def place(code: str, by: User) -> Place:
     return Place(centre, found)
 
 
+def own_files(own: User) -> dict[str, str]:
+    """A file of a snapshot that a person has asked for, and a count: the ids by the addresses that show them."""
+    publication = CohortPublication.objects.select_related("snapshot", "cohort").get(cohort__slug="all")
+    output = CohortOutput.objects.create(
+        snapshot=publication.snapshot, kind="report", language="en", asked_by=own, made_at=clock.now(),
+        seen_digest=seen_digest(publication, own),
+    )  # fmt: skip
+    output.refresh_from_db()
+    output.content = seal(b"%PDF", owner=output.public_id, purpose=PURPOSE)
+    output.save()
+    count = DefinitionCount.objects.create(definition={}, asked_by=own)
+    count.refresh_from_db()
+    ids = dict.fromkeys(("cohort-output", "cohort-output-file"), str(output.public_id))
+    return {**ids, "counted": str(count.public_id)}
+
+
 @dataclasses.dataclass
 class Caller:
     """A person at an address, with a file of their own that was tried."""
@@ -243,6 +269,7 @@ class Caller:
     user: User | None
     client: Client
     run_id: str
+    own_ids: dict[str, str]
 
     @classmethod
     def of(cls, user: User | None, own: User) -> "Caller":
@@ -253,16 +280,16 @@ class Caller:
         client = Client()
         if user is not None:
             client.force_login(user)
-        return cls(user, client, str(run.public_id))
+        return cls(user, client, str(run.public_id), own_files(own))
 
     def address(self, name: str, route: str, of: Place) -> str:
         """The address with the ids of a place."""
-        public_id = self.run_id
+        public_id = self.own_ids.get(name, self.run_id)
         if name in OBJECT_OF:
             found = of.objects[OBJECT_OF[name]]
             public_id = str(getattr(found, "public_id", found.pk))
         filled = re.sub(r"<(uuid:public_id|str:id|int:person_id|int:membership_id)>", public_id, route)
-        filled = re.sub(r"<(slug|str):(slug|code)>", "all", filled)
+        filled = re.sub(r"<(slug|str):(slug|code)>", "one" if name in OF_ONE_CENTRE else "all", filled)
         if "<int:" in filled:
             factor, assay = ConversionFactor.objects.get(), Assay.objects.get()
             filled = filled.replace("<int:pk>", str(factor.laboratory_id)).replace("<int:factor_id>", str(factor.pk))

@@ -14,14 +14,14 @@ x$event <- d$event; x$hazard <- nelsonaalen(data.frame(days = d$days, event = d$
 lacking <- sum(!stats::complete.cases(x))
 cat(lacking, "of", nrow(x), "members lack something\n")
 if (!lacking) quit(status = 0)
-for (name in names_) if (all(x[[name]] %in% c(0, 1, NA))) x[[name]] <- factor(x[[name]])
 predictors <- make.predictorMatrix(x); predictors[, "days"] <- 0
 imputed <- mice(x, m = 20, maxit = 20, predictorMatrix = predictors, seed = 20250222, printFlag = FALSE)
 for (place in unique(terms$place)) {
   chosen <- names_[terms$column[terms$place == place]]
   formula <- as.formula(paste("Surv(days, event) ~", paste(chosen, collapse = " + ")))
-  pooled <- tryCatch(summary(pool(with(imputed, coxph(eval(formula)))), conf.int = TRUE), error = function(e) NULL)
-  if (is.null(pooled)) next
+  fits <- lapply(seq_len(imputed$m), function(i) coxph(formula, data = complete(imputed, i)))
+  pooled <- tryCatch(summary(pool(as.mira(fits)), conf.int = TRUE), error = function(e) conditionMessage(e))
+  if (is.character(pooled)) { cat("\n", place, ": ", pooled, "\n", sep = ""); next }
   cat("\n", place, "\n", sep = "")
   print(data.frame(column = names(chosen), hr = exp(pooled$estimate), lower = exp(pooled$`2.5 %`),
                    upper = exp(pooled$`97.5 %`), p = pooled$p.value), row.names = FALSE)
