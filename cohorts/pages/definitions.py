@@ -43,9 +43,7 @@ def new(request: HttpRequest) -> HttpResponse:
     initial = {**DefinitionForm.initial_of({**start, "title": start["title"] or "cohort"}), "title": start["title"]}
     if request.GET.get("like") != "study":
         initial["slug"] = ""
-    form = DefinitionForm(
-        request.POST if request.method == "POST" else None, initial=initial, centres=centres, is_new=True
-    )
+    form = DefinitionForm(_given(request), initial=initial, centres=centres, is_new=True)
     return _page(request, form, None)
 
 
@@ -62,9 +60,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     except DefinitionProblem:  # of an earlier version: it is mended as a file
         messages.error(request, _("This definition is of an earlier version; mend it with define_cohort."))
         return redirect("cohort", slug=slug)
-    form = DefinitionForm(
-        request.POST if request.method == "POST" else None, initial=initial, centres=_centre_choices(own), is_new=False
-    )
+    form = DefinitionForm(_given(request), initial=initial, centres=_centre_choices(own), is_new=False)
     return _page(request, form, cohort)
 
 
