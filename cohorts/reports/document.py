@@ -159,7 +159,7 @@ def _table1(shown: Mapping[str, Any]) -> Section | None:
     quartiles = f"({one_decimal(follow_up['q1'])}, {one_decimal(follow_up['q3'])})"
     rows.append([_("follow-up, months"), f"{one_decimal(follow_up['median'])} {quartiles}", f"n {follow_up['n']}"])
     for name in ("sex", "transcript", "risk_group", "drug_at_stop"):
-        share = ", ".join(f"{level} {number}" for level, number in sorted(found[name].items()))
+        share = ", ".join(f"{words.level_word(level)} {n}" for level, n in sorted(found[name].items()))
         rows.append([words.factor_name(name), share, ""])
     caption = _("Median (quartiles by (n + 1)p), or numbers")
     return Section(_("Members"), tables=[Table(caption, ["", "", ""], rows)])

@@ -174,7 +174,8 @@ def terms(factor: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def level_word(label: str) -> str:
     """The name of a group: of a cut as it stands, of a category in words."""
     words = {
-        "yes": _("yes"), "no": _("no"), "low": _("low"), "intermediate": _("intermediate"), "high": _("high"),
+        "yes": _("yes"), "no": _("no"), "not known": _("not known"),
+        "low": _("low"), "intermediate": _("intermediate"), "high": _("high"),
         "fast": _("doubling in less than 12.75 days"), "slow": _("doubling more slowly"), "not_rising": _("not rising"),
     }  # fmt: skip
     return words.get(label, label)
