@@ -21,7 +21,7 @@ from django.db.models import Model
 from benchmarks.commands import CLASSIFY, empty_database, run, write_files
 from benchmarks.figures import Figure
 from cohorts.domain import witness
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.member_table import MemberTable
 from cohorts.domain.members import cohort_of

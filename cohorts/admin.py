@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from cohorts.domain.definition import DefinitionProblem, as_json
+from cohorts.domain.definition_file import DefinitionProblem, as_json
 from cohorts.models import Cohort
 from cohorts.services.definitions import analysable_cohorts, centres_of_author, check_definition, define_cohort
 from monitoring.permissions import may_configure

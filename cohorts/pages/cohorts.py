@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from cohorts.domain import study
 from cohorts.domain.columns import CSV_COLUMNS
-from cohorts.domain.definition import DefinitionProblem, parse_definition
+from cohorts.domain.definition_file import DefinitionProblem, parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
 from cohorts.selectors.disclosure import disclosed, member_rows, sees_all_rows

@@ -9,16 +9,8 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from cohorts.domain.definition import (
-    AGES,
-    CATEGORIES,
-    DURATIONS,
-    LANDMARK_FACTORS,
-    RISK_GROUPS,
-    SCORE,
-    YEARS,
-    parse_definition,
-)
+from cohorts.domain.definition import AGES, CATEGORIES, DURATIONS, LANDMARK_FACTORS, RISK_GROUPS, SCORE, YEARS
+from cohorts.domain.definition_file import parse_definition
 from cohorts.wording.figures import factor_name, level_word
 from monitoring.domain.course.series import Drug, StopReason
 from monitoring.domain.vocabulary.scale import DEPTH

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cohorts.domain import study
-from cohorts.domain.definition import DefinitionProblem
+from cohorts.domain.definition_file import DefinitionProblem
 from cohorts.models import Cohort
 from cohorts.pages.definition_form import DefinitionForm
 from cohorts.services.counts import ask_count, count_of

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from cohorts.domain.definition import Definition, Factor, parse_definition
+from cohorts.domain.definition import Definition, Factor
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.risks import how_ended
 from cohorts.domain.figures.terms import model_columns
 from cohorts.domain.member_table import Column, MemberTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.whole import flow
 from cohorts.domain.members import cohort_of
 from cohorts.models import DefinitionCount

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from cohorts.domain.definition import as_json
+from cohorts.domain.definition_file import as_json
 from cohorts.models import DefinitionCount
 from cohorts.services.definitions import check_definition
 from monitoring import clock

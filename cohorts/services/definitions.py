@@ -8,7 +8,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from cohorts.domain.definition import Definition, DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition import Definition
+from cohorts.domain.definition_file import DefinitionProblem, as_json, parse_definition
 from cohorts.models import Cohort
 from monitoring.models import Centre, Role
 from monitoring.permissions import centres_with_role, is_operator

@@ -7,7 +7,8 @@ import time
 
 from django.db import DatabaseError, transaction
 
-from cohorts.domain.definition import Definition, DefinitionProblem, parse_definition
+from cohorts.domain.definition import Definition
+from cohorts.domain.definition_file import DefinitionProblem, parse_definition
 from cohorts.domain.readings import Columns
 from cohorts.models import Cohort
 from cohorts.selectors.readings import load_readings

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cohorts.domain.artefact import is_artefact, thawed
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.members import criteria_of
 from cohorts.models import CohortSnapshot

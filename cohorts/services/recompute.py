@@ -19,7 +19,8 @@ from django.db import transaction
 
 from cohorts.domain.artefact import frozen as frozen_rows
 from cohorts.domain.artefact import is_artefact, thawed
-from cohorts.domain.definition import Definition, as_json, parse_definition
+from cohorts.domain.definition import Definition
+from cohorts.domain.definition_file import as_json, parse_definition
 from cohorts.domain.difference import changes_between, counted
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
 from cohorts.domain.member_table import MemberTable

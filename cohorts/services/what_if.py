@@ -7,7 +7,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cohorts.domain.definition import Definition, parse_definition
+from cohorts.domain.definition import Definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.members import cohort_of
 from cohorts.domain.readings import read_histories
 from cohorts.models import Cohort

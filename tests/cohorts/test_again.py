@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cohorts.domain.artefact import frozen, thawed
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.paths import stays_of
 from monitoring.domain.course.series import Fact, FactKind

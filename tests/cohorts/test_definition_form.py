@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.test import Client
 
-from cohorts.domain.definition import as_json, parse_definition
+from cohorts.domain.definition_file import as_json, parse_definition
 from cohorts.models import Cohort, DefinitionCount
 from cohorts.pages.definition_form import DefinitionForm
 from cohorts.services.counting import count

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.selectors.disclosure import without_single_events, without_small_groups
 from monitoring.domain.course.series import Fact, FactKind
 from monitoring.domain.following.reading import PatientHistory

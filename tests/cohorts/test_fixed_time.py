@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition_file import DefinitionProblem, as_json, parse_definition
 from cohorts.domain.figures.fixed_time import funnel_limits
 from monitoring.domain.course.series import Fact, FactKind
 from monitoring.domain.following.reading import PatientHistory

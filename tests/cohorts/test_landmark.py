@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition_file import DefinitionProblem, as_json, parse_definition
 from monitoring.domain.course.series import Fact, FactKind
 from monitoring.domain.following.kinetics import Value
 from monitoring.domain.following.reading import PatientHistory

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cohorts.domain.artefact import frozen, thawed
-from cohorts.domain.definition import DefinitionProblem, as_json, parse_definition
+from cohorts.domain.definition_file import DefinitionProblem, as_json, parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.figures.descriptions import quartiles
 from cohorts.domain.member_table import MemberTable, csv_rows

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 from django.test import Client
 
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.difference import changes_between, counted
 from cohorts.models import Cohort, CohortOutput, CohortPublication, OutputKind
 from cohorts.services import making, outputs

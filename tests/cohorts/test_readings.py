@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.services import kept_readings
 from cohorts.services.definitions import define_cohort

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from django.utils import translation
 
-from cohorts.domain.definition import parse_definition
+from cohorts.domain.definition_file import parse_definition
 from cohorts.domain.figures.compute import compute_figures
 from cohorts.domain.member_table import MemberTable
 from cohorts.reports.bundle import bundle_of
@@ -75,7 +75,7 @@ def table() -> MemberTable:
 
 @pytest.fixture(scope="module")
 def shown(table: MemberTable) -> dict[str, Any]:
-    from cohorts.domain.definition import as_json
+    from cohorts.domain.definition_file import as_json
 
     figures = without_nan(compute_figures(table, DEFINITION, AS_OF))
     return json.loads(json.dumps({**BASIS, "definition": as_json(DEFINITION), **figures}))

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from cohorts.domain.definition import DefinitionProblem
+from cohorts.domain.definition_file import DefinitionProblem
 from cohorts.services.definitions import define_cohort
 from monitoring.management.door import DoorCommand
 
