@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -21,8 +22,11 @@ from cohorts.services.kept_readings import KeptReadings, build_some, forget_unus
 from cohorts.services.night_queue import owe_night
 from cohorts.services.nightly import classify_pending_patients, run_whole_night
 from monitoring import clock
-from monitoring.domain.following.reading import PatientHistory
+from monitoring.domain.course.episodes import DmrRule
+from monitoring.domain.course.relapse import LossRule
+from monitoring.domain.following.reading import PatientHistory, read_episodes
 from monitoring.domain.replay import replay
+from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.models import Centre, Observation, Patient, ReadingRule, Role, StoredReading, TkiCourse
 from monitoring.selectors.histories import history_of, load_histories, load_histories_of
 from monitoring.selectors.series import load_series
@@ -69,6 +73,23 @@ def without_digits(history: PatientHistory) -> PatientHistory:
 
 def _short(number: Decimal | None) -> Decimal | None:
     return None if number is None else Decimal(f"{number:.12e}")
+
+
+def test_a_reading_that_says_something_else_needs_a_new_version(twin: Cohort) -> None:
+    """Rows of the standing version would stay as they are: whoever changes what a reading says raises the version.
+
+    Then the digest below is written anew.
+    """
+    classify()
+    told = [
+        dataclasses.astuple(one)
+        for history in load_histories()
+        for loss, deep in ((LossRule(), DmrRule()), (LossRule(n_consecutive=2), DmrRule(ResponseClass.MR4_5, "first")))
+        for one in read_episodes(history, loss, deep)
+    ]
+    assert len(told) == 72
+    digest = hashlib.sha256(repr(sorted(told, key=repr)).encode()).hexdigest()[:16]
+    assert (readings.READING_VERSION, digest) == (2, "4179939aa4efd797")
 
 
 @pytest.mark.parametrize("definition", [None, STRICT])
