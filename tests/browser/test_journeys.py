@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Download, Page
 
+from cohorts.models import Cohort
 from monitoring import clock
 from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
 from monitoring.services.entry.identities import IdentityFacts
@@ -22,6 +23,7 @@ from monitoring.services.foundation.jobs import claim_slot
 from tasks import hints
 from tests.browser.conftest import CHROMIUM, WITH_CHINESE, Look, Visitor, until, until_classified
 from tests.builders import report
+from tests.nights import recompute
 from tests.processes import wait_until
 
 pytestmark = [
@@ -252,6 +254,59 @@ def test_an_analyst_reads_a_cohort_and_takes_its_figures_home(study: dict[str, U
     visitor.check("API", but="nested-interactive")  # a button in a button is how Swagger UI is built
 
 
+@also_chinese
+def test_an_analyst_defines_a_cohort_sees_who_belongs_to_it_and_takes_its_report(
+    service: None, study: dict[str, User], visitor: Visitor
+) -> None:
+    page, words = visitor.page, visitor.words
+    visitor.sign_in("anna")
+    visitor.open("/cohorts/")
+    visitor.tab_to("a[href='/cohorts/define/']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#define")
+    page.click("a[href='?like=study']")
+    page.wait_for_selector("#count strong")
+    assert "36" in page.inner_text("#count strong")
+    visitor.check("definition being written")
+    page.focus("#id_title")
+    visitor.tab_to("#id_landmark_months")
+    page.keyboard.type("6")
+    page.keyboard.press("Tab")
+    excluded = words("ended before the landmark")
+    page.wait_for_function("words => document.querySelector('#count').innerText.includes(words)", arg=excluded)
+    page.fill("#id_slug", "define")
+    page.click("button[name=store]")
+    page.wait_for_selector(".warning[role=alert]")
+    visitor.forgive(400)
+    visitor.check("definition refused")
+    page.fill("#id_slug", "asked-here")
+    page.fill("#id_landmark_months", "")
+    page.click("button[name=store]")
+    page.wait_for_url("**/cohorts/asked-here/")
+    recompute(Cohort.objects.get(slug="asked-here"))
+    visitor.open("/cohorts/asked-here/")
+    page.click("a[href$='/study/']")
+    page.wait_for_selector("#study")
+    assert page.inner_text("main").count("5.419 (1.524–19.272)") == 2
+    visitor.check("beside the study")
+    visitor.open("/cohorts/asked-here/")
+    for closed in page.locator("details").all():
+        closed.evaluate("e => e.open = true")
+    visitor.check("cohort with its pictures")
+    page.click("form:has(input[value=report]) button")
+    page.wait_for_selector("a[download]")
+    visitor.check("file that is ready")
+    with page.expect_download() as taken:
+        page.click("a[download]")
+    assert Path(taken.value.path()).read_bytes().startswith(b"%PDF")
+    visitor.open("/cohorts/asked-here/snapshots/")
+    page.click("summary")
+    page.fill("input[name=name]", "as in the manuscript")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("td strong")
+    visitor.check("snapshots")
+
+
 # --- running the service ------------------------------------------------------------------------------------------
 
 FILE = (
@@ -389,7 +444,8 @@ PAGES = {
     "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
     "/cohorts/"),
-    "anna": ("/", "/cohorts/zhao-2025-twin/", "/api/docs/", "/operations/", "/nowhere/"),
+    "anna": ("/", "/cohorts/zhao-2025-twin/", "/cohorts/zhao-2025-twin/snapshots/", "/cohorts/zhao-2025-twin/study/",
+    "/cohorts/define/", "/cohorts/zhao-2025-twin/define/", "/api/docs/", "/operations/", "/nowhere/"),
     "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/",
      "/admin/monitoring/escalationpolicy/add/",
              "/admin/monitoring/laboratory/", "/admin/cohorts/cohort/"),
