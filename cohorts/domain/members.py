@@ -48,14 +48,18 @@ NO, UNKNOWN, YES = 0, -1, 1
 
 
 def criteria_of(definition: Definition) -> list[str]:
-    """The criteria of a definition in the order in which they are asked."""
-    names = [name for name in CATEGORIES if name in definition.categories] + list(definition.bounds)
+    """The criteria of a definition in the order in which they are asked.
+
+    The centres are none of them: people elsewhere are not counted at all, not even as left out.
+    """
+    names = [name for name in CATEGORIES if name in definition.categories and name != "centre"]
+    names += list(definition.bounds)
     return [STOP_REASON, ATTEMPTS, STOPPED_ON, *(f"include.{name}" for name in names)]
 
 
 def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, dict[str, int]]:
     """Members and excluded episodes of a cohort, and how many readings are no rows, by the first criterion not met."""
-    readings = in_order(columns)
+    readings = _of_centres(in_order(columns), definition)
     of_kind = np.isin(readings["stop_reason"], definition.stop_reasons)
     asked = of_kind & _asked(readings, of_kind, definition)
     passed_over = {STOP_REASON: int((~of_kind).sum()), ATTEMPTS: int((of_kind & ~asked).sum())}
@@ -69,6 +73,12 @@ def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, di
     table = _table(rows, exclusion, _numbers_among_asked(rows), paths, definition)
     kept = not_met < 0
     return table.of(kept), {name: number for name, number in passed_over.items() if number}
+
+
+def _of_centres(readings: Columns, definition: Definition) -> Columns:
+    """The readings of the centres that a definition names; all where it names none."""
+    centres = definition.categories.get("centre")
+    return readings if centres is None else rows_of(readings, np.isin(readings["centre"], centres))
 
 
 def _patients(readings: Columns) -> Ints:
@@ -123,7 +133,7 @@ def _criteria(rows: Columns, definition: Definition) -> tuple[Ints, Bools]:
     known = np.ones(size, bool)
     answers: list[Answer] = [np.where(outside, NO, YES)]
     for name in CATEGORIES:
-        if name in definition.categories:
+        if name in definition.categories and name != "centre":
             value = category(rows, name)
             met = np.isin(value, definition.categories[name])
             answers.append(np.where(value == "", UNKNOWN, np.where(met, YES, NO)))

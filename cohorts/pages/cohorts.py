@@ -18,8 +18,9 @@ from cohorts.domain.columns import CSV_COLUMNS
 from cohorts.domain.definition_file import DefinitionProblem, parse_definition
 from cohorts.models import Cohort, CohortRun
 from cohorts.pages.curve import curve_of
-from cohorts.selectors.disclosure import disclosed, member_rows, sees_all_rows
-from cohorts.selectors.snapshots import kept, published
+from cohorts.selectors.disclosure import disclosed, member_rows, readable, sees_all_rows
+from cohorts.selectors.snapshots import is_published, published
+from cohorts.services.definitions import centres_of_author, may_change
 from cohorts.wording.study import lines_of
 from monitoring.domain.text.spreadsheet import as_cells
 from monitoring.models import Role
@@ -28,7 +29,6 @@ from monitoring.services.classification.readings import progress
 from monitoring.services.foundation.access import record_access
 
 PAGE_SIZE = 50
-DIGEST_LETTERS = 64
 READING_ROWS = (Role.ANALYST, Role.ADMINISTRATOR)
 
 
@@ -50,11 +50,9 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     cohort = get_object_or_404(Cohort, slug=slug)
     asked = request.GET.get("snapshot", "")
     standing = published(cohort)
-    publication = standing
-    if asked:
-        publication = kept(cohort, asked) if len(asked) == DIGEST_LETTERS else None
-        if publication is None:
-            raise Http404
+    publication = readable(cohort, asked, request.user) if asked else standing
+    if asked and publication is None:
+        raise Http404
     figures: dict[str, Any] | None = disclosed(publication, request.user) if publication else None
     latest_run = CohortRun.objects.filter(cohort=cohort).order_by("-started_at").first()
     return render(
@@ -66,7 +64,8 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
             "f": figures,
             "curve": curve_of(figures) if figures and "kaplan_meier" in figures else None,
             "asks_the_same": figures is not None and study.asks_the_same(figures["definition"]),
-            "is_kept": publication is not None and standing is not None and publication.snapshot != standing.snapshot,
+            "is_kept": publication is not None and not is_published(publication),
+            "may_change": may_change(cohort, centres_of_author(request.user)),
             "may_take_bundle": publication is not None and sees_all_rows(publication, request.user),
             "building": _building(cohort),
             "failed_run": latest_run if latest_run and latest_run.ok is False else None,

@@ -16,7 +16,7 @@ from monitoring.domain.course.series import Drug, StopReason
 from monitoring.domain.vocabulary.scale import DEPTH
 from monitoring.models import choices
 
-FACTOR_ROWS = 8
+FACTOR_ROWS, MOST_FACTOR_ROWS = 8, 60
 BOUNDED = (*AGES, "tki_months", "dmr_months")
 FACTOR_NAMES = (*DURATIONS, *AGES, *YEARS, *CATEGORIES, *LANDMARK_FACTORS)
 ONLY: dict[str, list[str]] = {
@@ -66,7 +66,7 @@ class DefinitionForm(forms.Form):
     restart_confirms = forms.BooleanField(label=gettext_lazy("a restart confirms a loss"), required=False)
     dmr_level = forms.ChoiceField(label=gettext_lazy("level of deep response"))
     dmr_run = forms.ChoiceField(label=gettext_lazy("deep response counts"))
-    dmr_max_dips = forms.IntegerField(label=gettext_lazy("dips allowed in the run"), min_value=0)
+    dmr_max_dips = forms.IntegerField(label=gettext_lazy("dips allowed in the run"), min_value=0, max_value=10)
     model = forms.ChoiceField(label=gettext_lazy("factors of the Cox model"))
     transform = forms.ChoiceField(label=gettext_lazy("scale of the intervals"))
     level = forms.ChoiceField(label=gettext_lazy("level of the intervals"))
@@ -75,8 +75,9 @@ class DefinitionForm(forms.Form):
 
     def __init__(self, *args: Any, centres: Sequence[tuple[str, str]], is_new: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.is_new = is_new
         self.fields["slug"].disabled = not is_new
+        shown = (sum(name.startswith("factor_") for name in fields) for fields in (self.initial, self.data))
+        self.rows = min(MOST_FACTOR_ROWS, max(FACTOR_ROWS, *shown))
         self._choices(centres)
         for name in BOUNDED:
             for bound, word in (("ge", _("at least")), ("lt", _("below"))):
@@ -88,14 +89,14 @@ class DefinitionForm(forms.Form):
                 widget=forms.CheckboxSelectMultiple,
                 choices=[(str(value), level_word(str(value))) for value in known],
             )
-        for row in range(FACTOR_ROWS):
+        for row in range(self.rows):
             self._factor_row(row)
 
     def _choices(self, centres: Sequence[tuple[str, str]]) -> None:
         chosen: dict[str, Choices] = {
             "centre": list(centres),
             "stop_reason": _names(list(StopReason), dict(choices.STOP_REASON)),
-            "min_class": _names([c.value for c in DEPTH if c.value != "NO_MMR"]),
+            "min_class": _names([c.value for c in DEPTH if c.value != "NO_MMR"], dict(choices.RESPONSE_CLASS)),
             "attempts": [("first", _("the first attempt of each patient")), ("all", _("all attempts, descriptive"))],
             "endpoint": [
                 ("loss_of_mmr", _("loss of MMR")), ("mrfs", _("loss of MMR or death (MRFS)")),
@@ -105,7 +106,7 @@ class DefinitionForm(forms.Form):
             "date_of_event": [("first", _("the first value")), ("confirming", _("the confirming value"))],
             "dmr_level": [("MR4", "MR4"), ("MR4_5", "MR4.5"), ("MR5", "MR5")],
             "dmr_run": [("uninterrupted", _("as the uninterrupted run at the stop")), ("first", _("from the first"))],
-            "model": [("backward", _("found by backward selection")), ("given", _("those ticked below"))],
+            "model": [("backward", _("found by backward selection")), ("given", _("those ticked above"))],
             "transform": _names(["log-log", "log", "linear"]),
             "level": [("0.95", "95 %"), ("0.9", "90 %"), ("0.99", "99 %")],
             "ties": [("efron", "Efron"), ("breslow", "Breslow")],
@@ -113,7 +114,11 @@ class DefinitionForm(forms.Form):
         for name, values in chosen.items():
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = values
+            # What stands is offered too, also where the form has no word for it.
+            standing = self.initial.get(name)
+            known = {value for value, _word in values}
+            others = [v for v in (standing if isinstance(standing, list) else [standing]) if v and str(v) not in known]
+            field.choices = [*values, *((str(value), str(value)) for value in others)]
 
     def _factor_row(self, row: int) -> None:
         number = row + 1
@@ -130,7 +135,7 @@ class DefinitionForm(forms.Form):
     def factor_rows(self) -> list[list[forms.BoundField]]:
         """The fields of each row of the table of factors."""
         names = ("factor", "cut", "chosen", "in_model", "stratum")
-        return [[self[f"{name}_{row}"] for name in names] for row in range(FACTOR_ROWS)]
+        return [[self[f"{name}_{row}"] for name in names] for row in range(self.rows)]
 
     @property
     def bound_rows(self) -> list[list[forms.BoundField]]:
@@ -148,14 +153,20 @@ class DefinitionForm(forms.Form):
         before = dict(stored or {})
         include = dict(before.get("include", {}))
         self._include(include, data)
-        ids_of = {(one["name"], one.get("cut")): one["id"] for one in before.get("factors", [])}
+        ids_of: dict[tuple[str, Any], list[str]] = {}
+        for one in before.get("factors", []):
+            ids_of.setdefault((one["name"], one.get("cut")), []).append(one["id"])
         factors = self._factors(data, ids_of)
         kept = [one for one in before.get("factors", []) if one["name"] not in FACTOR_NAMES]
         rows = [(one, row) for row, one in enumerate(factors) if one is not None]
-        ids = [one.get("id", _default_id(one)) for one, _row in rows]
+        ids = [_id_of(one) for one, _row in rows]
         in_model = [i for i, (_one, row) in zip(ids, rows, strict=True) if data[f"in_model_{row}"]]
         kept_ids = [one["id"] for one in kept]
-        in_model += [i for i in before.get("cox", []) if i in kept_ids]
+        in_model = _as_they_stood(
+            [*in_model, *(i for i in before.get("cox", []) if i in kept_ids)], before.get("cox", [])
+        )
+        strata = [i for i, (_one, row) in zip(ids, rows, strict=True) if data[f"stratum_{row}"]]
+        kept_strata = [i for i in before.get("strata", []) if i in kept_ids]
         result = {
             **before,
             "slug": data["slug"],
@@ -175,8 +186,8 @@ class DefinitionForm(forms.Form):
                 **before.get("dmr", {}),
                 "level": data["dmr_level"], "run": data["dmr_run"], "max_dips": data["dmr_max_dips"],
             },
-            "factors": [one for one, _row in rows] + kept,
-            "strata": [i for i, (_one, row) in zip(ids, rows, strict=True) if data[f"stratum_{row}"]],
+            "factors": _factors_as_they_stood([*(one for one, _row in rows), *kept], before.get("factors", [])),
+            "strata": _as_they_stood([*strata, *kept_strata], before.get("strata", [])),
             "confidence": {"transform": data["transform"], "level": float(data["level"])},
             "model": {"ties": data["ties"], "penalised": data["penalised"]},
         }  # fmt: skip
@@ -202,16 +213,18 @@ class DefinitionForm(forms.Form):
             days = {"from": data["stopped_from"], "to": data["stopped_to"]}
             include["stopped_on"] = {side: day.isoformat() if day else None for side, day in days.items()}
 
-    def _factors(self, data: Mapping[str, Any], ids_of: Mapping[tuple[str, Any], str]) -> list[dict[str, Any] | None]:
+    def _factors(
+        self, data: Mapping[str, Any], ids_of: Mapping[tuple[str, Any], list[str]]
+    ) -> list[dict[str, Any] | None]:
         rows: list[dict[str, Any] | None] = []
-        for row in range(FACTOR_ROWS):
+        for row in range(self.rows):
             name = data[f"factor_{row}"]
             if not name:
                 rows.append(None)
                 continue
             one: dict[str, Any] = {"name": name}
-            if (name, data[f"cut_{row}"]) in ids_of:  # a factor that stood keeps its id
-                one["id"] = ids_of[name, data[f"cut_{row}"]]
+            if standing := ids_of.get((name, data[f"cut_{row}"])):  # a factor that stood keeps its id
+                one["id"] = standing.pop(0)
             if data[f"cut_{row}"] is not None:
                 one["cut"] = data[f"cut_{row}"]
             if data[f"chosen_{row}"]:
@@ -240,7 +253,7 @@ class DefinitionForm(forms.Form):
                 initial[f"{name}_{bound}"] = whole.bounds.get(name, {}).get(bound)
         for name in ONLY:
             initial[f"only_{name}"] = include.get(name, [])
-        for row, factor in enumerate([f for f in whole.factors if f.name != SCORE][:FACTOR_ROWS]):
+        for row, factor in enumerate(f for f in whole.factors if f.name != SCORE):
             initial |= {
                 f"factor_{row}": factor.name, f"cut_{row}": factor.cut, f"chosen_{row}": factor.chosen_on_data,
                 f"in_model_{row}": factor.id in (whole.cox or ()), f"stratum_{row}": factor.id in whole.strata,
@@ -248,5 +261,18 @@ class DefinitionForm(forms.Form):
         return initial
 
 
-def _default_id(factor: Mapping[str, Any]) -> str:
+def _as_they_stood(ids: Sequence[str], stood: Sequence[str]) -> list[str]:
+    """The same ids, those that stood in their order first: a definition that nobody changed stays the same one."""
+    return sorted(ids, key=lambda i: stood.index(i) if i in stood else len(stood))
+
+
+def _factors_as_they_stood(factors: list[dict[str, Any]], stood: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    order = _as_they_stood([_id_of(one) for one in factors], [one["id"] for one in stood])
+    return sorted(factors, key=lambda one: order.index(_id_of(one)))
+
+
+def _id_of(factor: Mapping[str, Any]) -> str:
+    """The id of a factor, its own or the one that the file gives it."""
+    if "id" in factor:
+        return str(factor["id"])
     return f"{factor['name']}_{factor['cut']}" if "cut" in factor else str(factor["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -18,11 +19,10 @@ from cohorts.domain.definition_file import DefinitionProblem
 from cohorts.models import Cohort
 from cohorts.pages.definition_form import DefinitionForm
 from cohorts.services.counts import ask_count, count_of
-from cohorts.services.definitions import analysable_cohorts, centres_of_author, define_cohort
+from cohorts.services.definitions import centres_of_author, define_cohort, may_change
 from monitoring.models import Centre, Role
 from monitoring.permissions import requires_role
 
-BEING_WRITTEN = "being-written"
 ANALYSTS = (Role.ANALYST, Role.ADMINISTRATOR)
 
 
@@ -53,7 +53,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     """Change a definition. For analysts and administrators of every centre that it takes patients from."""
     own = centres_of_author(request.user)
     cohort = get_object_or_404(Cohort, slug=slug)
-    if cohort.pk not in analysable_cohorts(own):
+    if not may_change(cohort, own):
         raise Http404
     try:
         initial = DefinitionForm.initial_of(cohort.definition)
@@ -101,13 +101,17 @@ def count(request: HttpRequest, slug: str = "") -> HttpResponse:
     initial: dict[str, Any] = {}
     if slug:
         cohort = get_object_or_404(Cohort, slug=slug)
-        if cohort.pk not in analysable_cohorts(own):
+        if not may_change(cohort, own):
             raise Http404
-        stored, initial = cohort.definition, {"slug": cohort.slug}
+        stored = cohort.definition
+        try:
+            initial = DefinitionForm.initial_of(cohort.definition)
+        except DefinitionProblem:  # of an earlier version
+            raise Http404 from None
     # A count needs neither title nor short name.
     given = request.POST.copy()
     given["title"] = given.get("title") or "-"
-    given["slug"] = BEING_WRITTEN
+    given["slug"] = f"count-{secrets.token_hex(8)}"
     form = DefinitionForm(given, initial=initial, centres=_centre_choices(own), is_new=not slug)
     problems: list[str] = []
     if form.is_valid():

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language
@@ -15,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from cohorts.models import Cohort, CohortOutput, CohortPublication, CohortSnapshot, OutputKind
-from cohorts.selectors.disclosure import sees_all_rows
-from cohorts.selectors.snapshots import kept, published
+from cohorts.selectors.disclosure import readable, sees_all_rows
+from cohorts.selectors.snapshots import published
 from cohorts.services.names import NameProblem, name_snapshot
 from cohorts.services.outputs import NotAllowed, ask, content_of, output_of
 from monitoring.models import Role
@@ -24,7 +25,6 @@ from monitoring.permissions import ANY_ROLE, requires_role
 from monitoring.services.foundation.access import record_access
 
 PAGE_SIZE = 50
-DIGEST_LETTERS = 64
 ANALYSTS = (Role.ANALYST, Role.ADMINISTRATOR)
 CONTENT_TYPES = {
     OutputKind.REPORT: ("application/pdf", "report.pdf"),
@@ -37,12 +37,16 @@ CONTENT_TYPES = {
 @require_GET
 @requires_role(ANY_ROLE)
 def index(request: HttpRequest, slug: str) -> HttpResponse:
-    """All kept snapshots of a cohort with their names. For everybody with a role; analysts name and compare them."""
+    """The kept snapshots of a cohort with their names. For everybody with a role.
+
+    Without the right to all rows only those that are published or have a name.
+    """
     cohort = get_object_or_404(Cohort, slug=slug)
     standing = published(cohort)
-    snapshots = (
-        CohortSnapshot.objects.filter(cohort=cohort).defer("figures", "rows").prefetch_related("names__named_by")
-    )
+    snapshots = CohortSnapshot.objects.filter(cohort=cohort)
+    if standing is not None and not sees_all_rows(standing, request.user):
+        snapshots = snapshots.filter(Q(names__isnull=False) | Q(pk=standing.snapshot_id)).distinct()
+    snapshots = snapshots.defer("figures", "rows").prefetch_related("names__named_by")
     page = Paginator(snapshots.order_by("-computed_at", "-pk"), PAGE_SIZE).get_page(request.GET.get("page"))
     context: dict[str, Any] = {"cohort": cohort, "page": page, "published": standing}
     return render(request, "cohorts/snapshots.html", context)
@@ -52,7 +56,7 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
 @requires_role(ANALYSTS)
 def name(request: HttpRequest, slug: str) -> HttpResponse:
     """Give a snapshot a name. For analysts and administrators of every centre that it holds people of."""
-    publication = _chosen(get_object_or_404(Cohort, slug=slug), request.POST.get("digest", ""))
+    publication = _chosen(request, get_object_or_404(Cohort, slug=slug), request.POST.get("digest", ""))
     assert isinstance(request.user, User)
     if not sees_all_rows(publication, request.user):
         messages.error(request, _("Names are given by analysts of all centres of the cohort."))
@@ -73,14 +77,14 @@ def name(request: HttpRequest, slug: str) -> HttpResponse:
 def ask_output(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask for a file. Reports and pictures are for everybody with a role, rows for analysts of all centres."""
     cohort = get_object_or_404(Cohort, slug=slug)
-    publication = _chosen(cohort, request.POST.get("digest", ""))
+    publication = _chosen(request, cohort, request.POST.get("digest", ""))
     kind = request.POST.get("kind", "")
     if kind not in OutputKind.values:
         messages.error(request, _("Choose what to make: report, pictures, bundle or difference."))
         return redirect("cohort", slug=slug)
     compared = None
     if kind == OutputKind.DIFFERENCE:
-        compared = _chosen(cohort, request.POST.get("with", "")).snapshot
+        compared = _chosen(request, cohort, request.POST.get("with", "")).snapshot
     assert isinstance(request.user, User)
     try:
         output = ask(publication, kind, by=request.user, language=get_language() or "en", compared_with=compared)
@@ -90,9 +94,9 @@ def ask_output(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("cohort-output", public_id=output.public_id)
 
 
-def _chosen(cohort: Cohort, digest: str) -> CohortPublication:
+def _chosen(request: HttpRequest, cohort: Cohort, digest: str) -> CohortPublication:
     """The published snapshot, or another one by its whole digest."""
-    found = kept(cohort, digest) if len(digest) == DIGEST_LETTERS else published(cohort) if not digest else None
+    found = readable(cohort, digest, request.user) if digest else published(cohort)
     if found is None:
         raise Http404
     return found

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models.functions import Now, TruncDate
 
-from cohorts.models import CohortPublication
-from cohorts.selectors.snapshots import frozen_centres, frozen_members, snapshot_json
+from cohorts.models import Cohort, CohortPublication
+from cohorts.selectors.snapshots import frozen_centres, frozen_members, is_published, kept, snapshot_json
 from monitoring.models import Centre, Membership, Role
 
 LEAST_MEMBERS = 5
@@ -31,7 +32,22 @@ def member_rows(publication: CohortPublication, user: AbstractBaseUser | Anonymo
 def sees_all_rows(publication: CohortPublication, user: AbstractBaseUser | AnonymousUser) -> bool:
     """Whether a person is analyst or administrator of every centre that a snapshot holds people of."""
     own_centres = analysed_centres(user)
-    return all(centre in own_centres for centre, _is_member in frozen_centres(publication.snapshot))
+    return bool(own_centres) and all(
+        centre in own_centres for centre, _is_member in frozen_centres(publication.snapshot)
+    )
+
+
+def readable(cohort: Cohort, digest: str, user: AbstractBaseUser | AnonymousUser) -> CohortPublication | None:
+    """A kept snapshot by its whole digest: the published one, one that has a name, or what one may see all rows of.
+
+    Two snapshots of neighbouring nights differ by one person: only who may see that person puts them side by side.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return None
+    found = kept(cohort, digest)
+    if found is None or is_published(found) or found.snapshot.names.exists() or sees_all_rows(found, user):
+        return found
+    return None
 
 
 def analysed_centres(user: AbstractBaseUser | AnonymousUser) -> set[str]:
@@ -47,7 +63,8 @@ def disclosed(publication: CohortPublication, user: AbstractBaseUser | Anonymous
     if not of_others:
         return figures
     shown = without_small_groups(figures)
-    shown["by_centre"] = without_small_centres(figures.get("by_centre"), own_centres)
+    if "counts" in shown:
+        shown["by_centre"] = without_small_centres(figures.get("by_centre"), own_centres)
     return shown if sum(of_others) >= LEAST_FOR_STEPS else without_single_events(shown)
 
 
@@ -99,7 +116,8 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
 def without_small_centres(found: dict[str, Any] | None, own_centres: Collection[str]) -> dict[str, Any] | None:
     """The funnel with the numbers of other centres that count fewer than five taken out.
 
-    One alone could be computed from the total and the others, so the smallest of the others goes with it.
+    One alone could be computed from the total and the others, so the smallest of the others goes with it; where all
+    that are hidden hold fewer than five together, nothing is shown.
     """
     if not found:
         return found
@@ -108,10 +126,10 @@ def without_small_centres(found: dict[str, Any] | None, own_centres: Collection[
     hidden = [c for c in elsewhere if c["evaluable"] < LEAST_MEMBERS]
     if len(hidden) == 1:
         hidden = elsewhere[:2]
+    if hidden and sum(c["evaluable"] for c in hidden) < LEAST_MEMBERS:
+        return None
     for centre in hidden:
         centre |= {"evaluable": None, "lost": None, "proportion": None, "limits": None}
-    if len(hidden) == 1:  # nobody else to hide it behind
-        return {**found, "evaluable": None, "lost": None, "centres": centres}
     return {**found, "centres": centres}
 
 
@@ -129,7 +147,9 @@ def _small_risks(shown: dict[str, Any]) -> list[str]:
         else:
             risks.pop("competing")
             risks["competing_event"]["points"] = []  # each would be the day on which somebody died
-    # A mean of few people with one event gives away its day.
+    # A mean of few people with one event gives away its day, a residual the day and the group of one.
+    for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
+        model["residuals"] = []
     for factor in shown["univariate"]:
         factor["restricted_mean_difference"] = None
         for group in factor.get("groups") or []:
@@ -158,7 +178,7 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
         for dated in shown["dating_of_losses"].values():
             dated.pop("median_months", None)
     for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
-        model |= {"residuals": [], "spline": None}
+        model["spline"] = None
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
     named = ["kaplan_meier.points", "kaplan_meier.median_months", "kaplan_meier.restricted_mean", "follow_up"]
     if shown.get("competing_risks"):

@@ -39,6 +39,11 @@ def named(cohort: Cohort, name: str) -> CohortPublication | None:
     return None if found is None else as_published(found.snapshot)
 
 
+def is_published(publication: CohortPublication) -> bool:
+    """Whether this is what is shown of a cohort, and not an older snapshot as if it were."""
+    return not publication._state.adding
+
+
 def as_published(snapshot: CohortSnapshot) -> CohortPublication:
     """A snapshot as if it were published; where it is, its publication."""
     standing = CohortPublication.objects.filter(snapshot=snapshot).select_related("snapshot", "cohort").first()

@@ -80,12 +80,21 @@ def check_definition(data: object, centres: Collection[int] | None) -> Definitio
 
 def analysable_cohorts(centres: Collection[int] | None) -> list[int]:
     """The cohorts (by id) that take patients only from these centres; all of them for the operator."""
-    own_codes = None if centres is None else _codes(centres)
-    return [
-        cohort.pk
-        for cohort in Cohort.objects.all()
-        if own_codes is None or _takes_only(parse_definition(cohort.definition), own_codes)
-    ]
+    return [cohort.pk for cohort in Cohort.objects.all() if may_change(cohort, centres)]
+
+
+def may_change(cohort: Cohort, centres: Collection[int] | None) -> bool:
+    """Whether an author of these centres (by id; None: the operator) may change a cohort.
+
+    One whose definition cannot be read is the operator's to mend.
+    """
+    if centres is None:
+        return True
+    try:
+        definition = parse_definition(cohort.definition)
+    except DefinitionProblem:
+        return False
+    return bool(centres) and _takes_only(definition, _codes(centres))
 
 
 def _check_standing(cohort: Cohort, centres: Collection[int] | None) -> None:

@@ -116,7 +116,7 @@ def _publish(
             **by,
             "definition": as_json(definition),
             "moved_by": _moved_by(standing.snapshot, by, as_json(definition), frozen) if standing else [],
-            "moved": _moved(standing.snapshot, table) if standing else None,
+            "moved": _moved(standing.snapshot, table) if standing and publishes else None,
             **compute_figures(table, definition, cutoff, passed_over),
         }
     )
