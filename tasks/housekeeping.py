@@ -7,7 +7,7 @@ import datetime as dt
 from celery import shared_task
 from django.conf import settings
 
-from cohorts.services.counts import forget_old_counts
+from cohorts.services.counts import forget_old_counts, owed_counts
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from cohorts.services.outputs import forget_old_outputs, owed_outputs
 from monitoring import clock
@@ -17,7 +17,7 @@ from monitoring.services.foundation.idempotency import forget_old_requests
 from monitoring.services.foundation.jobs import owed_slots
 from monitoring.services.foundation.set_aside import passed_over
 from monitoring.services.foundation.sign_in import forget_old_tries
-from tasks.hints import BUILD_READINGS, LOAD_UPLOAD, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
+from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, LOAD_UPLOAD, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 GRACE = dt.timedelta(minutes=5)
@@ -41,6 +41,8 @@ def sweep_nightly_jobs() -> int:
         publish(LOAD_UPLOAD, pk)
     for pk in owed_outputs(now=now):
         publish(MAKE_OUTPUT, pk)
+    for pk in owed_counts(now=now):
+        publish(COUNT_MEMBERS, pk)
     forget_old_outputs(now=now)
     forget_old_counts(now=now)
     forget_old_files(now=now)

@@ -91,6 +91,18 @@ class CohortOutput(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["asked_by", "-asked_at"], name="output_of_person")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(made_at__isnull=True, content__isnull=True)
+                | models.Q(made_at__isnull=False, content__isnull=False, error=""),
+                name="output_made_is_there",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="difference", compared_with__isnull=False)
+                | (~models.Q(kind="difference") & models.Q(compared_with__isnull=True)),
+                name="output_difference_of_two",
+            ),
+        ]
 
 
 class DefinitionCount(models.Model):

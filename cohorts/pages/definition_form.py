@@ -24,6 +24,7 @@ ONLY: dict[str, list[str]] = {
     "risk_group": RISK_GROUPS,
     "drug_at_stop": [d.value for d in Drug],
 }
+WORDS = {"sex": dict(choices.SEX), "drug_at_stop": dict(choices.DRUG_WORD)}
 Choices = list[tuple[str, str]]
 
 
@@ -87,7 +88,7 @@ class DefinitionForm(forms.Form):
                 label=_("only: %(factor)s") % {"factor": factor_name(name)},
                 required=False,
                 widget=forms.CheckboxSelectMultiple,
-                choices=[(str(value), level_word(str(value))) for value in known],
+                choices=[(value, WORDS.get(name, {}).get(value) or level_word(value)) for value in known],
             )
         for row in range(self.rows):
             self._factor_row(row)
@@ -141,6 +142,12 @@ class DefinitionForm(forms.Form):
     def bound_rows(self) -> list[list[forms.BoundField]]:
         """The lower and the upper bound of each factor that has bounds."""
         return [[self[f"{name}_ge"], self[f"{name}_lt"]] for name in BOUNDED]
+
+    @property
+    def restricts(self) -> bool:
+        """Whether any field that leaves people out is set, or wrong: they are shown then."""
+        names = [f"only_{name}" for name in ONLY] + [f"{name}_{bound}" for name in BOUNDED for bound in ("ge", "lt")]
+        return any(self[name].value() not in (None, "", []) or self[name].errors for name in names)
 
     @property
     def only_fields(self) -> list[forms.BoundField]:

@@ -23,6 +23,7 @@ from cohorts.services.definitions import centres_of_author, define_cohort, may_c
 from monitoring.models import Centre, Role
 from monitoring.permissions import requires_role
 
+STOP_POLLING = 286  # htmx shows the answer and asks no more
 ANALYSTS = (Role.ANALYST, Role.ADMINISTRATOR)
 
 
@@ -131,6 +132,9 @@ def counted(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The count, or how far it is. For the person who asked."""
     assert isinstance(request.user, User)
     asked = count_of(public_id, request.user)
+    if asked is None and request.headers.get("HX-Request"):  # another one was asked for meanwhile: stop looking
+        words = {"problems": [_("This count was forgotten; change a field to count again.")]}
+        return render(request, "cohorts/count.html", words, status=STOP_POLLING)
     if asked is None:
         raise Http404
     return render(request, "cohorts/count.html", {"asked": asked})

@@ -21,7 +21,7 @@ from cohorts.domain.figures.risks import how_ended
 from cohorts.domain.figures.terms import model_columns
 from cohorts.domain.member_table import Column, MemberTable
 from cohorts.reports.dictionary import meaning_of
-from monitoring.domain.text.spreadsheet import as_cells
+from monitoring.domain.text.spreadsheet import as_cell
 
 FILES = Path(__file__).parent / "files"
 SCRIPTS = ("rebuild.R", "rebuild.py", "impute.R", "README.txt")
@@ -35,22 +35,29 @@ def bundle_of(shown: Mapping[str, Any], table: MemberTable) -> bytes:
     members = table.members
     columns, terms = _design(members, shown, definition)
     rows = {**_columns(table), **_spread(table, columns)}
+    if "synthetic" in shown:
+        rows["synthetic"] = [shown["synthetic"]] * len(table)
     files = {
         "rows.csv": _csv(list(rows), zip(*rows.values(), strict=True)),
         "dictionary.csv": _csv(["column", "meaning"], ([name, meaning_of(name, definition)] for name in rows)),
-        "terms.csv": _csv(["place", "column"], terms),
+        "terms.csv": _csv(["place", "column", "group"], terms),
         "figures.json": json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "figures.tsv": "".join(f"{place}\t{value}\n" for place, value in flat("", shown)),
         "settings.csv": _csv(["name", "value"], _settings(definition, shown["data_cutoff"])),
         "versions.txt": _versions(shown),
         **{name: (FILES / name).read_text(encoding="utf-8") for name in SCRIPTS},
     }
+    return archive_of({f"{shown['cohort']}/{name}": content.encode() for name, content in files.items()})
+
+
+def archive_of(files: Mapping[str, bytes]) -> bytes:
+    """Files in one archive; the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            entry = zipfile.ZipInfo(f"{shown['cohort']}/{name}", STAMP)
+            entry = zipfile.ZipInfo(name, STAMP)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content.encode())
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -83,7 +90,7 @@ def _columns(table: MemberTable) -> dict[str, list[str]]:
     for factor, grouping in table.groupings.items():
         labels = (*grouping.labels, "")
         found[f"group.{factor}"] = [labels[code] for code in grouping.codes]
-    return {name: [str(as_cells({"cell": text})["cell"]) for text in texts] for name, texts in found.items()}
+    return {name: [str(as_cell(text)) for text in texts] for name, texts in found.items()}
 
 
 def _texts(column: Column) -> list[str]:
@@ -98,14 +105,17 @@ def _texts(column: Column) -> list[str]:
 
 def _design(
     members: MemberTable, shown: Mapping[str, Any], definition: Definition
-) -> tuple[dict[str, Column], list[tuple[str, str]]]:
-    """The columns of every model among the members, and which coefficient in the figures each belongs to."""
-    columns: dict[str, Column] = {}
-    terms: list[tuple[str, str]] = []
+) -> tuple[dict[str, Column], list[tuple[str, str, str]]]:
+    """The columns of every model among the members, and which coefficient in the figures each belongs to.
 
-    def add(place: str, factors: Sequence[Factor]) -> None:
+    With the column that holds the groups of its factor, where it has any.
+    """
+    columns: dict[str, Column] = {}
+    terms: list[tuple[str, str, str]] = []
+
+    def add(place: str, factors: Sequence[Factor], complete_in: Sequence[str] = ()) -> None:
         known = np.ones(len(members), bool)
-        for factor in factors:
+        for factor in (*factors, *map(definition.factor, complete_in)):
             known &= members.is_known(factor)
         design = model_columns(factors, members.of(known))
         for position, label in enumerate(design.labels):
@@ -115,13 +125,15 @@ def _design(
             if name in columns and not np.array_equal(columns[name], column, equal_nan=True):
                 name += f".{len(columns)}"
             columns[name] = column
-            terms.append((place, name))
+            group = f"group.{label['id']}" if label["id"] in members.groupings else ""
+            terms.append((place, name, group))
 
     for position, factor in enumerate(definition.factors):
         add(f"univariate[{position}].cox", [factor])
     if shown.get("cox"):
         ids = list(dict.fromkeys(term["id"] for term in shown["cox"]["terms"]))
-        add("cox", [definition.factor(one) for one in ids])
+        # The model's rows are those in which every candidate is known, also those that it dropped.
+        add("cox", [definition.factor(one) for one in ids], shown["cox"]["selection"]["candidates"])
     return columns, terms
 
 

@@ -41,6 +41,7 @@ MEANINGS = {
     "age_at_diagnosis": "completed years",
     "age_at_stop": "completed years",
     "stop_year": "calendar year of the stop",
+    "synthetic": "says that no person stands behind the row",
     "status": "of members: 0 censored, 1 the event, 2 ended by something after which the event cannot come",
 }
 

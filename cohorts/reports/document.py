@@ -11,16 +11,14 @@ from django.utils.translation import gettext as _
 from cohorts.wording import figures as words
 from monitoring.wording.numbers import one_decimal, percent
 
-Cell = str
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table with its caption; the first column names the rows."""
 
     caption: str
-    head: list[Cell]
-    rows: list[list[Cell]]
+    head: list[str]
+    rows: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,10 @@ class Document:
 
 def document_of(shown: Mapping[str, Any], language: str) -> Document:
     """The report of a snapshot as somebody may see it; what is withheld is said and left out."""
+    factors = enumerate(shown.get("univariate") or [], start=1)
     sections: Iterable[Section | None] = (
         _methods(shown), _flow(shown), _table1(shown), _curve(shown), _fixed_time(shown), _risks(shown),
-        *(_factor(factor) for factor in shown.get("univariate") or []), _model(shown), _again(shown), _dating(shown),
+        *(_factor(factor, number) for number, factor in factors), _model(shown), _again(shown), _dating(shown),
         _centres(shown), _missing(shown), _limits(shown),
     )  # fmt: skip
     return Document(shown["title"], _basis(shown), [one for one in sections if one is not None], language)
@@ -108,7 +107,8 @@ def _methods(shown: Mapping[str, Any]) -> Section:
         _("Deep response before the stop is the uninterrupted run of %(level)s that ends at the stop.")
         % {"level": dmr["level"].replace("_", ".")}
         if dmr["run"] == "uninterrupted"
-        else _("Deep response before the stop counts from the first %(level)s.") % {"level": dmr["level"]},
+        else _("Deep response before the stop counts from the first %(level)s.")
+        % {"level": dmr["level"].replace("_", ".")},
     ]
     if definition.get("landmark_months"):
         told.append(
@@ -237,7 +237,7 @@ def _risks(shown: Mapping[str, Any]) -> Section | None:
     return Section(_("Cumulative incidence"), [], [Table("", head, rows)], ["cumulative-incidence"])
 
 
-def _factor(factor: Mapping[str, Any]) -> Section | None:
+def _factor(factor: Mapping[str, Any], number: int) -> Section | None:
     if factor.get("warnings") is None:  # withheld
         return None
     title = words.factor_name(factor["name"])
@@ -255,7 +255,7 @@ def _factor(factor: Mapping[str, Any]) -> Section | None:
     ]  # fmt: skip
     head = [_("group"), _("members"), _("events"), _("crude, in remission, %")]
     head += [f"KM {one['months']}" for one in landmarks]
-    pictures = [f"factor-{factor['id']}", f"spline-{factor['id']}"]
+    pictures = [f"factor-{number}", f"spline-{number}"]
     return Section(title, told, [Table("", head, rows)] if rows else [], pictures)
 
 
@@ -293,10 +293,7 @@ def _model(shown: Mapping[str, Any]) -> Section | None:
     model = shown.get("cox")
     if not model or not model["terms"]:
         return None
-    rows = [
-        [words.direction_words(t), words.two_decimals(t["hr"]), words.interval_words(t), words.p_value(t["p"])]
-        for t in model["terms"]
-    ]
+    rows = [[words.direction_words(t), *_estimate_cells(t)] for t in model["terms"]]
     told = [words.warning_words(warning) + "." for warning in model["warnings"]]
     told += [f"{_('Firth, profile limits')}: {words.term_words(t)}." for t in model.get("firth") or []]
     if model.get("zph"):
@@ -307,6 +304,12 @@ def _model(shown: Mapping[str, Any]) -> Section | None:
         "how": words.selection_word(model["selection"]["method"]),
     }
     return Section(_("Cox model of several factors"), told, [Table(caption, head, rows)])
+
+
+def _estimate_cells(term: Mapping[str, Any]) -> list[str]:
+    if term["hr"] is None:
+        return [_("not estimable"), "", ""]
+    return [words.two_decimals(term["hr"]), words.interval_words(term), words.p_value(term["p"])]
 
 
 def _again(shown: Mapping[str, Any]) -> Section | None:

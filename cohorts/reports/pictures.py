@@ -9,6 +9,7 @@ import bisect
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -18,7 +19,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cohorts.wording.figures import factor_name, level_word, two_decimals
+from cohorts.wording.figures import factor_name, level_word, p_value, two_decimals
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH
 
 FONT = settings.BASE_DIR / "static" / "vendor" / "noto-sans-sc" / "NotoSansCJKsc-Regular-subset.otf"
@@ -55,20 +56,31 @@ class Picture:
 
 def pictures_of(shown: Mapping[str, Any]) -> list[Picture]:
     """Every picture that a snapshot, as somebody may see it, has the figures for. Words in the language in force."""
+    # A centre called A$x$ is no formula.
+    with mpl.rc_context({"font.family": _family(), "font.size": 9, "text.parse_math": False}):
+        pictures = [picture for picture in _drawn(shown) if picture is not None]
+        for picture in pictures:
+            if "synthetic" in shown:
+                picture.figure.text(0.995, 0.005, shown["synthetic"], ha="right", va="bottom", fontsize=6, color="0.3")
+        return pictures
+
+
+@cache
+def _family() -> str:
+    """The name of our font, made known once."""
     font_manager.fontManager.addfont(str(FONT))
-    family = font_manager.FontProperties(fname=str(FONT)).get_name()
-    with mpl.rc_context({"font.family": family, "font.size": 9, "axes.unicode_minus": True}):
-        return [picture for picture in _drawn(shown) if picture is not None]
+    return str(font_manager.FontProperties(fname=str(FONT)).get_name())
 
 
 def _drawn(shown: Mapping[str, Any]) -> list[Picture | None]:
     curve = shown.get("kaplan_meier") or {}
-    factors = shown.get("univariate") or []
+    factors = list(enumerate(shown.get("univariate") or [], start=1))
     return [
         _survival("kaplan-meier", curve),
         _incidence(shown.get("competing_risks")),
-        *(_by_group(factor) for factor in factors),
-        *(_spline(factor) for factor in factors if factor.get("spline")),
+        # Numbered: an id is a text of people, and no file name.
+        *(_by_group(factor, f"factor-{number}") for number, factor in factors),
+        *(_spline(factor, f"spline-{number}") for number, factor in factors if factor.get("spline")),
         _centres(shown.get("by_centre")),
     ]
 
@@ -95,18 +107,14 @@ def _survival(name: str, curve: Mapping[str, Any]) -> Picture | None:
     return _curves(name, title, [Line(_("all members"), curve["points"])], band=True)
 
 
-def _by_group(factor: Mapping[str, Any]) -> Picture | None:
+def _by_group(factor: Mapping[str, Any], name: str) -> Picture | None:
     groups = [g for g in factor.get("groups") or [] if g.get("points")]
     if not 2 <= len(groups) <= MOST_LINES:
         return None
     test = factor.get("logrank")
-    p = "" if not test else f" · {_('log-rank')} P {_p(test['p'])}"
+    p = "" if not test else f" · {_('log-rank')} P {p_value(test['p'])}"
     lines = [Line(level_word(group["label"]), group["points"]) for group in groups]
-    return _curves(f"factor-{factor['id']}", f"{factor_name(factor['name'])}{p}", lines, band=False)
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return _curves(name, f"{factor_name(factor['name'])}{p}", lines, band=False)
 
 
 def _curves(name: str, title: str, lines: Sequence[Line], *, band: bool) -> Picture:
@@ -142,7 +150,10 @@ def _ticks(longest: float) -> list[int]:
 def _draw(axes: Axes, line: Line, style: Any, width: float, *, band: bool) -> None:
     months = [0.0, *(_months(p) for p in line.points)]
     estimate = [1.0, *(p["estimate"] for p in line.points)]
-    axes.step(months, estimate, where="post", color="black", linestyle=style, linewidth=width, label=line.label)
+    label = (
+        f"\N{ZERO WIDTH SPACE}{line.label}" if line.label.startswith("_") else line.label
+    )  # else left out of the legend
+    axes.step(months, estimate, where="post", color="black", linestyle=style, linewidth=width, label=label)
     censored = [(_months(p), p["estimate"]) for p in line.points if p["censored"]]
     if censored:
         axes.plot(*zip(*censored, strict=True), linestyle="none", marker="|", color="black", markersize=6)
@@ -218,7 +229,7 @@ def _tidy(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _spline(factor: Mapping[str, Any]) -> Picture:
+def _spline(factor: Mapping[str, Any], file_name: str) -> Picture:
     spline = factor["spline"]
     name = factor_name(factor["name"])
     title = _("hazard ratio along the factor, against its median")
@@ -228,7 +239,7 @@ def _spline(factor: Mapping[str, Any]) -> Picture:
     axes.plot(values, ratio, color="black", linewidth=1.8)
     axes.axhline(1, color="0.4", linestyle="--", linewidth=0.8)
     axes.set_yscale("log")
-    return Picture(f"spline-{factor['id']}", axes.get_title(loc="left"), figure)
+    return Picture(file_name, axes.get_title(loc="left"), figure)
 
 
 def _centres(found: Mapping[str, Any] | None) -> Picture | None:

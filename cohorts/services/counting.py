@@ -11,6 +11,7 @@ from cohorts.models import DefinitionCount
 from cohorts.services.kept_readings import KeptReadings, build_some
 from monitoring import clock
 from monitoring.services.classification.readings import keep, progress
+from monitoring.services.foundation.set_aside import is_database_lost
 
 BUILD_SECONDS = 5
 
@@ -23,6 +24,16 @@ def count(pk: int) -> bool:
     asked = DefinitionCount.objects.filter(pk=pk, answered_at__isnull=True).first()
     if asked is None:
         return True
+    try:
+        return _count(asked)
+    except Exception as problem:
+        if not is_database_lost(problem):
+            _answer(pk, {"failed": True}, is_final=True)  # and the task fails, with its traceback in the log
+        raise
+
+
+def _count(asked: DefinitionCount) -> bool:
+    pk = asked.pk
     definition = parse_definition(asked.definition)
     keep(definition.event_rule, definition.dmr)
     building = progress(definition.event_rule, definition.dmr)

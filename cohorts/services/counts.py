@@ -16,6 +16,7 @@ from monitoring import clock
 from tasks import hints
 
 KEPT_FOR = dt.timedelta(hours=1)
+OWED_AFTER = dt.timedelta(seconds=30)
 
 
 def ask_count(data: object, *, by: User, centres: Collection[int] | None) -> DefinitionCount:
@@ -32,6 +33,12 @@ def ask_count(data: object, *, by: User, centres: Collection[int] | None) -> Def
 def count_of(public_id: UUID, user: User) -> DefinitionCount | None:
     """The count that this person asked for; None for anybody else, and once it is forgotten."""
     return DefinitionCount.objects.filter(public_id=public_id, asked_by=user).first()
+
+
+def owed_counts(*, now: dt.datetime) -> list[int]:
+    """Counts that nobody has begun: their hint was lost, or the worker was. One that builds readings hints itself."""
+    owed = DefinitionCount.objects.filter(answer__isnull=True, asked_at__lt=now - OWED_AFTER)
+    return list(owed.order_by("asked_at").values_list("pk", flat=True)[:20])
 
 
 def forget_old_counts(*, now: dt.datetime) -> None:

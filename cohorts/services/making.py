@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +18,14 @@ from cohorts.domain.artefact import is_artefact, thawed
 from cohorts.domain.difference import KINDS, Change, changes_between
 from cohorts.domain.member_table import MemberTable
 from cohorts.models import CohortOutput, CohortSnapshot, OutputKind
-from cohorts.reports.bundle import STAMP, bundle_of
+from cohorts.reports.bundle import archive_of, bundle_of
 from cohorts.reports.pictures import pictures_of
 from cohorts.reports.printed import printed_report
 from cohorts.selectors.disclosure import analysed_centres, disclosed
-from cohorts.selectors.snapshots import as_published
+from cohorts.selectors.snapshots import SYNTHETIC_MARK, as_published, is_synthetic
 from cohorts.services.outputs import AGAIN_AFTER, MOST_TRIES, PURPOSE, NotAllowed, check_allowed, seen_digest
 from cohorts.wording.differences import change_words, kind_words
+from cohorts.wording.figures import moved_word
 from monitoring import clock
 from monitoring.services.foundation.sealing import seal
 from monitoring.services.foundation.set_aside import is_database_lost
@@ -37,11 +36,10 @@ def make(pk: int) -> bool:
 
     A killed worker's file is made again after a while, three times at most; a failure is told to who asked.
     """
-    output = _claimed(pk, clock.now())
-    if output is None:
-        return False
-    with translation.override(output.language):
-        return _made(output)
+    language = CohortOutput.objects.filter(pk=pk).values_list("language", flat=True).first()
+    with translation.override(language or "en"):
+        output = _claimed(pk, clock.now())
+        return output is not None and _made(output)
 
 
 def _made(output: CohortOutput) -> bool:
@@ -110,14 +108,8 @@ def pictures_archive(shown: dict[str, Any]) -> bytes:
     pictures = pictures_of(shown)
     if not pictures:
         raise NoRows(_("There is no picture: too few people, or too few that you may see one by one."))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for picture in pictures:
-            for name, content in ((f"{picture.name}.svg", picture.svg()), (f"{picture.name}.png", picture.png())):
-                entry = zipfile.ZipInfo(name, STAMP)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, content)
-    return buffer.getvalue()
+    made = {f"{picture.name}.{ending}": getattr(picture, ending)() for picture in pictures for ending in ("svg", "png")}
+    return archive_of(made)
 
 
 def differences_text(before: CohortSnapshot, after: CohortSnapshot, centres: set[str] | None) -> str:
@@ -135,6 +127,8 @@ def differences_text(before: CohortSnapshot, after: CohortSnapshot, centres: set
         },
         *_other_reasons(before, after),
     ]  # fmt: skip
+    if is_synthetic():
+        lines.insert(0, SYNTHETIC_MARK)
     if centres is not None:
         lines.append(_("Told are people of: %(centres)s") % {"centres": ", ".join(sorted(centres)) or "–"})
     for kind in KINDS:
@@ -155,7 +149,7 @@ def _other_reasons(before: CohortSnapshot, after: CohortSnapshot) -> list[str]:
         old, new = before.figures.get(name), after.figures.get(name)
         if old != new:
             shown = (json.dumps(value, sort_keys=True) for value in (old, new))
-            lines.append(f"{name}: " + " → ".join(shown))
+            lines.append(f"{moved_word(name)}: " + " → ".join(shown))
     return lines
 
 

@@ -69,7 +69,7 @@ def check_allowed(publication: CohortPublication, kind: str, user: User) -> None
 def output_of(public_id: UUID, user: User) -> CohortOutput | None:
     """The file that this person asked for; None for anybody else."""
     found = CohortOutput.objects.filter(public_id=public_id, asked_by=user)
-    return found.defer("content").select_related("snapshot__cohort").first()
+    return found.select_related("snapshot__cohort").defer("content", "snapshot__rows", "snapshot__figures").first()
 
 
 def content_of(output: CohortOutput, user: User) -> bytes:

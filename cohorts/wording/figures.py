@@ -104,7 +104,7 @@ def end_word(reason: str) -> str:
     """What ended a remission."""
     words = {
         "loss_of_mmr": _("loss of MMR"), "restart": _("restart"), "death": _("death"), "transplant": _("transplant"),
-        "progression": _("progression"),
+        "progression": _("progression"), "last_evaluable_pcr": _("still in remission"),
     }  # fmt: skip
     return words.get(reason, reason)
 

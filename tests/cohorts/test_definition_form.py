@@ -13,11 +13,12 @@ from django.test import Client
 from cohorts.domain.definition_file import as_json, parse_definition
 from cohorts.models import Cohort, DefinitionCount
 from cohorts.pages.definition_form import DefinitionForm
+from cohorts.services import counting
 from cohorts.services.counting import count
-from cohorts.services.counts import forget_old_counts
+from cohorts.services.counts import forget_old_counts, owed_counts
 from cohorts.services.definitions import define_cohort
 from monitoring import clock
-from monitoring.models import Centre, Role
+from monitoring.models import Centre, Patient, Role
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.settings.demo_logins import DEMO_FOLDER
 from tests.cohorts.test_disclosure_doors import member_of
@@ -59,14 +60,27 @@ RICH = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("stored", [RICH, {"slug": "plain"}, json.loads((DEMO_FOLDER / "cohort.json").read_text())])
+ODD = {
+    "slug": "odd", "include": {"centre": ["H1", "H9"]}, "at_stop": {"min_class": "NO_MMR"},
+    "confidence": {"level": 0.8}, "strata": ["s"],
+    "factors": [
+        *({"name": "age_at_stop", "cut": cut} for cut in range(10, 22)), {"id": "twin", "name": "sex"}, {"name": "sex"},
+        {"id": "s", "name": "score", "source": "x", "points": [{"name": "sex", "is": "F", "add": 1}], "cut": 1},
+        {"name": "stop_year"},
+    ],
+    "cox": ["stop_year", "age_at_stop_11", "s"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "stored", [RICH, ODD, {"slug": "plain"}, json.loads((DEMO_FOLDER / "cohort.json").read_text())]
+)
 def test_a_form_that_nobody_changed_gives_the_definition_that_stood(stored: dict[str, Any]) -> None:
     whole = as_json(parse_definition(stored))
-    centres = [(code, code) for code in whole["include"].get("centre", [])] or CENTRES
     initial = DefinitionForm.initial_of(whole)
-    form = DefinitionForm(posted(initial), initial=initial, centres=centres, is_new=False)
+    form = DefinitionForm(posted(initial), initial=initial, centres=CENTRES, is_new=False)
     assert form.is_valid(), form.errors
-    assert parse_definition(form.definition(whole)) == parse_definition(whole)
+    assert form.definition(whole) == whole
 
 
 @pytest.fixture
@@ -178,6 +192,46 @@ def test_a_count_that_cannot_be_made_says_why_and_a_new_one_takes_the_place_of_t
         anna.post("/cohorts/define/count/", fields())
     assert DefinitionCount.objects.count() == 1
     assert count(0)  # of a count that was taken back
+
+
+def test_a_count_says_nothing_of_people_elsewhere(anna: Client, centre: Centre, ada: User) -> None:
+    other = Centre.objects.create(code="H2")
+    for n in range(3):
+        member_of(centre if n else other, f"C{n}", ada, n)
+    Patient.objects.filter(centre=other).update(sex="M")
+    classify_pending(now=clock.now())
+    anna.post("/cohorts/define/count/", fields(only_sex=["M"]))
+    asked = DefinitionCount.objects.get()
+    while not count(asked.pk):
+        pass
+    asked.refresh_from_db()
+    assert asked.answer["flow"][0] == {"criterion": "episodes", "excluded": 0, "left": 2}
+    assert {step["excluded"] for step in asked.answer["flow"][1:]} == {0, 2}
+
+
+def test_a_lost_hint_costs_time_only_and_a_failed_count_is_told(anna: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna.post("/cohorts/define/count/", fields())
+    asked = DefinitionCount.objects.get()
+    assert owed_counts(now=clock.now()) == []
+    assert owed_counts(now=clock.now() + dt.timedelta(minutes=1)) == [asked.pk]
+    monkeypatch.setattr(counting, "parse_definition", lambda _data: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        count(asked.pk)
+    address = f"/cohorts/define/count/{asked.public_id}/"
+    assert "could not be counted" in anna.get(address).content.decode()
+    assert owed_counts(now=clock.now() + dt.timedelta(minutes=1)) == []
+    asked.delete()
+    answer = anna.get(address, headers={"HX-Request": "true"})
+    assert answer.status_code == 286  # htmx asks no more
+    assert "was forgotten" in answer.content.decode()
+
+
+def test_one_definition_that_cannot_be_read_is_no_fault_of_the_others(anna: Client, centre: Centre) -> None:
+    define_cohort({"slug": "mine", "include": {"centre": ["H1"]}}, by="test")
+    Cohort.objects.create(slug="old", title="Old", definition={"of": "an earlier version"})
+    assert anna.get("/cohorts/mine/define/").status_code == 200
+    assert anna.get("/cohorts/old/define/").status_code == 404
+    assert "Change the definition" in anna.get("/cohorts/mine/").content.decode()  # before any figures
 
 
 def test_the_study_is_where_a_definition_may_begin(anna: Client) -> None:

@@ -282,6 +282,37 @@ def test_a_named_snapshot_is_shown_and_written_though_another_is_published(
         assert problem.value.returncode == 2
 
 
+def test_snapshots_side_by_side_are_for_who_may_see_every_person(twin: Cohort, member: Member) -> None:
+    before = published_of(twin).snapshot
+    patient = Patient.objects.get(patient_id="P02")
+    Observation.objects.create(patient=patient, kind="death", observed_on=dt.date(2024, 12, 30), detail="other")
+    request_classification([patient.pk], bulk=False)
+    assert recompute(twin).ok
+    centre = Centre.objects.order_by("pk").first()
+    assert centre is not None
+    grace = client_of(member("grace", centre))
+    address = f"/cohorts/zhao-2025-twin/?snapshot={before.digest}"
+    assert grace.get(address).status_code == 404
+    assert before.digest[:12] not in grace.get("/cohorts/zhao-2025-twin/snapshots/").content.decode()
+    assert (
+        grace.post("/cohorts/zhao-2025-twin/outputs/", {"kind": "report", "digest": before.digest}).status_code == 404
+    )
+    anna = everywhere(member, "anna")
+    page = client_of(anna).get(address).content.decode()
+    assert "figures.json" not in page  # which are the published ones
+    name_snapshot(before, "manuscript", by=anna)
+    assert grace.get(address).status_code == 200
+    for wrong in ("0" * 63 + "\x00", "%" * 64, before.digest[:12]):
+        assert grace.get("/cohorts/zhao-2025-twin/", {"snapshot": wrong}).status_code == 404
+
+
+@pytest.mark.parametrize("empty", ["digest", "name", "compare_with", "pin"])
+def test_an_empty_option_of_the_command_is_refused(twin: Cohort, empty: str) -> None:
+    with pytest.raises(CommandError) as problem:
+        call_command("cohort_report", "zhao-2025-twin", stdout=io.StringIO(), stderr=io.StringIO(), **{empty: ""})
+    assert problem.value.returncode == 2
+
+
 @pytest.mark.parametrize(("file_format", "beginning"), [("pdf", b"%PDF"), ("bundle", b"PK"), ("pictures", b"PK")])
 def test_the_command_writes_every_format(twin: Cohort, tmp_path: Any, file_format: str, beginning: bytes) -> None:
     file = tmp_path / "f"
@@ -363,6 +394,7 @@ def test_the_published_figures_say_why_they_moved_and_the_file_names_whom(twin: 
         ask(published_of(twin), "difference", by=member("grace", elsewhere), language="en", compared_with=before)
     out = io.StringIO()
     call_command("cohort_report", "zhao-2025-twin", compare_with=before.digest[:12], stdout=out, stderr=io.StringIO())
+    assert "P02" in out.getvalue()
 
 
 def test_the_list_of_snapshots_asks_the_database_as_often_however_long_it_is(

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import re
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -249,13 +250,12 @@ def place(code: str, by: User) -> Place:
 def own_files(own: User) -> dict[str, str]:
     """A file of a snapshot that a person has asked for, and a count: the ids by the addresses that show them."""
     publication = CohortPublication.objects.select_related("snapshot", "cohort").get(cohort__slug="all")
+    public_id = uuid.uuid4()
     output = CohortOutput.objects.create(
-        snapshot=publication.snapshot, kind="report", language="en", asked_by=own, made_at=clock.now(),
+        public_id=public_id, snapshot=publication.snapshot, kind="report", language="en", asked_by=own,
+        made_at=clock.now(), content=seal(b"%PDF", owner=public_id, purpose=PURPOSE),
         seen_digest=seen_digest(publication, own),
     )  # fmt: skip
-    output.refresh_from_db()
-    output.content = seal(b"%PDF", owner=output.public_id, purpose=PURPOSE)
-    output.save()
     count = DefinitionCount.objects.create(definition={}, asked_by=own)
     count.refresh_from_db()
     ids = dict.fromkeys(("cohort-output", "cohort-output-file"), str(output.public_id))

@@ -32,11 +32,13 @@ class Command(DoorCommand):
             "dictionary and scripts), pictures as SVG and PNG (a zip)",
         )
         parser.add_argument("--language", choices=LANGUAGES, default="en", help="of report, pictures and comparison")
-        parser.add_argument("--digest", help="a kept snapshot by the beginning of its digest, instead of the published")
-        parser.add_argument("--name", help="a kept snapshot by its name, instead of the published")
-        parser.add_argument("--pin", metavar="NAME", help="give the snapshot a name, for good, and write nothing")
-        parser.add_argument("--compare-with", metavar="DIGEST", help="say what is different from an earlier snapshot")
-        parser.add_argument(
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--digest", help="a kept snapshot by the beginning of its digest, instead of the published")
+        which.add_argument("--name", help="a kept snapshot by its name, instead of the published")
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument("--pin", metavar="NAME", help="give the snapshot a name, for good, and write nothing")
+        instead.add_argument("--compare-with", metavar="DIGEST", help="say what is different from an earlier snapshot")
+        instead.add_argument(
             "--check", action="store_true", help="compute the figures again from the frozen rows and name what differs"
         )
         parser.add_argument("--output", type=Path, help="file to write; standard output without it")
@@ -48,23 +50,25 @@ class Command(DoorCommand):
         publication = self._chosen(cohort, options)
         if options["check"]:
             return self._check(publication)
-        if options["pin"]:
+        if options["pin"] is not None:
             return self._pin(publication, options["pin"])
         with translation.override(options["language"]):
-            content = self._compared(publication, options) if options["compare_with"] else _made(publication, options)
+            content = (
+                self._compared(publication, options)
+                if options["compare_with"] is not None
+                else _made(publication, options)
+            )
         return self._write(content, options["output"])
 
     def _chosen(self, cohort: Cohort, options: dict[str, Any]) -> CohortPublication:
         """The snapshot that is asked for."""
-        if options["digest"] and options["name"]:
-            raise CommandError("--digest and --name: give one of them", returncode=2)
-        if options["digest"]:
-            found = kept(cohort, options["digest"])
+        if options["digest"] is not None:
+            found = kept(cohort, options["digest"]) if options["digest"] else None
             if found is None:
                 problem = f"--digest {options['digest']}: no snapshot of {cohort.slug} begins so"
                 raise CommandError(problem, returncode=2)
             return found
-        if options["name"]:
+        if options["name"] is not None:
             found = named(cohort, options["name"])
             if found is None:
                 raise CommandError(f"--name {options['name']}: no snapshot of {cohort.slug} has it", returncode=2)
@@ -85,7 +89,7 @@ class Command(DoorCommand):
     def _compared(self, publication: CohortPublication, options: dict[str, Any]) -> bytes:
         from cohorts.services.making import NoRows, differences_text  # it loads the statistics
 
-        earlier = kept(publication.cohort, options["compare_with"])
+        earlier = kept(publication.cohort, options["compare_with"]) if options["compare_with"] else None
         if earlier is None:
             words = f"--compare-with {options['compare_with']}: no snapshot of {publication.cohort.slug} begins so"
             raise CommandError(words, returncode=2)
@@ -96,8 +100,7 @@ class Command(DoorCommand):
 
     def _write(self, content: bytes, output: Path | None) -> bool:
         if output is None:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content) if hasattr(sys.stdout, "buffer") else sys.stdout.write(content.decode())
+            self._print(content)
             return True
         try:
             output.write_bytes(content)
@@ -105,6 +108,16 @@ class Command(DoorCommand):
             raise CommandError(f"{output}: cannot be written ({problem.strerror})", returncode=2) from None
         self.tell(f"{output}: {len(content):,} bytes")
         return True
+
+    def _print(self, content: bytes) -> None:
+        """To standard output, as text where it is text; a terminal is not filled with a file."""
+        try:
+            self.stdout.write(content.decode(), ending="")
+        except UnicodeDecodeError:
+            if sys.stdout.isatty():
+                raise CommandError("this is a file and no text; name it with --output", returncode=2) from None
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
 
     def _check(self, publication: CohortPublication) -> bool:
         from cohorts.services.recheck import NotRecomputable, differences  # it loads the statistics
@@ -114,7 +127,7 @@ class Command(DoorCommand):
         except NotRecomputable as problem:
             raise CommandError(f"{publication.snapshot.digest[:12]} cannot be computed again: {problem}") from None
         for line in found:
-            sys.stdout.write(f"{line}\n")
+            self.stdout.write(line)
         state = f"{len(found)} differences" if found else "every figure is the same"
         self.tell(f"{publication.cohort.slug} {publication.snapshot.digest[:12]}: {state}")
         return not found

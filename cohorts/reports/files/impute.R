@@ -3,6 +3,7 @@
 suppressMessages({library(survival); library(mice)})
 read <- function(name, ...) read.csv(name, stringsAsFactors = FALSE, check.names = FALSE, ...)
 rows <- read("rows.csv", colClasses = "character"); terms <- read("terms.csv")
+if (!nrow(terms)) { cat("no factor, nothing to impute\n"); quit(status = 0) }
 d <- rows[rows$included == "true", ]
 d$days <- as.integer(d$days); d$event <- as.integer(d$event == "true")
 columns <- unique(terms$column)

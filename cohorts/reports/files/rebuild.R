@@ -3,7 +3,7 @@ suppressMessages({library(survival); library(cmprsk)})
 read <- function(name, ...) read.csv(name, stringsAsFactors = FALSE, check.names = FALSE, ...)
 rows <- read("rows.csv", colClasses = "character")
 settings <- read("settings.csv", colClasses = "character"); setting <- setNames(settings$value, settings$name)
-terms <- read("terms.csv")
+terms <- read("terms.csv", colClasses = "character")
 published <- read.delim("figures.tsv", header = FALSE, colClasses = c("character", "numeric"), quote = "")
 shown <- setNames(published$V2, published$V1)
 d <- rows[rows$included == "true", ]
@@ -105,7 +105,7 @@ for (list in c("maintenance", "drop_outs_as_failures")) {
   }
 }
 
-if (first_only) {
+if (first_only && nrow(d)) {
   curve("kaplan_meier", d)
   i <- 0
   while (paste0("kaplan_meier.conditional[", i, "].from_months") %in% names(shown)) {
@@ -203,13 +203,10 @@ if (first_only) {
   i <- 0
   while (any(startsWith(names(shown), paste0("univariate[", i, "].")))) {
     place <- paste0("univariate[", i, "]"); i <- i + 1
-    id <- sub("^x\\.", "", terms$column[terms$place == paste0(place, ".cox")][1])
-    group <- names(d)[startsWith(names(d), "group.")]
-    group <- group[sapply(group, function(g) startsWith(paste0(id, "."), paste0(sub("^group\\.", "", g), ".")))]
-    if (!length(group)) next
-    group <- group[which.max(nchar(group))]
+    group <- terms$group[terms$place == paste0(place, ".cox")][1]
+    if (is.na(group) || group == "") next
     x <- d[d[[group]] != "", ]; x$group <- x[[group]]
-    labels <- unique(x$group); labels <- labels[order(startsWith(labels, "<"), labels)]
+    labels <- unique(x$group); labels <- labels[order(startsWith(labels, "<"), labels, method = "radix")]
     for (j in seq_along(labels)) {
       at <- paste0(place, ".groups[", j - 1, "]"); one <- x[x$group == labels[j], ]
       compare(paste0(at, ".members"), nrow(one)); compare(paste0(at, ".events"), sum(one$event)); curve(at, one)
@@ -233,7 +230,8 @@ if (first_only) {
       j <- 0
       while (paste0(place, ".points[", j, "].days") %in% names(shown)) {
         here <- paste0(place, ".points[", j, "]."); k <- which(at == shown[[paste0(here, "days")]])
-        if (length(k) == 1) compare(paste0(here, "estimate"), read_$est[kind, k])
+        row <- paste("1", kind)
+        if (length(k) == 1 && row %in% rownames(read_$est)) compare(paste0(here, "estimate"), read_$est[row, k])
         j <- j + 1
       }
     }

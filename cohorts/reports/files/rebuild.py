@@ -21,7 +21,7 @@ with open("figures.tsv", encoding="utf-8") as file:
 with open("settings.csv", encoding="utf-8") as file:
     setting = {row["name"]: row["value"] for row in csv.DictReader(file)}
 rows = pd.read_csv("rows.csv", dtype=str, keep_default_na=False)
-terms = pd.read_csv("terms.csv")
+terms = pd.read_csv("terms.csv", dtype=str, keep_default_na=False)
 members = rows[rows["included"] == "true"].copy()
 members["days"] = members["days"].astype(int)
 members["event"] = members["event"] == "true"
@@ -99,9 +99,8 @@ if setting["attempts"] == "first":
             model(place, list(part["column"]))
     for name in (c for c in members.columns if c.startswith("group.")):
         frame = members[members[name] != ""]
-        ids = terms["column"].str.removeprefix("x.")
-        own = ids.eq(name.removeprefix("group.")) | ids.str.startswith(name.removeprefix("group.") + ".")
-        places = terms["place"][own & terms["place"].str.startswith("univariate")]
+        own = terms["group"].eq(name) & terms["place"].str.startswith("univariate")
+        places = terms["place"][own]
         if not len(places):
             continue
         place = places.iloc[0].removesuffix(".cox")
