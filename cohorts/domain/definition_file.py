@@ -29,7 +29,7 @@ from monitoring.domain.course.series import Drug, StopReason
 from monitoring.domain.vocabulary.measurement import Transcript
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
-MOST_LANDMARK_MONTHS = 60
+MOST_LANDMARK_MONTHS = 48  # figures are read until month 60
 RESERVED_SLUGS = ("define",)
 TRANSFORMS = ("log-log", "log", "linear")
 MOST_MONTHS = 1500

@@ -14,8 +14,11 @@ from cohorts.domain.member_table import Column, MemberTable
 ENTERED, LEFT, EVENT, END, AMENDED = "entered", "left", "event", "end", "amended"
 KINDS = (ENTERED, LEFT, EVENT, END, AMENDED)
 NEW, GONE = "new", "gone"
-# What changes with every later sample and says nothing of why a figure moved.
-_OF_THE_END = ("end_on", "days", "event", "end_reason", "last_seen_on", "last_contact_on", "remission_path", "status")
+# What follows from the course after the stop: told as an event or an end, or no reason why a figure moved.
+_OF_THE_END = (
+    "end_on", "days", "event", "end_reason", "last_seen_on", "last_contact_on", "remission_path", "loss_on",
+    "last_negative_on", "restarted_on", "restart_drug", "mmr_regained_on", "dmr_regained_on", "OTHER_DRUG_AFTER_STOP",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def changes_between(before: MemberTable, after: MemberTable) -> list[Change]:
     ``detail`` is for those who entered or left the reason of exclusion on the other side (or ``new`` and ``gone``), for
     events and ends both ends, for other values the names of the columns.
     """
-    old_keys, new_keys = _keys(before), _keys(after)
+    old_keys, new_keys = _keys(before, after)
     _both, first, second = np.intersect1d(old_keys, new_keys, return_indices=True)
     found = [
         *_crossed(after, before, second, first, ENTERED, NEW),
@@ -47,9 +50,19 @@ def changes_between(before: MemberTable, after: MemberTable) -> list[Change]:
     return sorted(found, key=lambda c: (KINDS.index(c.kind), c.centre, c.patient_id, c.stopped_on))
 
 
-def _keys(table: MemberTable) -> Column:
-    parts = (table["centre"].astype(str), table["patient_id"].astype(str), table["stopped_on"].astype(str))
-    return np.char.add(np.char.add(np.char.add(np.char.add(parts[0], "\n"), parts[1]), "\n"), parts[2])
+MOST_DAYS = 1_000_000  # days since 1970 of any stop are fewer
+
+
+def _keys(before: MemberTable, after: MemberTable) -> tuple[Ints, Ints]:
+    """A number for each episode, the same in both tables for the same centre, patient and day of the stop."""
+    key = np.zeros(len(before) + len(after), np.int64)
+    for name in ("centre", "patient_id"):
+        texts = np.concatenate([before[name], after[name]]).astype(str)
+        codes = np.unique(texts, return_inverse=True)[1]
+        key = np.unique(key * (len(key) + 1) + codes, return_inverse=True)[1]
+    days = np.concatenate([before["stopped_on"], after["stopped_on"]]).astype("datetime64[D]").astype(np.int64)
+    key = key * MOST_DAYS + days + MOST_DAYS // 2
+    return key[: len(before)], key[len(before) :]
 
 
 def _change(kind: str, table: MemberTable, row: int, detail: str) -> Change:
@@ -63,12 +76,11 @@ def _crossed(
     """The members on this side who are none on the other."""
     position = np.full(len(here), -1)
     position[of_here] = of_there
-    for row in np.flatnonzero(here.included):
-        other = position[row]
-        if other < 0:
-            yield _change(kind, here, int(row), otherwise)
-        elif not there.included[other]:
-            yield _change(kind, here, int(row), str(there["exclusion_reason"][other]))
+    rows = np.flatnonzero(here.included)
+    other = position[rows]
+    crossed = (other < 0) | ~there.included[other] if len(there) else np.ones(len(rows), bool)
+    for row, found in zip(rows[crossed].tolist(), other[crossed].tolist(), strict=True):
+        yield _change(kind, here, row, otherwise if found < 0 else str(there["exclusion_reason"][found]))
 
 
 def _ends(before: MemberTable, after: MemberTable, first: Ints, second: Ints) -> list[Change]:

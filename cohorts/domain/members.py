@@ -69,9 +69,11 @@ def cohort_of(columns: Columns, definition: Definition) -> tuple[MemberTable, di
         passed_over[name] = int((not_met == position).sum())
     exclusion = _exclusion(rows, definition)
     exclusion[~all_known] = MISSING_CRITERION
-    paths = remission_paths(readings, _patients(readings), np.flatnonzero(asked))
-    table = _table(rows, exclusion, _numbers_among_asked(rows), paths, definition)
     kept = not_met < 0
+    paths = np.full(len(kept), "", dtype=object)
+    if definition.attempts == "first":  # attempts of one patient are one path
+        paths[kept] = remission_paths(readings, _patients(readings), np.flatnonzero(asked)[kept])
+    table = _table(rows, exclusion, _numbers_among_asked(rows), paths, definition)
     return table.of(kept), {name: number for name, number in passed_over.items() if number}
 
 

@@ -20,7 +20,7 @@ LOST, AGAIN, DIED, SEEN = "L", "T", "D", "E"
 _DAYS = (
     "stopped_on", "loss_on", "seen_again_on", "restarted_on", "death_on", "transplant_on", "last_seen_on",
 )  # fmt: skip
-_NONE = np.datetime64("NaT", "D").astype(np.int64)
+_NONE = int(np.datetime64("NaT", "D").astype(np.int64))
 
 
 def remission_paths(readings: Columns, patients: Ints, chosen: Ints) -> Column:
@@ -28,7 +28,7 @@ def remission_paths(readings: Columns, patients: Ints, chosen: Ints) -> Column:
 
     ``readings`` are in order, so that those of a patient (numbered in ``patients``) stand together by stop.
     """
-    days = {name: readings[name].astype("datetime64[D]").astype(np.int64) for name in _DAYS}
+    days = {name: readings[name].astype("datetime64[D]").astype(np.int64).tolist() for name in _DAYS}
     in_mmr = np.isin(
         readings["baseline_class"], [c.value for c in DEPTH if ResponseClass(c).at_least(ResponseClass.MMR)]
     )
@@ -38,26 +38,25 @@ def remission_paths(readings: Columns, patients: Ints, chosen: Ints) -> Column:
     )
 
 
-def _path(days: Mapping[str, Ints], in_mmr: Column, first: int, end: int) -> str:
-    zero = int(days["stopped_on"][first])
+def _path(days: Mapping[str, list[int]], in_mmr: Column, first: int, end: int) -> str:
+    zero = days["stopped_on"][first]
     steps: list[tuple[int, str]] = []
     for episode in range(first, end):
-        stop, loss, again, restart = (int(days[name][episode]) for name in _DAYS[:4])
+        stop, loss, again, restart = (days[name][episode] for name in _DAYS[:4])
         if episode > first and in_mmr[episode]:
             steps.append((stop, AGAIN))
-        if loss != _NONE:
-            steps.append((loss, LOST))
-            if again != _NONE:
-                steps.append((again, AGAIN))
-        elif restart != _NONE:
-            steps.append((restart, LOST))
-    transplant, died = int(days["transplant_on"][first]), int(days["death_on"][first])
+        ended = [day for day in (loss, restart) if day != _NONE]
+        if ended:
+            steps.append((min(ended), LOST))
+        if loss != _NONE and again != _NONE:
+            steps.append((again, AGAIN))
+    transplant, died = days["transplant_on"][first], days["death_on"][first]
     if transplant != _NONE:
         steps = [*(step for step in steps if step[0] < transplant), (transplant, LOST)]
     if died != _NONE:
         steps = [*(step for step in steps if step[0] < died), (died, DIED)]
     else:
-        seen = max([int(days["last_seen_on"][first]), zero, *(day for day, _state in steps)])
+        seen = max([days["last_seen_on"][first], zero, *(day for day, _state in steps)])
         steps.append((seen, SEEN))
     return " ".join(f"{state}{day - zero}" for day, state in _changes(steps))
 

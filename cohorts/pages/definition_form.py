@@ -60,7 +60,7 @@ class DefinitionForm(forms.Form):
     attempts = forms.ChoiceField(label=gettext_lazy("attempts"))
     endpoint = forms.ChoiceField(label=gettext_lazy("endpoint"))
     landmark_months = forms.IntegerField(
-        label=gettext_lazy("landmark, months after the stop"), required=False, min_value=1, max_value=60
+        label=gettext_lazy("landmark, months after the stop"), required=False, min_value=1, max_value=48
     )
     n_consecutive = forms.ChoiceField(label=gettext_lazy("values above 0.1 % that make a loss"))
     date_of_event = forms.ChoiceField(label=gettext_lazy("a confirmed loss is dated at"))

@@ -30,7 +30,7 @@ MEANINGS = {
     "withdrawal_syndrome_on": "first day of a withdrawal syndrome after the stop",
     "last_negative_on": "last evaluable sample in MMR before the loss",
     "loss_on": "day of the loss of MMR by the rule of the definition",
-    "last_seen_on": "last evaluable sample or contact, on treatment or off it",
+    "last_seen_on": "last evaluable sample, on treatment or off it",
     "remission_path": "states since the stop by day: L not in remission, T in it again, D dead, E last seen",
     "TRANSCRIPT_NEVER_SEEN": "true where the assay never detected this patient's transcript",
     "OTHER_DRUG_AFTER_STOP": "true where a drug that is no TKI was taken after the stop",

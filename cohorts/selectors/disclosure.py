@@ -94,6 +94,10 @@ def without_small_groups(figures: dict[str, Any]) -> dict[str, Any]:
         shown["cox"] = None
         hidden.append("cox")
     # Those who died or were transplanted, or were excluded by one criterion, are often one person.
+    excluded = shown["counts"]["excluded"]
+    shown["counts"]["excluded"] = {reason: n for reason, n in excluded.items() if n >= LEAST_MEMBERS}
+    if shown["counts"]["excluded"] != excluded:
+        hidden.append("counts.excluded")
     shown["flow"] = None
     shown["read_apart"] = None
     for group in (shown, *(g for factor in shown["univariate"] for g in factor["groups"])):
@@ -149,7 +153,7 @@ def _small_risks(shown: dict[str, Any]) -> list[str]:
             risks["competing_event"]["points"] = []  # each would be the day on which somebody died
     # A mean of few people with one event gives away its day, a residual the day and the group of one.
     for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
-        model["residuals"] = []
+        model |= {"residuals": [], "spline": None, "logrank_stratified": None}
     for factor in shown["univariate"]:
         factor["restricted_mean_difference"] = None
         for group in factor.get("groups") or []:
@@ -177,8 +181,6 @@ def without_single_events(figures: dict[str, Any]) -> dict[str, Any]:
     if shown.get("dating_of_losses"):
         for dated in shown["dating_of_losses"].values():
             dated.pop("median_months", None)
-    for model in (*shown["univariate"], *([shown["cox"]] if shown["cox"] else [])):
-        model["spline"] = None
     shown["follow_up"] |= {"median_months": None, "lower": None, "upper": None}
     named = ["kaplan_meier.points", "kaplan_meier.median_months", "kaplan_meier.restricted_mean", "follow_up"]
     if shown.get("competing_risks"):

@@ -51,6 +51,7 @@ def _count(asked: DefinitionCount) -> bool:
             factor: [
                 {"label": label, "members": int((grouping.codes == code).sum())}
                 for code, label in enumerate(grouping.labels)
+                if (grouping.codes == code).any()
             ]
             for factor, grouping in members.groupings.items()
         },

@@ -24,6 +24,7 @@ from cohorts.reports.printed import printed_report
 from cohorts.selectors.disclosure import analysed_centres, disclosed
 from cohorts.selectors.snapshots import SYNTHETIC_MARK, as_published, is_synthetic
 from cohorts.services.outputs import AGAIN_AFTER, MOST_TRIES, PURPOSE, NotAllowed, check_allowed, seen_digest
+from cohorts.services.recompute import same_definition
 from cohorts.wording.differences import change_words, kind_words
 from cohorts.wording.figures import moved_word
 from monitoring import clock
@@ -143,7 +144,7 @@ def _line(change: Change) -> str:
 
 def _other_reasons(before: CohortSnapshot, after: CohortSnapshot) -> list[str]:
     lines = []
-    if before.figures.get("definition") != after.figures.get("definition"):
+    if not same_definition(before.figures.get("definition"), after.figures.get("definition")):
         lines.append(_("The definition of the cohort is another."))
     for name in ("figures_version", "rule_versions", "library_versions"):
         old, new = before.figures.get(name), after.figures.get(name)

@@ -20,7 +20,7 @@ from django.db import transaction
 from cohorts.domain.artefact import frozen as frozen_rows
 from cohorts.domain.artefact import is_artefact, thawed
 from cohorts.domain.definition import Definition
-from cohorts.domain.definition_file import as_json, parse_definition
+from cohorts.domain.definition_file import DefinitionProblem, as_json, parse_definition
 from cohorts.domain.difference import changes_between, counted
 from cohorts.domain.figures.compute import FIGURES_VERSION, compute_figures
 from cohorts.domain.member_table import MemberTable
@@ -152,7 +152,7 @@ def _moved_by(before: CohortSnapshot, versions: dict[str, Any], definition: dict
     """What is different from the snapshot that stood: the data, the definition, or a version of what computes."""
     old = before.figures
     moved = [name for name, value in versions.items() if old.get(name) != value]
-    if old.get("definition") != definition:
+    if not same_definition(old.get("definition"), definition):
         moved.append("definition")
     if bytes(before.rows) != frozen:
         moved.append("data")
@@ -165,6 +165,14 @@ def _moved(before: CohortSnapshot, table: MemberTable) -> dict[str, Any] | None:
     if not is_artefact(raw):
         return None
     return {"since": before.digest, **counted(changes_between(thawed(raw), table))}
+
+
+def same_definition(stored: Any, definition: Any) -> bool:
+    """Whether two definitions say the same: one that was stored earlier may lack keys that mean nothing by default."""
+    try:
+        return parse_definition(stored) == parse_definition(definition)
+    except DefinitionProblem:  # of a version that wrote them otherwise
+        return bool(stored == definition)
 
 
 def without_nan(value: Any) -> Any:

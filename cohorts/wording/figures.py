@@ -206,11 +206,7 @@ def odds_words(period: Mapping[str, Any]) -> str:
             "all_events": _("nobody is in remission"),
         }
         return _("not estimable: %(why)s") % {"why": why.get(period["reason"], _("a factor is the same for everybody"))}
-    told = [
-        f"{direction_words(t)}: {two_decimals(t['or'])} {interval_words(t)}, P {p_value(t['p'])}"
-        for t in period["terms"]
-    ]
-    return "; ".join(told)
+    return "; ".join(term_words({**term, "hr": term["or"]}) for term in period["terms"])
 
 
 def bounds_words(bounds: Mapping[str, Any]) -> list[str]:
@@ -305,6 +301,7 @@ def withheld_words(withheld: Sequence[Mapping[str, Any]]) -> str:
     }
     figures = {
         "flow": _("the flow of exclusions"),
+        "counts.excluded": _("the excluded"),
         "read_apart": _("who is read apart"),
         "crude.ended": _("what ended the remissions"),
         "table1": _("the description of the members"),

@@ -33,7 +33,8 @@ def path(patient: PatientHistory) -> str:
     [
         (AGAIN, "L152 T813 E1500"),
         (history([deep(-10), deep(50), deep(200)]), "E200"),
-        (history([deep(-10), deep(50)], facts=[Fact(FactKind.LAST_CONTACT, day(400))]), "E400"),
+        # a contact shows neither MMR nor its loss
+        (history([deep(-10), deep(50)], facts=[Fact(FactKind.LAST_CONTACT, day(400))]), "E50"),
         (history([deep(-10), deep(50)], [course(-900, 0), course(120, None)]), "L120 E120"),
         (history([deep(-10), deep(50)], facts=[Fact(FactKind.DEATH, day(90))]), "D90"),
         (history([deep(-10), deep(50)], facts=[Fact(FactKind.ALLOGENEIC_TRANSPLANT, day(90))]), "L90 E90"),
@@ -85,6 +86,28 @@ def test_current_remission_counts_whoever_is_back_off_treatment() -> None:
     assert figures["regained"]["restarted_after_loss"] == 4
     assert figures["regained"]["mmr"]["regained"] == 4
     assert figures["regained"]["dmr"]["median_months"]["estimate"] == pytest.approx(90 / 30.4375)
+
+
+def test_who_was_only_spoken_to_is_observed_no_longer_than_in_the_curve() -> None:
+    spoken = history([deep(-10), deep(200)], facts=[Fact(FactKind.LAST_CONTACT, day(1500))])
+    lost = history([deep(-10), *(deep(50 * n) for n in range(1, 8)), point(400, "1"), point(1500, "1")])
+    kept = history([deep(-10), *(deep(90 * n) for n in range(1, 17))])
+    people = [
+        *(dataclasses.replace(spoken, patient_id=f"S{n}") for n in range(5)),
+        *(dataclasses.replace(lost, patient_id=f"L{n}") for n in range(3)),
+        *(dataclasses.replace(kept, patient_id=f"K{n}") for n in range(2)),
+    ]
+    figures = figures_of(people, DEFINITION, AS_OF)
+    curve = {one["months"]: one["estimate"] for one in figures["kaplan_meier"]["landmarks"]}
+    current = {one["months"]: one["estimate"] for one in figures["current_remission"]["landmarks"]}
+    assert curve[24] == current[24] == pytest.approx(0.4)
+
+
+def test_a_restart_before_a_loss_is_confirmed_ends_the_time_off_treatment() -> None:
+    rule = {"n_consecutive": 2, "date_of_event": "confirming", "restart_confirms": False}
+    patient = history([deep(-10), point(100, "1"), point(125, "1")], [course(-900, 0), course(105, None)])
+    (row,) = rows_of([patient], parse_definition({"slug": "c", "event_rule": rule}), AS_OF)
+    assert str(row.remission_path).startswith("L105")
 
 
 def test_regained_is_counted_from_the_restart_and_who_has_not_yet_is_observed_until_last_seen() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -128,12 +129,15 @@ def test_strata_are_groups_and_the_stratified_test_says_within_which() -> None:
 
 def test_the_limits_of_a_funnel_are_those_of_the_binomial() -> None:
     lower, upper = funnel_limits(20, 0.4, 0.95)
-    assert 0.15 < lower < 0.4 < upper < 0.65
-    for limit, tail in ((lower, 0.025), (upper, 0.975)):
-        below = stats.binom.cdf(int(limit * 20), 20, 0.4)
-        above = stats.binom.cdf(int(limit * 20) + 1, 20, 0.4)
-        assert below <= tail <= above
-    assert funnel_limits(1, 0.4, 0.998) == [0.0, 0.9975]
+    assert 0.15 < lower < 0.25
+    assert 0.55 < upper < 0.65
+    for total, share, level in ((20, 0.4, 0.95), (5, 0.4, 0.95), (10, 0.9, 0.998), (1, 0.4, 0.95), (200, 0.4, 0.998)):
+        lower, upper = funnel_limits(total, share, level)
+        counts = np.arange(total + 1)
+        chance = stats.binom.pmf(counts, total, share)
+        for outside in (counts / total < lower - 1e-12, counts / total > upper + 1e-12):
+            assert chance[outside].sum() <= (1 - level) / 2 + 1e-12, (total, share, level)
+    assert funnel_limits(1, 0.4, 0.998) == [0.0, 1.0]
     assert funnel_limits(5, 0.0, 0.95) == [0.0, 0.0]
 
 
@@ -178,6 +182,22 @@ def test_left_censored_lengths_are_put_on_either_side() -> None:
     assert [(g["members"], g["events"]) for g in bounds["worst"]["groups"]] == [(9, 0), (14, 14)]
     assert bounds["best"]["logrank"]["p"] > bounds["worst"]["logrank"]["p"]
     assert found["missing"]["factors"][0]["left_censored"] == 6
+
+
+def test_a_given_model_with_a_factor_that_everybody_has_alike_is_fitted_without_it() -> None:
+    longer = {"courses": (course(-3000, 0),)}
+    mixed = [*patients("T", 6, KEPT, **longer), *patients("U", 4, LOST_LATE, **longer)]
+    factors = [{"name": "tki_months"}, {"name": "sex"}]
+    found = figures(*COHORT, *mixed, factors=factors, cox=["tki_months", "sex"])
+    assert [term["id"] for term in found["cox"]["terms"]] == ["tki_months"]
+    assert [test["id"] for test in found["cox"]["zph"]] == ["tki_months", "GLOBAL"]
+
+
+def test_periods_of_odds_ratios_begin_at_the_landmark() -> None:
+    found = figures(*COHORT, factors=[{"name": "sex"}], landmark_months=12)
+    (factor,) = found["univariate"]
+    assert [(one["from_months"], one["months"]) for one in factor["odds_ratios"]] == [(12, 36)]
+    assert figures(*COHORT, landmark_months=36)["kaplan_meier"]["restricted_mean"]["estimate"] is None
 
 
 def test_a_factor_that_everybody_has_in_common_and_an_empty_cohort_give_no_figures_and_no_fault() -> None:

@@ -29,7 +29,7 @@ def current_remission(members: MemberTable, definition: Definition) -> dict[str,
     """
     if definition.attempts == "all" or "remission_path" not in members.columns or not len(members):
         return None
-    stays = multistate_stays(members)
+    stays = stays_of(members["remission_path"])
     found = multistate.transitions(stays)
     longest = int(stays.end.max()) / DAYS_PER_MONTH if len(stays.end) else 0.0
     again = int((stays.state[stays.to == 0] == 1).sum())
@@ -46,11 +46,6 @@ def current_remission(members: MemberTable, definition: Definition) -> dict[str,
             if months <= longest
         ],
     }
-
-
-def multistate_stays(members: MemberTable) -> multistate.Stays:
-    """The stays of the members in remission and out of it."""
-    return stays_of(members["remission_path"])
 
 
 def _state_at(

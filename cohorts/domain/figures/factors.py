@@ -22,6 +22,8 @@ from cohorts.domain.figures.terms import Columns, model_columns, terms_of
 from cohorts.domain.figures.whole import clusters, crude, difference_of_means, landmarks, points_of, restricted_mean
 from cohorts.domain.member_table import Grouping, MemberTable
 
+MOST_DRAWN = 5  # groups whose curves can be told apart without colour; more would make the snapshot many times larger
+
 
 def fit(columns: Columns, members: MemberTable, definition: Definition) -> tuple[CoxModel | None, list[Warning_]]:
     """A Cox model of these columns, and its warnings with the factor's name in them."""
@@ -30,7 +32,7 @@ def fit(columns: Columns, members: MemberTable, definition: Definition) -> tuple
             members.times,
             columns.values,
             level=definition.level,
-            terms=columns.of_factor,
+            terms=[term for term in columns.of_factor if term],
             ties=definition.ties,
             penalised=definition.penalised,
             clusters=clusters(members, definition),
@@ -54,7 +56,7 @@ def zph_of(columns: Columns, zph: Proportionality | None) -> list[dict[str, Any]
     """The test of proportional hazards of each factor, and of all together as ``GLOBAL``."""
     if zph is None:
         return None
-    ids = [factor.id for factor in columns.factors]
+    ids = [factor.id for factor, term in zip(columns.factors, columns.of_factor, strict=True) if term]
     tests = zip([*ids, "GLOBAL"], [*zph.terms, zph.together], strict=True)
     return [{"id": name, **dataclasses.asdict(test)} for name, test in tests]
 
@@ -103,9 +105,9 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition, cut
         "cox": terms[0] if terms is not None and len(terms) == 1 else terms,
         "zph": zph_of(columns, model.zph if model else None),
         "residuals": residuals_of(model, columns.labels, definition.level),
-        "spline": None if factor.is_category else spline_of(factor, known, definition),
+        "spline": spline_of(factor, known, definition) if _is_drawn(factor, definition) else None,
         "firth": terms_of(columns, model.firth if model else None),
-        "odds_ratios": [] if by_attempt else odds_ratios([factor], known, definition, cutoff),
+        "odds_ratios": [] if by_attempt else odds_ratios(columns, known, definition, cutoff),
         "fine_gray": None if by_attempt else fine_gray_of(columns, known, definition),
         "restricted_mean_difference": _mean_difference(groups, definition),
         "lrt": test_of(model, "lrt"),
@@ -115,6 +117,14 @@ def univariate(factor: Factor, members: MemberTable, definition: Definition, cut
         "excluded_missing": len(members) - len(known),
         "left_censored_bounds": left_censored_bounds(factor, members, definition),
     }
+
+
+def _is_drawn(factor: Factor, definition: Definition) -> bool:
+    """Whether the curve of a number is drawn here: of a cut only where the number itself is no factor."""
+    if factor.is_category:
+        return False
+    same = [other for other in definition.factors if other.column == factor.column]
+    return factor == next((other for other in same if other.cut is None), same[0])
 
 
 def _stratified(factor: Factor, known: MemberTable, definition: Definition) -> dict[str, Any] | None:
@@ -153,7 +163,7 @@ def _groups(grouping: Grouping, known: MemberTable, definition: Definition) -> l
                 "events": int(times.event.sum()),
                 "crude": crude(group, definition),
                 "landmarks": landmarks(limited, times, definition),
-                "points": points_of(limited),
+                "points": points_of(limited) if len(grouping.labels) <= MOST_DRAWN else [],
                 "restricted_mean": restricted_mean(limited, definition) if definition.attempts == "first" else None,
             }
         )

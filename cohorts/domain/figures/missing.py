@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from cohorts.domain import survival
-from cohorts.domain.definition import DURATIONS, Definition, Factor
+from cohorts.domain.definition import Definition, Factor
+from cohorts.domain.engine.cox import fit_cox
 from cohorts.domain.estimates import NotEstimable
 from cohorts.domain.member_table import Grouping, MemberTable
 
-CENSORED_LENGTHS = tuple(name for name in DURATIONS if name != "tki_months")
+CENSORED_LENGTHS = ("dmr_months",)  # the run began before our first result: it was longer than what was seen
 
 
 def missing_values(members: MemberTable, definition: Definition) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def _by_group(factor: Factor, lacking: Any, members: MemberTable, definition: De
         if other != factor.id
         for code, label in enumerate(grouping.labels)
         for here in (grouping.codes == code,)
+        if here.any()
     ]
 
 
@@ -90,9 +92,10 @@ def _compared(members: MemberTable, grouping: Grouping, definition: Definition) 
         "term": None,
     }
     try:
-        model = survival.cox(
-            times, (codes == 1).astype(float)[:, None], level=definition.level, terms=[[0]], ties=definition.ties
-        )
+        fit = fit_cox(times, (codes == 1).astype(float)[:, None], definition.ties)
     except NotEstimable:
         return found
-    return {**found, "term": dataclasses.asdict(model.terms[0])}
+    if not fit.separated.any():
+        (term,) = survival.wald_terms(fit.coefficients, fit.variance, definition.level)
+        found["term"] = dataclasses.asdict(term)
+    return found

@@ -66,7 +66,7 @@ def multivariable(
         "zph": zph_of(columns, model.zph if model else None),
         "residuals": residuals_of(model, columns.labels, definition.level),
         "firth": terms_of(columns, model.firth if model else None),
-        "odds_ratios": odds_ratios(factors, complete, definition, cutoff)
+        "odds_ratios": odds_ratios(columns, complete, definition, cutoff)
         if len(factors) > 1 and definition.attempts == "first"
         else [],
         "fine_gray": fine_gray_of(columns, complete, definition) if model and definition.attempts == "first" else None,

@@ -77,10 +77,11 @@ def terms_of(columns: Columns, terms: Sequence[CoxTerm] | None) -> list[dict[str
     if terms is None:
         return None
     both = zip(columns.labels, terms, strict=True)
-    return [{**label, **dataclasses.asdict(term), **_per_year(label["level"], term)} for label, term in both]
+    return [{**label, **dataclasses.asdict(term), **per_year(label["level"], term)} for label, term in both]
 
 
-def _per_year(level: str, term: CoxTerm) -> dict[str, Any]:
+def per_year(level: str, term: CoxTerm) -> dict[str, Any]:
+    """The ratio of a number per month over a year, as ``per_year``; nothing for other terms."""
     if level != "per month" or term.hr is None:
         return {}
     ratios = {"hr": term.hr, "lower": term.lower, "upper": term.upper}

@@ -151,11 +151,13 @@ def restricted_mean(limited: survival.LimitedCurve, definition: Definition) -> d
         "months": MEAN_MONTHS,
         "method": "area under the curve, Greenwood, normal interval",
     }
+    nothing = {"estimate": None, "se": None, "lower": None, "upper": None}
+    if (definition.landmark_months or 0) >= MEAN_MONTHS:
+        return {**base, **nothing, "reason": "everybody was free of the event so long: that is the landmark"}
     try:
         area = curves.restricted_mean(limited.curve, MEAN_MONTHS * DAYS_PER_MONTH)
     except ValueError:
         longest = limited.curve.longest / DAYS_PER_MONTH
-        nothing = {"estimate": None, "se": None, "lower": None, "upper": None}
         return {**base, **nothing, "reason": f"longest observed time is {longest:.1f} months"}
     return {**base, **_with_normal_limits(area.days / DAYS_PER_MONTH, area.se / DAYS_PER_MONTH, definition.level)}
 

@@ -41,11 +41,9 @@ class EarlySign:
 
 def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> Iterator[EarlySign]:
     """The signs of an episode while MMR is held, from the first value that showed each in its present run."""
-    until = episode.loss.first.on if episode.loss else None
-    points = [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
+    start, points = _held(episode)
     if not points:
         return
-    start = [episode.baseline] if episode.baseline is not None else []
     yield from _lost(Sign.LOSS_OF_MR4, start, points, ResponseClass.MR4)
     if last_lost(start, points, ResponseClass.MR4) is None:
         yield from _lost(Sign.DETECTABLE_AGAIN, start, points, ResponseClass.MR4_5)
@@ -56,6 +54,13 @@ def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> It
     if landmark.group is MonthTwoClass.FAST and landmark.change is not None:
         evidence = next((p for p in points if p.key == landmark.change.second.key), points[-1])
         yield EarlySign(Sign.FAST_DOUBLING, evidence, is_over=False)
+
+
+def _held(episode: Episode) -> tuple[list[TimePoint], list[TimePoint]]:
+    """The sample at the stop, where there is one, and those off treatment in MMR before a loss."""
+    until = episode.loss.first.on if episode.loss else None
+    start = [episode.baseline] if episode.baseline is not None else []
+    return start, [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
 
 
 def second_above(points: Sequence[TimePoint]) -> TimePoint | None:
@@ -69,10 +74,8 @@ def second_above(points: Sequence[TimePoint]) -> TimePoint | None:
 
 def first_fluctuation(episode: Episode) -> TimePoint | None:
     """The point off treatment at which the response first fluctuated: MR4 lost, or twice above 0.0032 %, in MMR."""
-    until = episode.loss.first.on if episode.loss else None
-    points = [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
-    start = [episode.baseline] if episode.baseline is not None else []
-    lost = first_lost(start, points, ResponseClass.MR4)
+    start, points = _held(episode)
+    lost = next(losses(start, points, ResponseClass.MR4), None)
     return min((p for p in (lost, second_above(points)) if p is not None), key=lambda p: p.on, default=None)
 
 
@@ -85,24 +88,17 @@ def _lost(
         yield EarlySign(sign, run, is_over=points[-1].response_class.at_least(level))
 
 
-def first_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
-    """The first point of the first run that shows a level lost which was held before; None where none does."""
+def losses(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> Iterator[TimePoint]:
+    """The first point of each run that shows a level lost which was held before."""
     held = False
     for point in (*start, *points):
         if point.response_class.at_least(level):
             held = True
         elif held and not merely_unproven(point, level):
-            return point
-    return None
+            held = False
+            yield point
 
 
 def last_lost(start: Sequence[TimePoint], points: Sequence[TimePoint], level: ResponseClass) -> TimePoint | None:
-    """The first point of the latest run that shows a level lost which was held before; None where none does."""
-    held = False
-    lost: TimePoint | None = None
-    for point in (*start, *points):
-        if point.response_class.at_least(level):
-            held = True
-        elif held and not merely_unproven(point, level):
-            lost, held = point, False
-    return lost
+    """The first point of the latest run that shows a level lost; None where none does."""
+    return next(reversed([*losses(start, points, level)]), None)

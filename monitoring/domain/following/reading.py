@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
+from monitoring.domain.course.protocol_loss import merely_unproven
 from monitoring.domain.course.relapse import LossRule
 from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, TimePoint, tki_courses
 from monitoring.domain.following.early_signs import first_fluctuation
@@ -21,6 +22,7 @@ from monitoring.domain.following.kinetics import Value
 from monitoring.domain.following.landmarks import MonthTwoClass, month_two, of_month_two
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
+from monitoring.domain.vocabulary.scale import ResponseClass
 
 # The statistics read every centre's doubling times by one rule set, whatever a centre's own protocol says.
 KINETICS = "kinetics-ln-ratio.1"
@@ -112,7 +114,7 @@ class EpisodeReading:
     last_contact_on: date | None
     withdrawal_syndrome_on: date | None
     seen_again_on: date | None  # MMR off treatment after a single value above it that nothing confirmed
-    last_seen_on: date | None  # the last evaluable sample or contact, on treatment or off it
+    last_seen_on: date | None  # the last evaluable sample, on treatment or off it
     class_at_3: str  # the last evaluable class off treatment so many months after the stop, 62 days old at most
     class_at_6: str
     class_at_12: str
@@ -226,17 +228,26 @@ def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | No
 
 
 def _last_seen(history: PatientHistory) -> date | None:
-    """The last day on which anything was known of a patient."""
-    days = [f.observed_on for f in history.facts if f.kind is FactKind.LAST_CONTACT]
-    return max([*days, *(p.on for p in history.points[-1:])], default=None)
+    """The last evaluable sample of a patient: a contact shows neither MMR nor its loss."""
+    return history.points[-1].on if history.points else None
 
 
 def _class_at(episode: Episode, months: int) -> str:
-    """The class of the last evaluable sample off treatment so many months after the stop, and none from later."""
+    """The class of the last sample off treatment so many months after the stop, and none from later.
+
+    A sample too poor to prove MR4.5 that shows nothing above it says neither that it is held nor that it is lost.
+    """
     until = int(months * DAYS_PER_MONTH)
     days = [((p.on - episode.stopped_on).days, p) for p in episode.points_off]
-    point = next((p for day, p in reversed(days) if until - CLASS_WITHIN_DAYS <= day <= until), None)
+    within = (p for day, p in reversed(days) if until - CLASS_WITHIN_DAYS <= day <= until)
+    point = next((p for p in within if not _unproven(p)), None)
     return point.response_class.value if point else ""
+
+
+def _unproven(point: TimePoint) -> bool:
+    if point.response_class.at_least(ResponseClass.MR4_5) or point.response_class is ResponseClass.NO_MMR:
+        return False
+    return point.is_percent is None or merely_unproven(point, ResponseClass.MR4_5)
 
 
 def _last_negative(episode: Episode, points: Sequence[TimePoint]) -> date | None:

@@ -27,7 +27,7 @@ StandingReadings = dict[tuple[int, int, dt.date], tuple[int, Row]]
 
 
 # The version of what a reading says. Raising it makes every rule a new one, which is built anew.
-READING_VERSION = 2
+READING_VERSION = 3
 
 
 def rule_key(loss: LossRule, deep_response: DmrRule) -> str:
