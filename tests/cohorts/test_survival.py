@@ -42,37 +42,6 @@ def curve(rows: Times, transform: str = "log-log", level: float = 0.95) -> survi
     return survival.kaplan_meier(rows, transform=transform, level=level)
 
 
-def test_published_ninety_percent_interval_of_stki_14() -> None:
-    rows = observed(*[(90, True)] * 11, *[(800, False)] * 11)
-    found = survival.landmark(curve(rows, level=0.90), rows, 12)
-    assert [round(v or 0, 3) for v in (found.estimate, found.lower, found.upper)] == [0.5, 0.317, 0.658]
-
-
-def test_published_linear_interval_of_stop_2g_tki() -> None:
-    """60 patients, TFR 63.33 % at 12 months, 51.14 to 75.53: 22 failures and nobody censored before."""
-    rows = observed(*[(40 + d, True) for d in range(22)], *[(400 + d, False) for d in range(38)])
-    found = survival.landmark(curve(rows, "linear"), rows, 12)
-    assert [round(100 * (v or 0), 2) for v in (found.estimate, found.lower, found.upper)] == [63.33, 51.14, 75.53]
-
-
-def test_published_figures_of_stim1() -> None:
-    """100 patients: 57 failures by 6 months, 62 by 60 months, nobody censored before: 43 and 38 %, log-log limits."""
-    rows = observed(
-        *[(20 + d, True) for d in range(57)], *[(200 + 9 * d, True) for d in range(5)], *[(1900, False)] * 38
-    )
-    limited = curve(rows)
-    found = [survival.landmark(limited, rows, months) for months in (6, 60)]
-    assert [[round(100 * (v or 0), 1) for v in (f.estimate, f.lower, f.upper)] for f in found] == [
-        [43.0, 33.2, 52.4],
-        [38.0, 28.6, 47.4],
-    ]
-
-
-def test_published_exact_binomial_of_enestfreedom() -> None:
-    low, high = survival.exact_binomial(98, 190, 0.95)
-    assert (round(low or 0, 3), round(high or 0, 3)) == (0.442, 0.589)
-
-
 def test_median_is_the_midpoint_of_a_flat_half_as_r_has_it() -> None:
     assert survival.median(curve(times("1 2 3 4"))).estimate == pytest.approx(2.5 / DAYS_PER_MONTH)
 
