@@ -1,5 +1,6 @@
 # The figures of a cohort in R: Rscript statistics.R ROWS.csv prints the CPU seconds they took.
-# Not among them: Fine-Gray (crr visits every row at every event), descriptions, and limits of crude proportions.
+# Not among them: Fine-Gray (crr visits every row at every event), descriptions, limits of crude proportions, splines,
+# and the course after a loss.
 suppressMessages({library(survival); library(cmprsk)})
 d <- read.csv(commandArgs(TRUE)[1])
 d$event <- as.integer(d$status == 1)
@@ -23,6 +24,13 @@ invisible(cuminc(d$days, d$status))
 for (m in models) {
   fit <- coxph(as.formula(paste("Surv(days, event) ~", m)), d)
   invisible(summary(fit)); invisible(cox.zph(fit, terms = FALSE))
+}
+for (m in models) for (period in list(c(0, 6), c(6, 36), c(0, 36))) {
+  days <- 30.4375 * period
+  kept <- d$days > days[2]
+  known <- d[d$days > days[1] & (kept | d$event == 1), ]
+  known$kept <- as.integer(known$days > days[2])
+  invisible(summary(glm(as.formula(paste("kept ~", m)), binomial, known)))
 }
 used <- proc.time() - started
 cat(used[["user.self"]] + used[["sys.self"]], "\n")

@@ -7,20 +7,16 @@ A path is a text of states, each with the day after the stop on which it began: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import numpy as np
 
-from cohorts.domain.engine.arrays import Ints
+from cohorts.domain.engine.arrays import Bools, Ints
 from cohorts.domain.engine.multistate import Stays
 from cohorts.domain.readings import Column, Columns
 from monitoring.domain.vocabulary.scale import DEPTH, ResponseClass
 
 LOST, AGAIN, DIED, SEEN = "L", "T", "D", "E"
-_DAYS = (
-    "stopped_on", "loss_on", "seen_again_on", "restarted_on", "death_on", "transplant_on", "last_seen_on",
-)  # fmt: skip
-_NONE = int(np.datetime64("NaT", "D").astype(np.int64))
+_STATE = {AGAIN: 0, LOST: 1, DIED: 2, SEEN: -1}
+_NEVER = np.iinfo(np.int64).max
 
 
 def remission_paths(readings: Columns, patients: Ints, chosen: Ints) -> Column:
@@ -28,60 +24,74 @@ def remission_paths(readings: Columns, patients: Ints, chosen: Ints) -> Column:
 
     ``readings`` are in order, so that those of a patient (numbered in ``patients``) stand together by stop.
     """
-    days = {name: readings[name].astype("datetime64[D]").astype(np.int64).tolist() for name in _DAYS}
-    in_mmr = np.isin(
-        readings["baseline_class"], [c.value for c in DEPTH if ResponseClass(c).at_least(ResponseClass.MMR)]
-    )
     after = np.searchsorted(patients, patients[chosen], side="right")  # the first reading of the next patient
-    return np.array(
-        [_path(days, in_mmr, first, int(end)) for first, end in zip(chosen.tolist(), after, strict=True)], dtype=object
-    )
+    many = after - chosen
+    path = np.repeat(np.arange(len(chosen)), many)
+    later = np.arange(len(path)) - np.repeat(np.cumsum(many) - many, many)  # 0 is the chosen reading itself
+    reading = np.repeat(chosen, many) + later
+    lost = np.minimum(_day(readings, "loss_on", reading), _day(readings, "restarted_on", reading))
+    again = _day(readings, "seen_again_on", reading)
+    again[_day(readings, "loss_on", reading) == _NEVER] = _NEVER
+    stop = _day(readings, "stopped_on", reading)
+    stop[(later == 0) | ~_is_in_mmr(readings, reading)] = _NEVER
+    # What can happen in a time off treatment, in its order; a row is one path's, a column one kind of step.
+    days = np.stack([stop, lost, again], axis=1)
+    transplant, died = (_day(readings, name, chosen) for name in ("transplant_on", "death_on"))
+    days[days >= np.minimum(transplant, died)[path, None]] = _NEVER
+    transplant[transplant >= died] = _NEVER
+    zero, last = (_day(readings, name, chosen) for name in ("stopped_on", "last_seen_on"))
+    last[last == _NEVER] = zero[last == _NEVER]
+    # Nobody is last seen before what happened.
+    np.maximum.at(last, path, np.where(days == _NEVER, zero[path, None], days).max(axis=1))
+    last = np.maximum(last, np.where(transplant == _NEVER, zero, transplant))
+    columns = [
+        (np.repeat(path, 3), days.ravel(), np.tile([_STATE[AGAIN], _STATE[LOST], _STATE[AGAIN]], len(path))),
+        (np.arange(len(chosen)), transplant, np.full(len(chosen), _STATE[LOST])),
+        (np.arange(len(chosen)), np.where(died == _NEVER, last, died), np.where(died == _NEVER, -1, _STATE[DIED])),
+    ]
+    owner, day, state = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    order = np.argsort(owner, kind="stable")
+    order = order[day[order] != _NEVER]
+    return _texts(owner[order], day[order] - zero[owner[order]], state[order], len(chosen))
 
 
-def _path(days: Mapping[str, list[int]], in_mmr: Column, first: int, end: int) -> str:
-    zero = days["stopped_on"][first]
-    steps: list[tuple[int, str]] = []
-    for episode in range(first, end):
-        stop, loss, again, restart = (days[name][episode] for name in _DAYS[:4])
-        if episode > first and in_mmr[episode]:
-            steps.append((stop, AGAIN))
-        ended = [day for day in (loss, restart) if day != _NONE]
-        if ended:
-            steps.append((min(ended), LOST))
-        if loss != _NONE and again != _NONE:
-            steps.append((again, AGAIN))
-    transplant, died = days["transplant_on"][first], days["death_on"][first]
-    if transplant != _NONE:
-        steps = [*(step for step in steps if step[0] < transplant), (transplant, LOST)]
-    if died != _NONE:
-        steps = [*(step for step in steps if step[0] < died), (died, DIED)]
-    else:
-        seen = max([days["last_seen_on"][first], zero, *(day for day, _state in steps)])
-        steps.append((seen, SEEN))
-    return " ".join(f"{state}{day - zero}" for day, state in _changes(steps))
+def _day(readings: Columns, name: str, rows: Ints) -> Ints:
+    """The days of these rows as numbers; what did not happen is never."""
+    found = readings[name][rows].astype("datetime64[D]")
+    return np.where(np.isnat(found), _NEVER, found.astype(np.int64))
 
 
-def _changes(steps: Iterable[tuple[int, str]]) -> Iterable[tuple[int, str]]:
-    """The steps at which the state changes."""
-    state = AGAIN
-    for day, next_state in steps:
-        if next_state != state:
-            yield day, next_state
-            state = next_state
+def _is_in_mmr(readings: Columns, rows: Ints) -> Bools:
+    classes = [c.value for c in DEPTH if ResponseClass(c).at_least(ResponseClass.MMR)]
+    return np.isin(readings["baseline_class"][rows].astype(str), classes)
+
+
+def _texts(owner: Ints, day: Ints, state: Ints, paths: int) -> Column:
+    """The steps at which the state changes, as one text for each path."""
+    is_first = np.diff(owner, prepend=-1) != 0
+    before = np.where(is_first, _STATE[AGAIN], np.roll(state, 1))
+    changes = np.flatnonzero(state != before)
+    letters = {number: letter for letter, number in _STATE.items()}
+    words = [f"{letters[to]}{on}" for to, on in zip(state[changes].tolist(), day[changes].tolist(), strict=True)]
+    ends = np.searchsorted(owner[changes], np.arange(paths), side="right").tolist()
+    starts = [0, *ends[:-1]]
+    return np.array([" ".join(words[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=object)
 
 
 def stays_of(paths: Column) -> Stays:
     """The stays of these paths; one that ends on the day it began belongs to the stay before it."""
-    rows: list[list[int]] = []
-    for patient, path in enumerate(paths):
-        state, start = 0, 0
-        for step in path.split():
-            day, kind = int(step[1:]), step[0]
-            to = {LOST: 1, AGAIN: 0, DIED: 2, SEEN: -1}[kind]
-            if day > start:
-                rows.append([patient, state, start, day, to])
-            elif rows and rows[-1][0] == patient and to >= 0:
-                rows[-1][4] = to if to != rows[-1][1] else -1
-            state, start = to, day
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    return Stays(*columns)
+    steps = np.array([path.count(" ") + 1 for path in paths], dtype=np.int64)
+    words = " ".join(paths).split()
+    patient = np.repeat(np.arange(len(paths)), steps)
+    day = np.array([int(word[1:]) for word in words], dtype=np.int64)
+    to = np.array([_STATE[word[0]] for word in words], dtype=np.int64)
+    is_first = np.diff(patient, prepend=-1) != 0
+    start = np.where(is_first, 0, np.roll(day, 1))
+    state = np.where(is_first, _STATE[AGAIN], np.roll(to, 1))
+    stays = np.flatnonzero(day > start)
+    # Where to: the last of the steps on that day, but being last seen then is no step.
+    last = np.append(stays, len(day))[1:] - 1
+    last = np.minimum(last, np.cumsum(steps)[patient[stays]] - 1)
+    last = np.where((to[last] < 0) & (last > stays), last - 1, last)
+    where = np.where(to[last] == state[stays], -1, to[last])
+    return Stays(patient[stays], state[stays], start[stays], day[stays], where)
