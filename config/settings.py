@@ -1,6 +1,7 @@
 """Settings of every process, from the environment only. ``.env.example`` lists them; a wrong one stops start-up."""
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+
+# Before anything loads numpy: the sums of a cohort gain nothing from several threads, and threads that wait for each
+# other burn the cores that others need. One thread also adds up in one order wherever it runs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def required(name: str, hint: str) -> str:

@@ -74,8 +74,8 @@ def _texts(owner: Ints, day: Ints, state: Ints, paths: int) -> Column:
     letters = {number: letter for letter, number in _STATE.items()}
     words = [f"{letters[to]}{on}" for to, on in zip(state[changes].tolist(), day[changes].tolist(), strict=True)]
     ends = np.searchsorted(owner[changes], np.arange(paths), side="right").tolist()
-    starts = [0, *ends[:-1]]
-    return np.array([" ".join(words[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=object)
+    texts = [" ".join(words[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    return np.array(texts, dtype=object)
 
 
 def stays_of(paths: Column) -> Stays:

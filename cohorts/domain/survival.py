@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.special import betaincinv
 
 from cohorts.domain import witness
 from cohorts.domain.engine import comparison, curves, proportionality
@@ -138,11 +139,13 @@ def table_tests(event: Bools, group: Ints) -> TableTests:
 
 
 def exact_binomial(successes: int, total: int, level: float) -> tuple[float | None, float | None]:
-    """Clopper–Pearson limits of a proportion; none without a denominator."""
+    """Clopper–Pearson limits of a proportion, as quantiles of the beta distribution; none without a denominator."""
     if not total:
         return None, None
-    limits = stats.binomtest(successes, total).proportion_ci(level, method="exact")
-    return float(limits.low), float(limits.high)
+    tail = (1 - level) / 2
+    lower = betaincinv(successes, total - successes + 1, tail) if successes else 0.0
+    upper = betaincinv(successes + 1, total - successes, 1 - tail) if successes < total else 1.0
+    return float(lower), float(upper)
 
 
 def binomial_quantile(tail: float, total: int, share: float) -> float:

@@ -58,11 +58,14 @@ def confirm_log_rank(times: Times, group: Ints, test: ChiSquare) -> None:
 
 
 def confirm_cox(fit: CoxFit) -> None:
-    """Compare coefficients, standard errors and likelihood of an Efron fit. A separated model has no finite estimate
-    for either witness and is not compared.
+    """Compare coefficients, standard errors and likelihood of an Efron fit.
+
+    lifelines begins at ours and goes on by its own gradient: the likelihood has one top, so it stays only where ours is
+    it. A separated model has no finite estimate for either witness and is not compared.
     """
     if fit.separated.any() or fit.rows.ties != "efron":
         return
+    deviation = fit.rows.x.std(axis=0, ddof=1)  # lifelines counts in these
     frame = pd.DataFrame(fit.rows.x, columns=[f"x{position}" for position in range(fit.rows.width)])
     frame["days"], frame["event"] = fit.rows.times.days, fit.rows.times.event
     fitter = CoxPHFitter()
@@ -74,6 +77,7 @@ def confirm_cox(fit: CoxFit) -> None:
                 "days",
                 "event",
                 batch_mode=True,
+                initial_point=fit.beta * deviation,
                 fit_options={"precision": COX_PRECISION, "r_precision": RELATIVE_PRECISION, "max_steps": 200},
             )
         except (ConvergenceError, np.linalg.LinAlgError) as problem:
