@@ -39,9 +39,11 @@ def fit_logistic(success: Bools, covariates: Floats) -> LogisticFit:
     outcome = success.astype(float)
 
     def likelihood_of(beta: Floats) -> float:
+        # The sum of log(1 + exp(wrong)), where nothing overflows and no large sums cancel: near the top a step gains
+        # less than they would lose.
         linear = design @ beta
-        # log(1 + exp(linear)), in the form that neither overflows nor costs ten times as much
-        return float(outcome @ linear - (np.maximum(linear, 0) + np.log(1 + np.exp(-np.abs(linear)))).sum())
+        wrong = np.where(success, -linear, linear)
+        return -float((np.maximum(wrong, 0) + np.log(1 + np.exp(-np.abs(wrong)))).sum())
 
     share = outcome.mean()
     beta: Floats = np.zeros(design.shape[1])
