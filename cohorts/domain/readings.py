@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import date
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,15 @@ Columns = Mapping[str, Column]
 
 NUMBER = np.float32  # whole numbers below 16 million are exact in it, and a million rows are half as large
 PATIENT_TEXTS = ("patient_id", "centre", "sex", "transcript", "risk_group", "risk_score")
-_TYPES = {field.name: str(field.type) for field in dataclasses.fields(EpisodeReading)}
-TEXTS = (*PATIENT_TEXTS, *(name for name, kind in _TYPES.items() if kind == "str"))
-FLAGS = tuple(name for name, kind in _TYPES.items() if kind == "bool")
-DATES = tuple(name for name, kind in _TYPES.items() if kind.startswith("date"))
-NUMBERS = tuple(name for name, kind in _TYPES.items() if kind.startswith("int"))
+_TYPES = get_type_hints(EpisodeReading)
+
+
+def _of_type(kind: type) -> tuple[str, ...]:
+    return tuple(name for name, hint in _TYPES.items() if kind in (hint, *get_args(hint)))
+
+
+TEXTS = (*PATIENT_TEXTS, *_of_type(str))
+FLAGS, DATES, NUMBERS = _of_type(bool), _of_type(date), _of_type(int)
 
 
 def read_histories(histories: Iterable[PatientHistory], loss_rule: LossRule, dmr_rule: DmrRule) -> Columns:

@@ -82,7 +82,7 @@ def test_a_reading_that_says_something_else_needs_a_new_version(twin: Cohort) ->
     """
     classify()
     told = [
-        dataclasses.astuple(one)
+        tuple(one)
         for history in load_histories()
         for loss, deep in ((LossRule(), DmrRule()), (LossRule(n_consecutive=2), DmrRule(ResponseClass.MR4_5, "first")))
         for one in read_episodes(history, loss, deep)

@@ -236,6 +236,8 @@ def merge_courses(courses: Sequence[Course]) -> tuple[Course, ...]:
     The merged course keeps the key, stop and reason of its last part, and the date of its last dose reduction. A course
     without a stop ends where a later one of the same drug starts: an empty stop means that the day is not known.
     """
+    if len(courses) < 2:  # most patients, several times each
+        return tuple(courses)
     merged: list[Course] = []
     latest: dict[Drug, int] = {}
     for course in _with_open_ended(sorted(courses, key=lambda c: (c.started_on, c.stopped_on or date.max, c.key))):

@@ -56,10 +56,10 @@ def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restart
     return _month_two_of(change_between(max(earlier, key=lambda v: (v.on, v.key)), second, rules), line, rules)
 
 
-def of_month_two(on: date, stops: Iterable[date], rules: RuleSet) -> bool:
-    """Whether a value of this day can decide a group of the month-2 landmark after one of these stops."""
+def month_two_windows(stops: Iterable[date], rules: RuleSet) -> list[tuple[date, date]]:
+    """From when to when values can decide a group of the month-2 landmark after each of these stops."""
     window = dt.timedelta(days=rules.value("month_2_window_days", int))
-    return any(stop - window <= on <= add_months(stop, MONTH_2) + window for stop in stops)
+    return [(stop - window, add_months(stop, MONTH_2) + window) for stop in stops]
 
 
 def _month_two_of(change: Change, line: str, rules: RuleSet) -> MonthTwo:

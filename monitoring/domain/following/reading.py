@@ -6,11 +6,11 @@ A reading holds nothing of a cohort: no endpoint, no cut-off, no criterion. Thes
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
 from monitoring.domain.course.protocol_loss import merely_unproven
@@ -19,7 +19,7 @@ from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, 
 from monitoring.domain.following.early_signs import first_fluctuation
 from monitoring.domain.following.findings import LONG_GAP_DAYS
 from monitoring.domain.following.kinetics import Value
-from monitoring.domain.following.landmarks import MonthTwoClass, month_two, of_month_two
+from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_windows
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
 from monitoring.domain.vocabulary.scale import ResponseClass
@@ -73,8 +73,8 @@ class PatientHistory:
 def for_doubling(values: Iterable[Measured], courses: Sequence[Course]) -> list[Measured]:
     """The values that can decide a doubling time two months after one of the stops."""
     stops = [c.stopped_on for c in courses if c.stopped_on is not None]
-    rules = rule_set(KINETICS)
-    return [value for value in values if of_month_two(value.on, stops, rules)] if stops else []
+    windows = month_two_windows(stops, rule_set(KINETICS))
+    return [value for value in values if any(first <= value.on <= last for first, last in windows)]
 
 
 def _course_until(course: Course, as_of: date) -> Course:
@@ -84,9 +84,8 @@ def _course_until(course: Course, as_of: date) -> Course:
     return dataclasses.replace(course, stopped_on=None, stop_reason=StopReason.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeReading:
-    """One time off treatment as columns.
+class EpisodeReading(NamedTuple):
+    """One time off treatment as columns; a tuple, since millions are made and stored as they are.
 
     ``*_least`` and ``*_most`` are the shortest and longest length that partly known dates allow, as twice the completed
     calendar months, plus one where days are left over: ``>= 72 months`` is at least 144, ``> 72 months`` more than 144.
@@ -162,14 +161,12 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         elsewhere.on if elsewhere else None,
         dmr_rule,
     )
-    known = {p.on: PartialDate(p.on, p.precision) for p in history.points}
-    if elsewhere is not None:
-        known.setdefault(elsewhere.on, elsewhere)
     started = PartialDate(tkis[0].started_on, tkis[0].started_precision) if tkis else None
     stopped = PartialDate(stopped_on, episode.course.stopped_precision)
-    run_from = before.dmr.start if before.dmr else None
+    run_from, reached = before.dmr.start if before.dmr else None, before.time_to_dmr
     baseline = episode.baseline
     until = episode.restarted_on
+    at_3, at_6, at_12 = _classes_at(episode, (3, 6, 12))
     fluctuation = first_fluctuation(episode)
     doubling = month_two(history.values, stopped_on, rule_set(KINETICS), until)
     return EpisodeReading(
@@ -196,9 +193,9 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         withdrawal_syndrome_on=_first(history.facts, FactKind.WITHDRAWAL_SYNDROME, stopped_on),
         seen_again_on=episode.seen_again_on,
         last_seen_on=_last_seen(history),
-        class_at_3=_class_at(episode, 3),
-        class_at_6=_class_at(episode, 6),
-        class_at_12=_class_at(episode, 12),
+        class_at_3=at_3,
+        class_at_6=at_6,
+        class_at_12=at_12,
         fluctuated_on=fluctuation.on if fluctuation else None,
         month_two="" if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.group.value,
         month_two_on=None if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.decided_on,
@@ -212,14 +209,24 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         dmr_across_gap=run_from is not None and _has_gap(run_from, stopped_on, history.points),
         first_dmr_on=before.first_dmr_on,
         dmr_run_from=run_from,
-        **_length("dmr", between(known.get(run_from, PartialDate(run_from)), stopped) if run_from else None),
+        **_length("dmr", between(_as_known(run_from, history), stopped) if run_from else None),
         **_length("tki", tki_duration(history.courses, stopped_on)),
         **_length(
-            "time_to_dmr", between(started, known[before.time_to_dmr.end]) if before.time_to_dmr and started else None
+            "time_to_dmr",
+            between(started, _as_known(before.time_to_dmr.end, history)) if before.time_to_dmr and started else None,
         ),
         **_age("age_at_diagnosis", history.born, history.diagnosed),
         **_age("age_at_stop", history.born, stopped),
     )
+
+
+def _as_known(on: date, history: PatientHistory) -> PartialDate:
+    """The day of a sample, or of a deep response found elsewhere, as precisely as it is known."""
+    point = next((p for p in reversed(history.points) if p.on == on), None)
+    if point is not None:
+        return PartialDate(on, point.precision)
+    elsewhere = history.first_dmr
+    return elsewhere if elsewhere is not None and elsewhere.on == on else PartialDate(on)
 
 
 def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | None:
@@ -232,16 +239,17 @@ def _last_seen(history: PatientHistory) -> date | None:
     return history.points[-1].on if history.points else None
 
 
-def _class_at(episode: Episode, months: int) -> str:
+def _classes_at(episode: Episode, landmarks: Sequence[int]) -> Iterator[str]:
     """The class of the last sample off treatment so many months after the stop, and none from later.
 
     A sample too poor to prove MR4.5 that shows nothing above it says neither that it is held nor that it is lost.
     """
-    until = int(months * DAYS_PER_MONTH)
-    days = [((p.on - episode.stopped_on).days, p) for p in episode.points_off]
-    within = (p for day, p in reversed(days) if until - CLASS_WITHIN_DAYS <= day <= until)
-    point = next((p for p in within if not _unproven(p)), None)
-    return point.response_class.value if point else ""
+    latest_first = [((p.on - episode.stopped_on).days, p) for p in reversed(episode.points_off)]
+    for months in landmarks:
+        until = int(months * DAYS_PER_MONTH)
+        within = (p for day, p in latest_first if until - CLASS_WITHIN_DAYS <= day <= until)
+        point = next((p for p in within if not _unproven(p)), None)
+        yield point.response_class.value if point else ""
 
 
 def _unproven(point: TimePoint) -> bool:

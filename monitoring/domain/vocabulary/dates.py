@@ -97,10 +97,15 @@ def parse_date(text: str) -> PartialDate:
         raise DateProblem("day", "there is no day %(day)s in %(month)s", day=day, month=f"{year}-{month:02d}") from None
 
 
+SHORTEST_MONTH_DAYS = 28
+
+
 def add_months(start: date, months: int) -> date:
     """The same day ``months`` later; the end of a month is clamped (31 January + 1 month is 28 or 29 February)."""
     index = start.year * 12 + start.month - 1 + months
     year, month = divmod(index, 12)
+    if start.day <= SHORTEST_MONTH_DAYS:  # nothing to clamp: most days, and this is asked for every sample
+        return date(year, month + 1, start.day)
     return date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
 
 

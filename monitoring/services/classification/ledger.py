@@ -23,7 +23,7 @@ from monitoring.services.classification.classify import (
     is_same_class,
     standing_events,
 )
-from monitoring.services.classification.readings import StandingReadings, as_row, rules_of, standing_readings
+from monitoring.services.classification.readings import StandingReadings, rules_of, standing_readings
 
 BATCH_PATIENTS = 500
 
@@ -101,7 +101,7 @@ def _check_readings(
         for reading in read_episodes(history, *rules_of(rule)):
             found = stored.get((rule.pk, patient_id, reading.stopped_on))
             stops.discard((rule.pk, reading.stopped_on))
-            if found is None or found[1] != as_row(reading):
+            if found is None or found[1] != reading:
                 what = "is missing" if found is None else "differs from the replay"
                 yield Discrepancy(name, f"the reading of the stop on {reading.stopped_on} {what}")
         for stop in sorted(stop for rule_id, stop in stops if rule_id == rule.pk):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,9 +19,8 @@ from monitoring.selectors.histories import load_histories_of
 from monitoring.services.foundation.copy_rows import copy_rows
 
 BATCH_PATIENTS = 1000
-READING_COLUMNS = tuple(field.name for field in dataclasses.fields(EpisodeReading))
+READING_COLUMNS = EpisodeReading._fields
 Row = tuple[Any, ...]
-as_row = operator.attrgetter(*READING_COLUMNS)  # the columns of a reading, in their order
 StandingReadings = dict[tuple[int, int, dt.date], tuple[int, Row]]
 
 
@@ -69,13 +67,12 @@ def write_readings(histories: Mapping[int, PatientHistory], rules: Sequence[Read
         loss, deep_response = rules_of(rule)
         for patient_id, history in histories.items():
             for reading in read_episodes(history, loss, deep_response):
-                values = as_row(reading)
                 found = standing.pop((rule.pk, patient_id, reading.stopped_on), None)
-                if found is not None and found[1] == values:
+                if found is not None and found[1] == reading:
                     continue
                 if found is not None:
                     obsolete.append(found[0])
-                fresh.append((rule.pk, patient_id, *values))
+                fresh.append((rule.pk, patient_id, *reading))
     obsolete += [pk for pk, _values in standing.values()]  # of stops that are no longer there
     if obsolete:
         StoredReading.objects.filter(pk__in=obsolete).delete()
