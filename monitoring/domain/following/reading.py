@@ -211,10 +211,7 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         dmr_run_from=run_from,
         **_length("dmr", between(_as_known(run_from, history), stopped) if run_from else None),
         **_length("tki", tki_duration(history.courses, stopped_on)),
-        **_length(
-            "time_to_dmr",
-            between(started, _as_known(before.time_to_dmr.end, history)) if before.time_to_dmr and started else None,
-        ),
+        **_length("time_to_dmr", between(started, _as_known(reached.end, history)) if reached and started else None),
         **_age("age_at_diagnosis", history.born, history.diagnosed),
         **_age("age_at_stop", history.born, stopped),
     )
