@@ -51,7 +51,7 @@ def thawed(raw: bytes) -> MemberTable:
         if name.startswith(GROUP):
             groupings[name.removeprefix(GROUP)] = _grouping(chunks.combine_chunks())
         elif pa.types.is_dictionary(chunks.type) or pa.types.is_string(chunks.type):
-            columns[name] = chunks.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
+            columns[name] = _texts(chunks.combine_chunks())
         elif pa.types.is_integer(chunks.type):
             columns[name] = chunks.to_numpy().astype(np.int64)
         else:
@@ -59,12 +59,20 @@ def thawed(raw: bytes) -> MemberTable:
     return MemberTable(columns, groupings)
 
 
+def _texts(values: pa.Array) -> Column:
+    """Texts in which equal ones are one object: a registry's rows say the same few words a million times."""
+    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    return words[coded.indices.fill_null(len(words) - 1).to_numpy()]
+
+
 def _grouping(values: pa.Array) -> Grouping:
-    texts = values.cast(pa.string()).to_numpy(zero_copy_only=False)
-    known = np.array([text is not None for text in texts], dtype=bool)
-    labels = in_label_order(set(texts[known]))
-    position = {label: number for number, label in enumerate(labels)}
-    return Grouping(labels, np.array([position.get(text, -1) for text in texts], dtype=np.int64))
+    words = values.dictionary.to_pylist()
+    used = set(np.unique(values.indices.drop_null().to_numpy()).tolist())
+    labels = in_label_order({word for number, word in enumerate(words) if number in used})
+    position = [labels.index(word) if word in labels else -1 for word in words]
+    codes = np.array([*position, -1], dtype=np.int64)[values.indices.fill_null(len(words)).to_numpy()]
+    return Grouping(labels, codes)
 
 
 def centres_of(raw: bytes) -> tuple[Column, Bools]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cohorts.domain.engine.arrays import Bools, Ints
 from cohorts.domain.member_table import Column, MemberTable
@@ -57,8 +58,7 @@ def _keys(before: MemberTable, after: MemberTable) -> tuple[Ints, Ints]:
     """A number for each episode, the same in both tables for the same centre, patient and day of the stop."""
     key = np.zeros(len(before) + len(after), np.int64)
     for name in ("centre", "patient_id"):
-        texts = np.concatenate([before[name], after[name]]).astype(str)
-        codes = np.unique(texts, return_inverse=True)[1]
+        codes = pd.factorize(np.concatenate([before[name], after[name]]))[0]
         key = np.unique(key * (len(key) + 1) + codes, return_inverse=True)[1]
     days = np.concatenate([before["stopped_on"], after["stopped_on"]]).astype("datetime64[D]").astype(np.int64)
     key = key * MOST_DAYS + days + MOST_DAYS // 2
