@@ -62,6 +62,7 @@ ONLY_THESE_CHANGE = {
     "monitoring_idempotentrequest": ("status", "body", "etag"),
     "monitoring_classificationrequest": ("attempts", "last_error"),
     "monitoring_heartbeat": ("beat_at", "detail"),
+    "monitoring_lead": ("fence", "until"),
     "monitoring_readingrule": ("built_up_to", "built_at"),
     "monitoring_storedreading": (),
     "monitoring_patientidentity": ("encrypted", "hospital_number_index"),
@@ -86,6 +87,7 @@ THESE_STAY = {
         "round",
         "step",
         "certainty",
+        "urgency",
     ),
     "monitoring_importrun": ("id", "public_id", "kind", "sha256", "dry_run", "amend_reason", "started_at", "by_id"),
     "monitoring_jobrun": ("id", "job", "slot_at"),
@@ -99,13 +101,13 @@ THESE_STAY = {
 
 # Read whole, with their history: pseudonyms, values, settings and how far the work is.
 WATCHDOG_READS = (
-    "monitoring_accessevent", "monitoring_alert", "monitoring_alertdelivery", "monitoring_assay", "monitoring_centre",
-    "monitoring_classificationrequest", "monitoring_conversionfactor", "monitoring_escalationpolicy",
-    "monitoring_heartbeat", "monitoring_jobrun", "monitoring_laboratory", "monitoring_laboratorycentre",
-    "monitoring_membership", "monitoring_monitoringplan", "monitoring_observation", "monitoring_patient",
-    "monitoring_pcrresult", "monitoring_protocol", "monitoring_replicate", "monitoring_responseassessment",
-    "monitoring_responseevent", "monitoring_tfrepisode", "monitoring_tkicourse", "cohorts_cohort",
-    "cohorts_cohortpublication", "cohorts_cohortrun", "django_migrations",
+    "monitoring_accessevent", "monitoring_alert", "monitoring_alertdelivery", "monitoring_assay",
+    "monitoring_centre", "monitoring_classificationrequest", "monitoring_conversionfactor",
+    "monitoring_escalationpolicy", "monitoring_heartbeat", "monitoring_jobrun", "monitoring_laboratory",
+    "monitoring_laboratorycentre", "monitoring_lead", "monitoring_membership", "monitoring_monitoringplan",
+    "monitoring_observation", "monitoring_patient", "monitoring_pcrresult", "monitoring_protocol",
+    "monitoring_replicate", "monitoring_responseassessment", "monitoring_responseevent", "monitoring_tfrepisode",
+    "monitoring_tkicourse", "cohorts_cohort", "cohorts_cohortpublication", "cohorts_cohortrun", "django_migrations",
 )  # fmt: skip
 # Read in part: no name of a person, no hash, no file, no answer to a program, no rows of patients in bulk.
 WATCHDOG_READS_OF = {

@@ -76,6 +76,11 @@ except ValueError as problem:
         f"NIGHTLY_AT_UTC is {NIGHTLY_AT_UTC!r}; write hours and minutes, such as 02:00"
     ) from problem
 
+# How far away a person may put the day on which an alert comes back.
+LONGEST_WATCH_DAYS = env.int("LONGEST_WATCH_DAYS", default=92)
+if not 1 <= LONGEST_WATCH_DAYS <= 366:
+    raise ImproperlyConfigured(f"LONGEST_WATCH_DAYS is {LONGEST_WATCH_DAYS}; write a number of days from 1 to 366")
+
 # --- database and broker ---------------------------------------------------------------------------------------------
 
 # Commands that change the schema or the walls in it set `owner` (manage.py); every other process acts as cml_app, which

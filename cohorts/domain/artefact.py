@@ -62,8 +62,9 @@ def thawed(raw: bytes) -> MemberTable:
 def _texts(values: pa.Array) -> Column:
     """Texts in which equal ones are one object: a registry's rows say the same few words a million times."""
     coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-    return words[coded.indices.fill_null(len(words) - 1).to_numpy()]
+    words: Column = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    chosen: Column = words[coded.indices.fill_null(len(words) - 1).to_numpy()]
+    return chosen
 
 
 def _grouping(values: pa.Array) -> Grouping:

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.domain.alerting.kinds import WITHOUT_PATIENT
+from monitoring.domain.alerting.kinds import OF_THE_SERVICE, WITHOUT_PATIENT, Urgency
 from monitoring.models import choices
 from monitoring.models.centres import Centre, Membership
 from monitoring.models.fields import NumberField
@@ -46,8 +46,14 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.values_list("kind", "state").annotate(number=models.Count("pk")).order_by("kind", "state")
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "AlertQuerySet":
-        """Alerts of the centres in which the person has a role today; nobody else's."""
-        return self.filter(centre__in=Membership.objects.centres_of(user))
+        """Alerts of the centres in which the person has a role today; nobody else's.
+
+        The operator sees what concerns the service, and the alerts of centres in which nobody is left to see them.
+        """
+        mine = Q(centre__in=Membership.objects.centres_of(user))
+        if user.is_authenticated and user.is_active and getattr(user, "is_superuser", False):
+            mine |= Q(kind__in=OF_THE_SERVICE) | Q(centre__in=Membership.objects.deserted_centres())
+        return self.filter(mine)
 
 
 class ClosingReason(models.TextChoices):
@@ -77,6 +83,8 @@ class DeliveryOutcome(models.TextChoices):
 
     WITHDRAWN = "withdrawn", _("withdrawn before it was sent")
     NOT_NEEDED = "not_needed", _("not sent: the alert is %(state)s")
+    NO_ADDRESS = "no_address", _("not sent: the person has no e-mail address")
+    REFUSED = "refused", _("refused for good: %(words)s")
 
 
 @pghistory.track()
@@ -94,6 +102,7 @@ class Alert(models.Model):
     centre = models.ForeignKey(Centre, models.PROTECT, related_name="alerts")
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, related_name="alerts")
     hand_over = models.ForeignKey("self", models.PROTECT, null=True, related_name="handed_over")
+    rows_joined = models.PositiveIntegerField(default=0)  # how many rows this worklist has ever taken in
     certainty = models.CharField(_("certainty"), max_length=15, choices=choices.CERTAINTY)
     state = models.CharField(_("state"), max_length=15, choices=AlertState.choices, default=AlertState.OPEN)
     evidence = models.ForeignKey(PcrResult, models.PROTECT, null=True, related_name="+")
@@ -164,6 +173,7 @@ class Alert(models.Model):
             self.evidence_key,
             self.acknowledged_at,
             self.action,
+            self.rows_joined,
         )
         return hashlib.sha256("|".join(map(str, seen)).encode()).hexdigest()[:16]
 
@@ -186,6 +196,7 @@ class AlertDelivery(models.Model):
     about = models.CharField(max_length=15, choices=DeliveryAbout.choices, default=DeliveryAbout.OPENED)
     channel = models.CharField(max_length=15, default="email")
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    urgency = models.PositiveSmallIntegerField(default=Urgency.CONFIRMED)  # the order in which messages leave
     owed_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
@@ -203,6 +214,6 @@ class AlertDelivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=Q(settled_at__isnull=True), name="delivery_due"),
+            models.Index(fields=["urgency", "owed_at"], condition=Q(settled_at__isnull=True), name="delivery_due"),
             models.Index(fields=["alert"], name="delivery_of_alert"),
         ]

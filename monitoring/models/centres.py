@@ -120,6 +120,13 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         """Memberships that are in force on a day or may be later: also those that wait or begin later."""
         return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day), ended_at__isnull=True)
 
+    def deserted_centres(self) -> models.QuerySet[Centre]:
+        """The centres in which nobody treats or administers today: whoever runs the service hears of their alerts."""
+        there = self.valid_on(TruncDate(Now())).filter(
+            role__in=[Role.CLINICIAN, Role.ADMINISTRATOR], user__is_active=True, centre=models.OuterRef("pk")
+        )
+        return Centre.objects.filter(~models.Exists(there))
+
     def centres_of(self, user: AbstractBaseUser | AnonymousUser) -> models.QuerySet["Membership", int]:
         """The ids of the centres in which a person has a role today; nothing for strangers and closed accounts."""
         mine = self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()

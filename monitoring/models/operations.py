@@ -52,6 +52,17 @@ class Heartbeat(models.Model):
     detail = models.CharField(max_length=200, blank=True)
 
 
+class Lead(models.Model):
+    """Who leads a part of the service of which one copy works: a lease, and a number that grows with each new leader.
+
+    A leader that was silent for longer than its lease has lost it; the number tells what it writes afterwards apart.
+    """
+
+    name = models.CharField(max_length=40, unique=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    until = models.DateTimeField()
+
+
 class SetAsideKind(models.TextChoices):
     """The pieces of work that can be set aside."""
 
@@ -69,6 +80,7 @@ class SetAsideKind(models.TextChoices):
     LADDER = "ladder", _("escalation policy of a centre")
     TIME_ZONE = "time_zone", _("time zone of a centre")
     CENTRE = "centre", _("telling the administrators of a centre")
+    ADDRESS = "address", _("e-mail address of a person")
 
 
 class SetAside(models.Model):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from email.headerregistry import Address
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,6 +15,8 @@ from django.core.mail.message import sanitize_address
 from django.utils.translation import gettext as _
 
 from monitoring.domain.text.plain_text import without_odd
+
+MOST_LINKS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +27,27 @@ class Message:
     address: str
     about: str
     centre: str
-    alert_id: str
+    alert_ids: tuple[str, ...]  # several where messages of one lesser kind became one
     certainty: str
     round: int
     urgency: str = "routine"
     operational: bool = False
 
 
-def local_address(username: str) -> str:
-    """Where somebody without an e-mail address is reached: the mailbox of that name on the mail server."""
-    return Address(username=without_odd(username, "") or "nobody", domain="localhost").addr_spec
+class BadAddress(ValueError):
+    """What is stored as an e-mail address is none."""
 
 
-def send(message: Message) -> str:
-    """Send one message; returns what the channel said. Raises ``OSError`` or ``smtplib.SMTPException`` on failure, and
-    ``ValueError`` where the address is none."""
+def compose(message: Message) -> EmailMessage:
+    """The mail of a message. Raises ``BadAddress``."""
     address = without_odd(message.address, "")
-    sanitize_address(address, "utf-8")  # refuses one that is none, or several, whatever the mail backend would do
+    try:
+        sanitize_address(address, "utf-8")  # refuses one that is none, or several, whatever the mail backend would do
+    except ValueError as problem:
+        raise BadAddress(str(problem)) from problem
     host = urlsplit(settings.PUBLIC_URL).hostname
     digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
-    mail = EmailMessage(
+    return EmailMessage(
         subject=without_odd(_subject(message)),
         body=_body(message),
         to=[address],
@@ -55,8 +57,6 @@ def send(message: Message) -> str:
             "Auto-Submitted": "auto-generated",
         },
     )
-    mail.send()
-    return f"accepted for {address}"
 
 
 def _subject(message: Message) -> str:
@@ -84,13 +84,15 @@ def _subject(message: Message) -> str:
 
 
 def _body(message: Message) -> str:
-    link = f"{settings.PUBLIC_URL.rstrip('/')}/alerts/{message.alert_id}/"
+    root = f"{settings.PUBLIC_URL.rstrip('/')}/alerts/"
+    links = "\n".join(f"{root}{alert_id}/" for alert_id in message.alert_ids[:MOST_LINKS])
+    if len(message.alert_ids) > MOST_LINKS:
+        links += "\n" + _("… %(count)s in all: %(inbox)s") % {"count": len(message.alert_ids), "inbox": root}
     if message.about == "withdrawn":
         words = _(
             "The alert no longer holds: its evidence was corrected. You were told of it, so you are told of this."
         )
     else:
         words = _("Sign in to see it and to acknowledge it. Opening this link acknowledges nothing.")
-    return (
-        f"{words}\n\n{link}\n\n{_('Alert')} {message.alert_id} · {message.certainty} · {_('message')} {message.round}\n"
-    )
+    first = message.alert_ids[0]
+    return f"{words}\n\n{links}\n\n{_('Alert')} {first} · {message.certainty} · {_('message')} {message.round}\n"

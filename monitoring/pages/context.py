@@ -1,13 +1,11 @@
 """What every page shows."""
 
-import datetime as dt
-
 from django.http import HttpRequest
 
 from monitoring import clock
 from monitoring.models import Centre
 from monitoring.permissions import roles_of
-from monitoring.selectors.freshness import stale_since
+from monitoring.selectors.freshness import stale_since, unsent_since
 
 
 def every_page(request: HttpRequest) -> dict[str, object]:
@@ -15,9 +13,10 @@ def every_page(request: HttpRequest) -> dict[str, object]:
     user = getattr(request, "user", None)  # absent where a request was refused before authentication
     if user is None or not user.is_authenticated:
         return {}
-    since: dt.datetime | None = stale_since(clock.now())
+    now = clock.now()
     return {
         "has_synthetic_data": Centre.objects.filter(is_synthetic=True).exists(),
-        "stale_since": since,
+        "stale_since": stale_since(now),
+        "unsent_since": unsent_since(now),
         "my_roles": roles_of(user),
     }

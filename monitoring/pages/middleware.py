@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from monitoring import clock
-from monitoring.selectors.freshness import stale_since
+from monitoring.selectors.freshness import stale_since, unsent_since
 from monitoring.tracing import working_for
 
 logger = logging.getLogger("monitoring.requests")
@@ -55,7 +55,10 @@ class TellStaleData:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
         if request.path.startswith("/api/v1/") and request.method == "GET" and response.status_code == 200:
-            since = stale_since(clock.now())
-            if since is not None:
-                response["X-Data-Stale"] = f"not current since {since.isoformat()}"
+            now = clock.now()
+            since, unsent = stale_since(now), unsent_since(now)
+            told = [f"not current since {since.isoformat()}"] if since else []
+            told += [f"alert messages have not left since {unsent.isoformat()}"] if unsent else []
+            if told:
+                response["X-Data-Stale"] = "; ".join(told)
         return response

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from monitoring import clock
-from monitoring.models import Heartbeat, JobRun, Role, SetAside, SetAsideKind
-from monitoring.permissions import centres_with_role, requires_role
+from monitoring.models import Centre, Heartbeat, JobRun, Membership, Role, SetAside, SetAsideKind
+from monitoring.permissions import centres_with_role, is_operator, requires_role
 from monitoring.selectors.freshness import owed_work
 from monitoring.selectors.set_aside import shown_to
 
@@ -38,12 +39,19 @@ def operations(request: HttpRequest) -> HttpResponse:
         {
             "now": now,
             "owed": owed_work(now),
+            "deserted": _deserted_centres()[:SHOWN] if is_operator(request.user) else [],
             "beats": Heartbeat.objects.order_by("name"),
             "aside": [(row, _address(row)) for row in aside[:SHOWN]],
             "aside_count": aside.count(),
             "jobs": JobRun.objects.order_by("-slot_at", "job")[:SHOWN],
         },
     )
+
+
+def _deserted_centres() -> QuerySet[Centre]:
+    """Centres in which nobody is left to be told, with the number of their open alerts; the fullest first."""
+    open_alerts = Count("alerts", filter=Q(alerts__closed_at__isnull=True))
+    return Membership.objects.deserted_centres().annotate(open_alerts=open_alerts).order_by("-open_alerts", "code")
 
 
 def _address(row: SetAside) -> str:

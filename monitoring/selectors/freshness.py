@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Now
 
+from monitoring.domain.alerting.kinds import Urgency
 from monitoring.models import (
     Alert,
     AlertDelivery,
@@ -21,7 +22,20 @@ from monitoring.models import (
 from monitoring.models.alerts import AlertState
 
 STALE_AFTER = dt.timedelta(seconds=120)
+LESSER_STALE_AFTER = dt.timedelta(minutes=15)
 ALERTD = "alertd"
+
+
+def unsent_since(now: dt.datetime) -> dt.datetime | None:
+    """Since when a message about an alert is owed that has not left, None while none waits for long.
+
+    The time counts from when it was owed, however often it was tried since. Lesser messages may wait for longer.
+    """
+    late = Q(urgency__lt=Urgency.OPERATIONAL, owed_at__lt=now - STALE_AFTER) | Q(owed_at__lt=now - LESSER_STALE_AFTER)
+    oldest: dt.datetime | None = AlertDelivery.objects.filter(late, settled_at__isnull=True).aggregate(
+        at=Min("owed_at")
+    )["at"]
+    return oldest
 
 
 def stale_since(now: dt.datetime) -> dt.datetime | None:
@@ -54,9 +68,9 @@ def owed_work(now: dt.datetime) -> list[Owed]:
     classifications = ClassificationRequest.objects.aggregate(
         count=Count("patient_id", distinct=True), oldest=Min("requested_at")
     )
-    deliveries = AlertDelivery.objects.filter(settled_at__isnull=True, next_attempt_at__lte=now).aggregate(
-        count=Count("pk"), oldest=Min("owed_at")
-    )
+    unsent = AlertDelivery.objects.filter(settled_at__isnull=True)
+    deliveries = unsent.aggregate(count=Count("pk"), oldest=Min("owed_at"))
+    losses = unsent.filter(urgency__lt=Urgency.OPERATIONAL).aggregate(count=Count("pk"), oldest=Min("owed_at"))
     escalations = (
         Alert.objects.live()
         .told_alone()
@@ -77,7 +91,8 @@ def owed_work(now: dt.datetime) -> list[Owed]:
     )
     return [
         aged("classifications", "patients that are owed a classification", classifications),
-        aged("deliveries", "messages that are due", deliveries),
+        aged("deliveries", "messages that have not left, since they were owed", deliveries),
+        aged("urgent_deliveries", "of these, about what cannot wait", losses),
         aged("escalations", "alerts whose next step is due", escalations),
         aged("acknowledgements", "open alerts that nobody has acknowledged", acknowledged),
         aged("verifications", "preliminary results", unverified),

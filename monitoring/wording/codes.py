@@ -114,7 +114,8 @@ def owed_word(name: str) -> str:
     """What is owed."""
     words = {
         "classifications": _("patients that are owed a classification"),
-        "deliveries": _("messages that are due"),
+        "deliveries": _("messages that have not left"),
+        "urgent_deliveries": _("messages about losses that have not left"),
         "escalations": _("alerts whose next step is due"),
         "acknowledgements": _("alerts nobody has acknowledged"),
         "verifications": _("results to verify"),
@@ -160,7 +161,9 @@ def outcome_words(delivery: AlertDelivery) -> str:
     """What became of a message; what a mail server said is left as it was said."""
     if not delivery.outcome_code:
         return delivery.outcome
-    said = {"state": AlertState(delivery.outcome).label} if delivery.outcome in AlertState.values else {}
+    said = {"words": delivery.outcome}
+    if delivery.outcome in AlertState.values:
+        said["state"] = str(AlertState(delivery.outcome).label)
     return str(DeliveryOutcome(delivery.outcome_code).label) % said
 
 

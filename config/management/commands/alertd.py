@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import datetime as dt
 import logging
-import smtplib
 import subprocess
 import sys
 import threading
@@ -14,20 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
 from monitoring.intake.uploads import LOADING, owed_uploads
 from monitoring.management.door import DoorCommand
-from monitoring.models import AlertDelivery, Heartbeat, ImportRun, JobRun, SetAsideKind
-from monitoring.notify.mail import Message, send
+from monitoring.models import Heartbeat, ImportRun, JobRun, SetAsideKind
 from monitoring.permissions import centres_with_role
 from monitoring.selectors.set_aside import now_set_aside, set_aside_by_kind
-from monitoring.services.alerts import deliveries, escalation
+from monitoring.services.alerts import escalation
 from monitoring.services.alerts.by_the_clock import (
     raise_lost,
     raise_no_mmr_after_restart,
@@ -35,34 +31,34 @@ from monitoring.services.alerts.by_the_clock import (
     raise_overdue,
 )
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
+from monitoring.services.alerts.sending import Sender
 from monitoring.services.classification.classify import ClassificationFailed, classify_pending
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.jobs import owed_slots
-from monitoring.services.foundation.sessions import own_session
+from monitoring.services.foundation.lead import Lead
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 logger = logging.getLogger("monitoring.alertd")
 
 ROUND_SECONDS = 2.0
 OWED_FOR_SECONDS = 10.0
-CLASSIFY_AT_MOST = 100  # patients a round, so that a large import does not delay the messages
-SEND_AT_ONCE = 4
-SEND_TIMEOUT_SECONDS = 20.0
-MOST_HANGING = 32  # sends that were given up and have not ended; each holds a thread
+CLASSIFY_AT_MOST = 100  # patients a round, so that a large import does not delay the next step of an alert
+SEND_WAIT_SECONDS = 0.2
+SEND_ONCE_SECONDS = 60.0
+KEEP_LEAD_SECONDS = 5.0
+STEP_LIMIT_SECONDS = 300.0
+LOCK_TIMEOUT = "2s"
 NIGHTLY_GRACE = dt.timedelta(minutes=5)
 NIGHTLY_LIMIT_SECONDS = 3600.0
 UPLOAD_LIMIT_SECONDS = 1800.0
-ADVISORY_LOCK = 727002
 NAME = "alertd"
-# What a channel raises when a message could not be handed over; anything else is a fault of the message.
-SEND_FAILURES = (OSError, smtplib.SMTPException, concurrent.futures.TimeoutError)
 
 
 class Command(DoorCommand):
     help = (
-        "Every two seconds: classify what is owed, send what is due, escalate, claim nightly slots. Needs "
-        "PostgreSQL only."
+        "Send what is due without a pause; every two seconds escalate, classify what is owed, claim nightly slots. "
+        "Needs PostgreSQL only."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -70,28 +66,35 @@ class Command(DoorCommand):
 
     def work(self, **options: Any) -> bool:
         if options["once"]:
-            with _Leadership() as leadership:
-                if not leadership.won():
-                    raise CommandError("another alertd is at work; it does the rounds")
-                Rounds().one()
+            lead = Lead(NAME)
+            if not lead.take():
+                raise CommandError("another alertd is at work; it does the rounds")
+            try:
+                rounds = Rounds()
+                rounds.one()
+                rounds.sender.finish(SEND_ONCE_SECONDS)
+            finally:
+                lead.release()
             return True
-        rounds = Rounds()
         while True:  # nothing that happens in a round, and no lost database, ends this process
             try:
-                with _Leadership() as leadership:
-                    self._lead(leadership, rounds)
-                self.tell("alertd: the connection that held the lead is gone")
-            except psycopg.Error as problem:
+                self._lead()
+                self.tell("alertd: the lead is gone")
+            except DatabaseError as problem:
                 logger.error("alertd: the database is away: %s", type(problem).__name__)
             connection.close()
             time.sleep(ROUND_SECONDS)
 
-    def _lead(self, leadership: _Leadership, rounds: Rounds) -> None:
+    def _lead(self) -> None:
         """Wait for the lead, then do one round after another until it is lost."""
-        self.tell("alertd: waiting for the lead" if not leadership.won() else "alertd: leading")
-        while not leadership.won():
+        lead = Lead(NAME)
+        self.tell("alertd: leading" if lead.take() else "alertd: waiting for the lead")
+        while not lead.is_held and not lead.take():
             time.sleep(ROUND_SECONDS)
-        while leadership.still_held():
+        rounds = Rounds(lead)
+        for work in (rounds.keep_lead, rounds.keep_sending):
+            threading.Thread(target=_on_own_connection, args=(work,), name=work.__name__, daemon=True).start()
+        while lead.is_held:
             started = time.monotonic()
             try:
                 rounds.one()
@@ -101,33 +104,11 @@ class Command(DoorCommand):
             time.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
 
 
-class _Leadership:
-    """A session lock of the database: one copy works, the others wait; the lock ends with its session."""
-
-    def __init__(self) -> None:
-        self._session = own_session(autocommit=True)
-        self._held = False
-
-    def __enter__(self) -> _Leadership:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
-
-    def won(self) -> bool:
-        """Whether this copy leads, trying for it where it does not."""
-        if not self._held:
-            row = self._session.execute("select pg_try_advisory_lock(%s)", [ADVISORY_LOCK]).fetchone()
-            self._held = bool(row and row[0])
-        return self._held
-
-    def still_held(self) -> bool:
-        """Whether the session that holds the lock still answers."""
-        try:
-            self._session.execute("select 1")
-        except psycopg.Error:
-            return False
-        return True
+def _on_own_connection(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        connection.close()
 
 
 @dataclass
@@ -148,33 +129,54 @@ class _Child:
         return code
 
 
-class SendersHang(Exception):
-    """So many sends never ended that no more are begun."""
-
-
-def _send_into(future: concurrent.futures.Future[str], message: Message) -> None:
-    try:
-        future.set_result(send(message))
-    except BaseException as problem:  # noqa: BLE001  # handed to the round, which judges it
-        future.set_exception(problem)
-
-
 class Rounds:
-    """One round after another; each send has a thread of its own, the night and files a process of their own."""
+    """One round after another, beside sending without a pause; the night and files have a process of their own."""
 
-    def __init__(self) -> None:
-        self._sending: dict[concurrent.futures.Future[str], tuple[AlertDelivery, float]] = {}
-        self._hanging: set[concurrent.futures.Future[str]] = set()
+    def __init__(self, lead: Lead | None = None) -> None:
+        self.sender = Sender()
+        self._lead = lead
+        self._step, self._step_began = "", time.monotonic()
+        self._send_failed: Exception | None = None
         self._night: _Child | None = None
         self._upload: _Child | None = None
+
+    def keep_lead(self) -> None:
+        """Confirm the lead every few seconds, unless the rounds hang: then the next copy shall have it."""
+        lead = self._lead
+        while lead is not None and lead.is_held:
+            try:
+                if time.monotonic() - self._step_began > STEP_LIMIT_SECONDS:
+                    logger.error("alertd hangs in its step %r; another copy may lead", self._step)
+                else:
+                    lead.keep()
+            except DatabaseError:
+                connection.close()
+            time.sleep(KEEP_LEAD_SECONDS)
+
+    def keep_sending(self) -> None:
+        """Send what is due for as long as the lead is held."""
+        while self._lead is not None and self._lead.is_held:
+            try:
+                if not self.sender.turn(SEND_WAIT_SECONDS):
+                    time.sleep(SEND_WAIT_SECONDS / 2)
+            except Exception as problem:  # noqa: BLE001  # the round sets it aside by name, and it is tried again
+                if not set_aside.is_database_lost(problem):
+                    self._send_failed = problem
+                connection.close()
+                time.sleep(1)
 
     def one(self) -> None:
         """Do every step, whatever becomes of the others, and write the heartbeat.
 
         A step that fails as a whole is set aside by name, so that people are told, and is tried in every round. Only a
-        database that is away ends a round.
+        database that is away, and a lead that was lost, end a round.
         """
+        with connection.cursor() as cursor:  # one row that somebody holds is passed over, not waited for
+            cursor.execute("select set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
         steps: dict[str, Callable[[], object]] = {
+            "escalate": lambda: escalation.advance(now=clock.now()),
+            "tell newcomers": lambda: escalation.tell_newcomers(now=clock.now()),
+            "send": self._send,
             "classify": self._classify,
             "watch unverified results": lambda: raise_unverified(now=clock.now()),
             "watch suspicious values": lambda: raise_suspicious(now=clock.now()),
@@ -182,8 +184,6 @@ class Rounds:
             "watch who is not seen": lambda: raise_lost(now=clock.now()),
             "watch restarts": lambda: raise_no_restart(now=clock.now()),
             "watch responses after a restart": lambda: raise_no_mmr_after_restart(now=clock.now()),
-            "escalate": lambda: escalation.advance(now=clock.now()),
-            "send": self._send,
             "look after the night": self._look_after_the_night,
             "look after uploads": self._look_after_uploads,
             "check settings": lambda: check_settings(now=clock.now()),
@@ -192,6 +192,9 @@ class Rounds:
         aside = dict(now_set_aside().filter(kind=SetAsideKind.STEP).values_list("key", "retry_at"))
         failed = []
         for name, step in steps.items():
+            if self._lead is not None and not self._lead.is_held:
+                return  # whoever leads now does the rest, and the heartbeat is theirs
+            self._step, self._step_began = name, time.monotonic()
             try:
                 step()
             except Exception as problem:  # whatever it is: written down, told, and the other steps go on
@@ -201,44 +204,25 @@ class Rounds:
                 if name not in aside or aside[name] <= clock.now():
                     set_aside.put(SetAsideKind.STEP, name, problem, centre_id=None, now=clock.now())
         set_aside.settle(SetAsideKind.STEP, aside.keys() - set(failed), now=clock.now())
-        Heartbeat.objects.update_or_create(name=NAME, defaults={"beat_at": clock.now(), "detail": _detail()})
+        if self._lead is None or self._lead.is_held:
+            Heartbeat.objects.update_or_create(name=NAME, defaults={"beat_at": clock.now(), "detail": _detail()})
 
     def _classify(self) -> None:
         try:
-            classify_pending(now=clock.now(), limit=CLASSIFY_AT_MOST, older_than_seconds=OWED_FOR_SECONDS)
+            classify_pending(
+                now=clock.now(), limit=CLASSIFY_AT_MOST, older_than_seconds=OWED_FOR_SECONDS, pass_over_held=True
+            )
         except ClassificationFailed as failure:  # its patients are set aside, the others were classified
             logger.error("%s", failure)
 
     def _send(self) -> None:
-        """Begin what is due, as far as there is room, and record what has ended or takes too long."""
-        self._hanging = {future for future in self._hanging if not future.done()}
-        is_full = len(self._hanging) >= MOST_HANGING
-        room = 0 if is_full else SEND_AT_ONCE - len(self._sending)
-        if room:
-            for delivery, message in deliveries.claim_due(now=clock.now(), limit=room):
-                future: concurrent.futures.Future[str] = concurrent.futures.Future()
-                # A daemon: one that never ends holds up neither its successors nor the end of this process.
-                threading.Thread(target=_send_into, args=(future, message), name="send", daemon=True).start()
-                self._sending[future] = (delivery, time.monotonic())
-        concurrent.futures.wait(self._sending, timeout=ROUND_SECONDS / 2)
-        for future, (delivery, started) in list(self._sending.items()):
-            if future.done() or time.monotonic() - started >= SEND_TIMEOUT_SECONDS:
-                del self._sending[future]
-                self._record(delivery, future)
-        if is_full:
-            raise SendersHang(f"{len(self._hanging)} sends have not ended; no more are begun until one does")
-
-    def _record(self, delivery: AlertDelivery, future: concurrent.futures.Future[str]) -> None:
-        try:
-            outcome = future.result(timeout=0)
-        except SEND_FAILURES as failure:
-            if not future.done():
-                self._hanging.add(future)
-            deliveries.postpone(delivery, problem=f"{type(failure).__name__}: {failure}", now=clock.now())
-        except Exception as problem:  # noqa: BLE001  # a fault of this message, written down with it; the others go on
-            deliveries.put_aside(delivery.pk, problem, now=clock.now())
-        else:
-            deliveries.settle(delivery, delivered=True, outcome=outcome, now=clock.now())
+        """Without a thread of its own, send what is due; with one, raise what stopped it since the last round."""
+        if self._lead is None:
+            self.sender.turn(SEND_WAIT_SECONDS)
+            return
+        problem, self._send_failed = self._send_failed, None
+        if problem is not None:
+            raise problem
 
     def _look_after_the_night(self) -> None:
         """Write the night's slots when beat has not, and work off one slot at a time in a child with a time limit."""

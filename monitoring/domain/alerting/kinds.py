@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
+
+from monitoring.domain.course.relapse import Certainty
 
 
 class AlertKind(StrEnum):
@@ -49,6 +51,22 @@ class Severity(StrEnum):
     URGENT = "urgent"
     SOON = "soon"
     ROUTINE = "routine"
+
+
+class Urgency(IntEnum):
+    """The order in which messages leave; of equal ones the oldest first."""
+
+    CONFIRMED = 0
+    SUSPECTED = 1
+    PROVISIONAL = 2
+    OPERATIONAL = 3
+    EARLY_SIGN = 4
+    PLAN = 5
+
+    @property
+    def is_lesser(self) -> bool:
+        """Whether a person's messages of one such kind that are due together become one with a list."""
+        return self >= Urgency.OPERATIONAL
 
 
 class LadderName(StrEnum):
@@ -219,7 +237,7 @@ _ROWS = (
     ),
     _row(
         AlertKind.NO_CLINICIAN, "centre without a clinician",
-        Severity.ROUTINE, "ladder", _DESIGN, opened_by=Part.LADDER, closed_by=Part.PERSON, has_patient=False,
+        Severity.SOON, "ladder", _DESIGN, ladder=LadderName.OPERATION, opened_by=Part.LADDER, has_patient=False,
     ),
     _row(
         AlertKind.UNCONFIRMED_TREATMENT, "restart, death or transplant recorded by somebody who does not treat",
@@ -234,7 +252,29 @@ _ROWS = (
 
 KINDS: Mapping[AlertKind, KindRow] = MappingProxyType({row.kind: row for row in _ROWS})
 EARLY_SIGNS = tuple(row.kind for row in _ROWS if row.is_early_sign)
+OF_THE_SERVICE = tuple(row.kind for row in _ROWS if row.ladder is LadderName.OPERATION)
 WITHOUT_PATIENT = tuple(row.kind for row in _ROWS if not row.has_patient)
+
+
+_OF_URGENT = {
+    Certainty.CONFIRMED: Urgency.CONFIRMED,
+    Certainty.SUSPECTED: Urgency.SUSPECTED,
+    Certainty.PROVISIONAL: Urgency.PROVISIONAL,
+}
+
+
+def urgency_of(kind: AlertKind, certainty: Certainty) -> Urgency:
+    """How soon messages about an alert leave."""
+    row = KINDS[kind]
+    if row.ladder is LadderName.OPERATION:
+        return Urgency.OPERATIONAL
+    if row.ladder is LadderName.PLAN:
+        return Urgency.PLAN
+    if row.ladder is LadderName.WATCH or row.severity is Severity.ROUTINE:
+        return Urgency.EARLY_SIGN
+    if row.severity is Severity.SOON:
+        return Urgency.PROVISIONAL
+    return _OF_URGENT[certainty]
 
 
 def closed_by(part: Part) -> tuple[AlertKind, ...]:

@@ -9,20 +9,27 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
+from monitoring.domain.alerting.kinds import KINDS, AlertKind, Urgency, urgency_of
+from monitoring.domain.course.relapse import Certainty
 from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryAbout, DeliveryOutcome
-from monitoring.notify.mail import Message, local_address
+from monitoring.notify.mail import Message
 from monitoring.services.foundation import set_aside
 
-LEASE_SECONDS = 60
+LEASE_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 300
+LONGEST_URGENT_PAUSE_SECONDS = 30
+REPEAT_PAUSE_SECONDS = 1200
+MOST_IN_A_LIST = 500
+LESSER = min(urgency for urgency in Urgency if urgency.is_lesser)
 
 
 def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
@@ -38,6 +45,11 @@ def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> 
         if membership.user not in people[membership.centre_id]:
             people[membership.centre_id].append(membership.user)
     return people
+
+
+def operators() -> list[User]:
+    """Those who run the service: open accounts of superusers."""
+    return list(User.objects.filter(is_active=True, is_superuser=True).order_by("pk"))
 
 
 def owe(alerts: Sequence[Alert], people: dict[int, list[User]], *, now: dt.datetime) -> None:
@@ -74,45 +86,72 @@ def _delivery(alert: Alert, person: User, about: DeliveryAbout, now: dt.datetime
         round=alert.round,
         step=alert.step,
         certainty=alert.certainty,
+        urgency=urgency_of(AlertKind(alert.kind), Certainty(alert.certainty)),
     )
 
 
-def claim_due(*, now: dt.datetime, limit: int) -> list[tuple[AlertDelivery, Message]]:
-    """Claim deliveries that are due, each with a lease and a token; what another sender holds is passed over."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Deliveries that leave as one message: one, or what one person is owed of one lesser kind in one centre."""
+
+    deliveries: tuple[AlertDelivery, ...]
+    message: Message
+
+
+def claim_due(*, now: dt.datetime, limit: int) -> list[Claim]:
+    """Claim messages that are due, the most urgent first and then the oldest, each with a lease and a token.
+
+    What another sender holds is passed over. What nobody needs any more, or cannot be sent at all, is settled.
+    """
+    due = AlertDelivery.objects.filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lt=now), settled_at__isnull=True, next_attempt_at__lte=now
+    )
     with transaction.atomic():
-        ids = list(
-            AlertDelivery.objects.select_for_update(skip_locked=True)
-            .filter(free, settled_at__isnull=True, next_attempt_at__lte=now)
-            .order_by("next_attempt_at", "pk")
-            .values_list("pk", flat=True)[:limit]
-        )
+        locked = due.select_for_update(skip_locked=True, of=("self",)).order_by("urgency", "owed_at", "pk")
+        ids = set(locked.values_list("pk", flat=True)[:limit])
+        lesser = AlertDelivery.objects.filter(pk__in=ids, urgency__gte=LESSER, about=DeliveryAbout.OPENED)
+        beside = Q(pk__in=[])
+        for recipient, kind, centre in lesser.values_list("recipient", "alert__kind", "alert__centre").distinct():
+            beside |= Q(recipient=recipient, alert__kind=kind, alert__centre=centre)
+        if beside:
+            ids.update(
+                locked.filter(beside, urgency__gte=LESSER, about=DeliveryAbout.OPENED)
+                .values_list("pk", flat=True)[:MOST_IN_A_LIST]
+            )  # fmt: skip
         AlertDelivery.objects.filter(pk__in=ids).update(
             lease_until=now + dt.timedelta(seconds=LEASE_SECONDS), lease_token=uuid.uuid4(), attempts=F("attempts") + 1
         )
-    return [prepared for pk in ids if (prepared := _prepared(pk, now)) is not None]
+    return _prepared(ids, now)
 
 
-def _prepared(pk: int, now: dt.datetime) -> tuple[AlertDelivery, Message] | None:
-    """A claimed delivery with its message; None where nobody needs it any more, or where it cannot be built."""
-    try:
-        with transaction.atomic():
-            delivery = AlertDelivery.objects.select_related("alert__centre", "recipient").get(pk=pk)
-            if _is_needless(delivery):
-                settle(
-                    delivery,
-                    delivered=False,
-                    outcome=delivery.alert.state,
-                    code=DeliveryOutcome.NOT_NEEDED.value,
-                    now=now,
-                )
-                return None
-            return delivery, _message(delivery)
-    except Exception as problem:  # one that cannot be built must not stop the others; it is written down
-        if set_aside.is_database_lost(problem):
-            raise
-        put_aside(pk, problem, now=now)
-        return None
+def _prepared(ids: Collection[int], now: dt.datetime) -> list[Claim]:
+    claimed = AlertDelivery.objects.filter(pk__in=ids).select_related("alert__centre", "recipient")
+    needless: dict[str, list[AlertDelivery]] = defaultdict(list)
+    groups: dict[object, list[AlertDelivery]] = defaultdict(list)
+    for delivery in claimed.order_by("urgency", "owed_at", "pk"):
+        if _is_needless(delivery):
+            needless[delivery.alert.state].append(delivery)
+        else:
+            is_alone = delivery.urgency < LESSER or delivery.about == DeliveryAbout.WITHDRAWN
+            of_kind = (delivery.recipient_id, delivery.alert.kind, delivery.alert.centre_id)
+            groups[delivery.pk if is_alone else of_kind].append(delivery)
+    for state, group in needless.items():
+        settle(group, delivered=False, outcome=state, code=DeliveryOutcome.NOT_NEEDED, now=now)
+    claims = []
+    for group in groups.values():
+        try:
+            claims.append(Claim(tuple(group), _message(group)))
+        except Exception as problem:  # noqa: BLE001  # one that cannot be built must not stop the others; it is told
+            put_aside(group, problem, now=now)
+    return claims
+
+
+def extend(claims: Sequence[Claim], *, now: dt.datetime) -> set[int]:
+    """Hold on to what is still under way, so that nobody else sends it meanwhile; returns the ids that were held."""
+    ours = _ours([delivery for claim in claims for delivery in claim.deliveries])
+    held = set(ours.values_list("pk", flat=True))
+    ours.filter(pk__in=held).update(lease_until=now + dt.timedelta(seconds=LEASE_SECONDS))
+    return held
 
 
 def _is_needless(delivery: AlertDelivery) -> bool:
@@ -120,42 +159,64 @@ def _is_needless(delivery: AlertDelivery) -> bool:
     return delivery.about != DeliveryAbout.WITHDRAWN and delivery.alert.state != AlertState.OPEN
 
 
-def _message(delivery: AlertDelivery) -> Message:
-    alert = delivery.alert
+def _message(group: Sequence[AlertDelivery]) -> Message:
+    first = group[0]
+    alert = first.alert
     kind = KINDS[AlertKind(alert.kind)]
-    address = delivery.recipient.email or local_address(delivery.recipient.get_username())
     return Message(
-        delivery.key, address, delivery.about, alert.centre.code, str(alert.public_id), alert.certainty, alert.round,
-        urgency=kind.severity.value, operational=kind.ladder is LadderName.OPERATION,
+        first.key, first.recipient.email, first.about, alert.centre.code,
+        tuple(str(delivery.alert.public_id) for delivery in group), alert.certainty, alert.round,
+        urgency=kind.severity.value, operational=first.urgency == Urgency.OPERATIONAL,
     )  # fmt: skip
 
 
-def settle(delivery: AlertDelivery, *, delivered: bool, outcome: str, code: str = "", now: dt.datetime) -> bool:
+def _ours(deliveries: Sequence[AlertDelivery]) -> QuerySet[AlertDelivery]:
+    """Those of them that are still claimed by the same lease."""
+    tokens = {delivery.lease_token for delivery in deliveries}
+    return AlertDelivery.objects.filter(
+        pk__in=[delivery.pk for delivery in deliveries], lease_token__in=tokens, settled_at__isnull=True
+    )
+
+
+def settle(
+    deliveries: Sequence[AlertDelivery], *, delivered: bool, outcome: str, code: str = "", now: dt.datetime
+) -> bool:
     """Record the outcome, if the lease is still ours; returns whether it was."""
-    ours = AlertDelivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token, settled_at__isnull=True)
-    is_ours = bool(ours.update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code))
-    if is_ours and delivery.attempts > 1:
-        set_aside.settle(SetAsideKind.DELIVERY, [delivery.key], now=now)
+    is_ours = bool(
+        _ours(deliveries).update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code)
+    )
+    tried_before = [delivery.key for delivery in deliveries if delivery.attempts > 1]
+    if is_ours and tried_before:
+        set_aside.settle(SetAsideKind.DELIVERY, tried_before, now=now)
     return is_ours
 
 
-def put_aside(pk: int, problem: BaseException, *, now: dt.datetime) -> None:
+def put_aside(deliveries: Sequence[AlertDelivery], problem: BaseException, *, now: dt.datetime) -> None:
     """A message that failed for a reason nobody foresaw: the pause grows to hours, and it is never given up."""
-    key, centre_id = AlertDelivery.objects.values_list("key", "alert__centre_id").get(pk=pk)
-    with transaction.atomic():
-        row = set_aside.put(SetAsideKind.DELIVERY, key, problem, centre_id=centre_id, now=now)
-        AlertDelivery.objects.filter(pk=pk, settled_at__isnull=True).update(
-            lease_until=None, lease_token=None, next_attempt_at=row.retry_at, outcome=row.error
-        )
+    for delivery in deliveries:
+        with transaction.atomic():
+            row = set_aside.put(
+                SetAsideKind.DELIVERY, delivery.key, problem, centre_id=delivery.alert.centre_id, now=now
+            )
+            _ours([delivery]).update(
+                lease_until=None, lease_token=None, next_attempt_at=row.retry_at, outcome=row.error
+            )  # fmt: skip
 
 
-def postpone(delivery: AlertDelivery, *, problem: str, now: dt.datetime) -> bool:
-    """Try again later, with growing pauses and jitter up to five minutes, for ever; returns whether the lease was
-    ours.
+def postpone(
+    deliveries: Sequence[AlertDelivery], *, problem: str, may_have_arrived: bool = False, now: dt.datetime
+) -> bool:
+    """Try again later, with growing pauses and jitter, for ever; returns whether the lease was ours.
+
+    What is urgent waits a minute at most. What may have arrived goes again at most three times an hour.
     """
-    pause = min(LONGEST_PAUSE_SECONDS, 2 ** min(delivery.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
+    first = deliveries[0]
+    longest = LONGEST_PAUSE_SECONDS if first.urgency >= LESSER else LONGEST_URGENT_PAUSE_SECONDS
+    pause = min(longest, 2 ** min(first.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
+    if may_have_arrived:
+        pause = REPEAT_PAUSE_SECONDS
     return bool(
-        AlertDelivery.objects.filter(pk=delivery.pk, lease_token=delivery.lease_token, settled_at__isnull=True).update(
+        _ours(deliveries).update(
             lease_until=None, lease_token=None, next_attempt_at=now + dt.timedelta(seconds=pause), outcome=problem[:300]
         )
     )

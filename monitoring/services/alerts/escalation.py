@@ -13,15 +13,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
 from monitoring.domain.course.relapse import Certainty
-from monitoring.models import Alert, Centre, EscalationPolicy, Role, SetAsideKind
-from monitoring.models.alerts import AlertState, ClosingReason
+from monitoring.models import Alert, AlertDelivery, Centre, EscalationPolicy, Role, SetAsideKind
+from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout
 from monitoring.models.escalation import validate_steps
 from monitoring.services.alerts import deliveries
 from monitoring.services.alerts.identity import alert_public_id
@@ -33,10 +35,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a ladder: who is told, and how long silence is waited for before the next."""
+    """One step of a ladder: who is told, and how long silence is waited for before the next.
+
+    ``operators`` are told beside the roles; wherever nobody is left in a centre they are told instead.
+    """
 
     roles: tuple[Role, ...]
     wait: dt.timedelta
+    operators: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,13 @@ SUSPICION_LADDER = Ladder(
 
 # An early sign asks for a look: the clinicians once, and again in two weeks while nobody has acknowledged it.
 WATCH_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=14)),), dt.timedelta(days=90))
-# What the service itself cannot do is for those who run it.
-OPERATION_LADDER = Ladder((Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24)),))
+# What the service itself cannot do, and a centre without anybody who treats, is for those who run it.
+OPERATION_LADDER = Ladder(
+    (
+        Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24)),
+        Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24), operators=True),
+    )
+)
 PLAN_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=7)),), dt.timedelta(days=28))
 
 
@@ -138,17 +149,27 @@ def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
 
 
 def _tell(alerts: Sequence[Alert], ladders: Ladders, now: dt.datetime) -> None:
-    """Owe one message per alert and person of its present step; a centre without such people is told otherwise."""
-    by_roles: dict[tuple[Role, ...], list[Alert]] = defaultdict(list)
+    """Owe one message per alert and person of its present step; a centre without such people is told otherwise.
+
+    Where nobody treats or administers any more, the operators of the service are told.
+    """
+    by_step: dict[Step, list[Alert]] = defaultdict(list)
     for alert in alerts:
-        by_roles[ladders.of(alert).step(alert.step).roles].append(alert)
-    for roles, group in by_roles.items():
-        people = deliveries.people_of({alert.centre_id for alert in group}, roles, now.date())
+        by_step[ladders.of(alert).step(alert.step)].append(alert)
+    for step, group in by_step.items():
+        people = deliveries.people_of({alert.centre_id for alert in group}, step.roles, now.date())
         deserted = [pk for pk, people_there in people.items() if not people_there]
         if deserted:
             people |= deliveries.people_of(deserted, [Role.CLINICIAN, Role.ADMINISTRATOR], now.date())
-            _warn_of_deserted(_without_clinician(deserted, now), now)
+        if step.operators or not all(people.values()):
+            operators = deliveries.operators()
+            people = {
+                pk: list(dict.fromkeys([*there, *(operators if step.operators or not there else [])]))
+                for pk, there in people.items()
+            }
         deliveries.owe(group, people, now=now)
+        if deserted:
+            _warn_of_deserted(_without_clinician(deserted, now), now)
 
 
 def _without_clinician(centre_ids: Iterable[int], now: dt.datetime) -> list[int]:
@@ -157,10 +178,11 @@ def _without_clinician(centre_ids: Iterable[int], now: dt.datetime) -> list[int]
 
 
 def _warn_of_deserted(centre_ids: Sequence[int], now: dt.datetime) -> None:
-    """A centre whose alerts reach no clinician is an alert of its own."""
+    """A centre whose alerts reach no clinician is an alert of its own, which those who run the service are told."""
+    opened = []
     for centre in Centre.objects.filter(pk__in=centre_ids):
         subject = f"centre/{centre.code}"
-        Alert.objects.live().get_or_create(
+        alert, is_new = Alert.objects.live().get_or_create(
             kind=AlertKind.NO_CLINICIAN.value,
             subject_key=subject,
             defaults={
@@ -173,6 +195,31 @@ def _warn_of_deserted(centre_ids: Sequence[int], now: dt.datetime) -> None:
                 "opened_at": now,
             },
         )
+        opened += [alert] if is_new else []
+    if opened:
+        begin(opened, now=now)
+
+
+def tell_newcomers(*, now: dt.datetime) -> int:
+    """Where a centre has a clinician again, close the alert of that and tell its open alerts anew; how many centres.
+
+    Whoever comes into a deserted centre hears at once of what nobody there was told.
+    """
+    missing = {a.centre_id: a for a in Alert.objects.live().filter(kind=AlertKind.NO_CLINICIAN)}
+    again = set(missing) - set(_without_clinician(missing, now))
+    if not again:
+        return 0
+    with transaction.atomic():
+        Alert.objects.live().filter(kind=AlertKind.NO_CLINICIAN, centre__in=again).update(
+            state=AlertState.CLOSED, closed_at=now, closing_reason=ClosingReason.ANSWERED, next_action_at=None
+        )
+        untold = Alert.objects.told_alone().filter(centre__in=again, state=AlertState.OPEN)
+        waiting = list(untold.select_for_update().order_by("pk"))
+        for alert in waiting:
+            alert.round += 1
+        Alert.objects.bulk_update(waiting, ["round"])
+        begin(waiting, now=now)
+    return len(again)
 
 
 def advance(*, now: dt.datetime, limit: int = 200) -> int:
@@ -197,14 +244,46 @@ def advance(*, now: dt.datetime, limit: int = 200) -> int:
 def _move_on(due: Sequence[Alert], now: dt.datetime) -> int:
     with transaction.atomic():
         ladders = Ladders({alert.centre_id for alert in due})
+        grown = _grown(due)
         for alert in due:
             alert.step = 1 if alert.state == AlertState.ACKNOWLEDGED else alert.step + 1
+            if alert.pk in grown:
+                alert.step = 0
             alert.round += 1
             alert.state = AlertState.OPEN
             alert.next_action_at = now + ladders.of(alert).step(alert.step).wait
             alert.save(update_fields=["step", "round", "state", "next_action_at"])
         _tell(due, ladders, now)
     return len(due)
+
+
+def _grown(alerts: Sequence[Alert]) -> set[int]:
+    """The worklists that got rows since people were last told: these are told like a new one, from the first step."""
+    worklists = [alert.pk for alert in alerts if alert.kind == AlertKind.HAND_OVER]
+    if not worklists:
+        return set()
+    told = AlertDelivery.objects.filter(alert=OuterRef("hand_over"), owed_at__gte=OuterRef("opened_at"))
+    new = Alert.objects.live().filter(~Exists(told), hand_over__in=worklists, acted_at__isnull=True)
+    return {pk for pk in new.values_list("hand_over", flat=True) if pk is not None}
+
+
+def hurry_on(alert_ids: Collection[int], *, now: dt.datetime) -> None:
+    """Let the next step of these alerts come now where this one has reached nobody and cannot any more.
+
+    On the last step of a ladder its own wait holds, or messages to nobody would go out without end.
+    """
+    reached = AlertDelivery.objects.filter(
+        ~Q(delivered=False), alert=OuterRef("pk"), round=OuterRef("round"), about=DeliveryAbout.OPENED
+    )
+    with transaction.atomic():
+        unheard = list(
+            Alert.objects.select_for_update().filter(~Exists(reached), pk__in=alert_ids, state=AlertState.OPEN)
+        )
+        ladders = Ladders({alert.centre_id for alert in unheard})
+        for alert in unheard:
+            if alert.step < len(ladders.of(alert).steps) - 1:
+                alert.next_action_at = now
+        Alert.objects.bulk_update(unheard, ["next_action_at"])
 
 
 class AlertConflictError(Exception):
@@ -261,6 +340,12 @@ def act(
     """
     if action in (ActionTaken.REPEAT, ActionTaken.WATCH) and (until is None or until <= now.date()):
         raise AlertConflictError(_("a day after today is needed on which this comes back"))
+    longest = settings.LONGEST_WATCH_DAYS
+    if until is not None and until > now.date() + dt.timedelta(days=longest):
+        raise AlertConflictError(
+            _("%(day)s is more than %(days)s days away: nobody may be forgotten for longer; choose an earlier day")
+            % {"day": until.isoformat(), "days": longest}
+        )
     if action is ActionTaken.OTHER and not note.strip():
         raise AlertConflictError(_("say in a few words what was done"))
     with transaction.atomic():

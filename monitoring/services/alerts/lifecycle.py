@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from monitoring.domain.alerting.intention import Intention
 from monitoring.domain.alerting.kinds import EARLY_SIGNS, AlertKind, Part, closed_by
@@ -22,6 +23,7 @@ from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.identity import alert_public_id
 
 HISTORY_AFTER_DAYS = 90
+JOINING_PAUSE = dt.timedelta(minutes=15)  # a go-live in a hundred files is a few messages, not a hundred
 BY_THE_PLAN = closed_by(Part.PLAN)
 UNTIL_VERIFIED = closed_by(Part.VERIFICATION)
 
@@ -35,8 +37,7 @@ class _AlertWrites:
     told_again: list[Alert] = field(default_factory=list)
     withdrawn: list[Alert] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
-    new_hand_overs: list[Alert] = field(default_factory=list)
-    hand_overs: dict[int, Alert] = field(default_factory=dict)
+    joining: list[Alert] = field(default_factory=list)  # rows of worklists, which are told by their worklist
 
     def end(self, alert: Alert, state: AlertState, reason: ClosingReason, on: dt.date | None = None) -> None:
         alert.state, alert.closed_at, alert.closing_reason, alert.next_action_at = state, self.now, reason.value, None
@@ -44,14 +45,6 @@ class _AlertWrites:
         self.changed.append(alert)
         if state == AlertState.WITHDRAWN:
             self.withdrawn.append(alert)
-
-    def worklist_of(self, centre: Centre, first: Alert) -> Alert:
-        """The worklist of a centre, looked for once."""
-        if centre.pk not in self.hand_overs:
-            self.hand_overs[centre.pk], is_new = worklist_of(centre, first, now=self.now)
-            if is_new:
-                self.new_hand_overs.append(self.hand_overs[centre.pk])
-        return self.hand_overs[centre.pk]
 
     def raise_again(self, alert: Alert) -> None:
         """A new round: reopened, or more certain than what people were told."""
@@ -86,10 +79,12 @@ def update_from_replays(replays: Mapping[int, tuple[Patient, Replay]], *, now: d
         _close_verified(patient, live, unverified, changes)
     for alert in live.values():
         changes.end(alert, AlertState.WITHDRAWN, ClosingReason.EVIDENCE_GONE)
-    Alert.objects.bulk_create(changes.opened)
     written = ["state", "closed_at", "closing_reason", "closing_values", "next_action_at", "round", *_VALUE_FIELDS]
     Alert.objects.bulk_update(changes.changed, written, batch_size=500)
-    escalation.begin([*changes.opened, *changes.new_hand_overs, *changes.told_again], now=now)
+    # Rows before worklists, as whoever acts on one locks them.
+    told_anew = join_worklists(changes.joining, now=now)
+    Alert.objects.bulk_create(changes.opened)
+    escalation.begin([*changes.opened, *told_anew, *changes.told_again], now=now)
     deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
     escalation.close_worked_off({a.hand_over_id for a in changes.changed if a.hand_over_id}, now=now)
 
@@ -163,7 +158,7 @@ def _open(
         patient=patient, opened_at=changes.now, **values,
     )  # fmt: skip
     if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
-        alert.hand_over = changes.worklist_of(patient.centre, alert)
+        changes.joining.append(alert)
     changes.opened.append(alert)
 
 
@@ -200,12 +195,9 @@ def open_by_the_clock(
     )
     try:
         with transaction.atomic():
-            begun = [alert]
-            if is_history:
-                alert.hand_over, is_new = worklist_of(patient.centre, alert, now=now)
-                begun += [alert.hand_over] if is_new else []
+            told_anew = join_worklists([alert] if is_history else [], now=now)
             alert.save(force_insert=True)
-            escalation.begin(begun, now=now)
+            escalation.begin([alert, *told_anew], now=now)
     except IntegrityError:
         same = Q(public_id=alert.public_id) | Q(kind=alert.kind, subject_key=subject_key, state__in=LIVE_STATES)
         if not Alert.objects.filter(same).exists():
@@ -272,20 +264,61 @@ def dealt_with(closed: Alert, intention: Intention) -> bool:
     return closed.closing_reason in BY_A_PERSON and not needs_new_notification(closed, intention)
 
 
-def worklist_of(centre: Centre, first: Alert, *, now: dt.datetime) -> tuple[Alert, bool]:
-    """The one open worklist of a centre: what was old when first known and is still so. And whether it is new."""
+def join_worklists(rows: Sequence[Alert], *, now: dt.datetime) -> list[Alert]:
+    """Make these alerts rows of the worklists of their centres; returns the worklists that must be told now.
+
+    A worklist that gets new rows is told again, so that nobody signs off what nobody was told of: at once, or within a
+    quarter of an hour where it was told less than that ago. It stays locked until the transaction ends: whoever ends a
+    worklist sees every row.
+    """
+    by_centre: dict[int, list[Alert]] = defaultdict(list)
+    for row in rows:
+        by_centre[row.centre_id].append(row)
+    told_now = []
+    for centre in Centre.objects.filter(pk__in=by_centre).order_by("pk"):
+        mine = by_centre[centre.pk]
+        worklist, is_new = _worklist_of(centre, mine[0], now=now)
+        for row in mine:
+            row.hand_over = worklist
+        worklist.rows_joined += len(mine)
+        worklist.save(update_fields=["rows_joined"])
+        last = None if is_new else _last_told(worklist)
+        if last is not None and worklist.state == AlertState.OPEN and now - last < JOINING_PAUSE:
+            worklist.next_action_at = min(worklist.next_action_at or last + JOINING_PAUSE, last + JOINING_PAUSE)
+            worklist.save(update_fields=["next_action_at"])
+            continue
+        if not is_new:
+            worklist.round, worklist.state = worklist.round + 1, AlertState.OPEN
+            worklist.save(update_fields=["round", "state"])
+        told_now.append(worklist)
+    return told_now
+
+
+def _last_told(worklist: Alert) -> dt.datetime | None:
+    last: dt.datetime | None = worklist.deliveries.aggregate(at=Max("owed_at"))["at"]
+    return last
+
+
+def _worklist_of(centre: Centre, first: Alert, *, now: dt.datetime) -> tuple[Alert, bool]:
+    """The one open worklist of a centre, locked: what was old when first known and is still so. And whether it is
+    new.
+    """
     subject = f"centre/{centre.code}"
     evidence = f"{first.evidence_key}@{now.isoformat()}"
-    return Alert.objects.live().get_or_create(
-        kind=AlertKind.HAND_OVER.value,
-        subject_key=subject,
-        defaults={
-            "public_id": alert_public_id(AlertKind.HAND_OVER, subject, evidence),
-            "centre": centre,
-            "certainty": Certainty.CONFIRMED.value,
-            "evidence_key": first.evidence_key,
-            "evidence_on": first.evidence_on,
-            "rule_version": first.rule_version,
-            "opened_at": now,
-        },
+    return (
+        Alert.objects.live()
+        .select_for_update()
+        .get_or_create(
+            kind=AlertKind.HAND_OVER.value,
+            subject_key=subject,
+            defaults={
+                "public_id": alert_public_id(AlertKind.HAND_OVER, subject, evidence),
+                "centre": centre,
+                "certainty": Certainty.CONFIRMED.value,
+                "evidence_key": first.evidence_key,
+                "evidence_on": first.evidence_on,
+                "rule_version": first.rule_version,
+                "opened_at": now,
+            },
+        )
     )

@@ -55,17 +55,20 @@ class ClassificationFailed(Exception):
     """
 
 
-def reclassify(patient_ids: Collection[int], *, now: dt.datetime, if_free: Collection[int] = ()) -> int:
+def reclassify(
+    patient_ids: Collection[int], *, now: dt.datetime, if_free: Collection[int] = (), most: int = BATCH_PATIENTS
+) -> int:
     """Replay these patients and write what changed: classes, events, episodes, readings, alerts. Returns how many.
 
     Everything happens in one transaction, together with the deletion of the requests that were read. ``if_free`` are
-    patients to take along unless somebody else holds them: waiting happens only while nothing is held.
+    patients to take along unless somebody else holds them, at ``most`` so many: waiting happens only while nothing is
+    held.
     """
     with transaction.atomic(), recorded_as(CLASSIFIER_ACTOR):
         patients = Patient.objects.order_by("pk").values_list("pk", flat=True)
         locked = list(patients.filter(pk__in=patient_ids).select_for_update(no_key=True))
         if if_free:
-            locked += list(patients.filter(pk__in=if_free).select_for_update(no_key=True, skip_locked=True))
+            locked += list(patients.filter(pk__in=if_free).select_for_update(no_key=True, skip_locked=True)[:most])
         # Read the requests before the series: a row that is committed later brings a request of its own.
         answered = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
         loaded = load_series(locked)
@@ -99,16 +102,21 @@ def classify_hinted(patient_id: int, *, now: dt.datetime) -> int:
     return _one_by_one([patient_id], now)
 
 
-def classify_pending(*, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0) -> int:
+def classify_pending(
+    *, now: dt.datetime, limit: int = BATCH_PATIENTS, older_than_seconds: float = 0, pass_over_held: bool = False
+) -> int:
     """Classify up to ``limit`` pending patients, single entries before bulk loads.
 
-    A patient whose replay fails keeps the request with the error, is set aside and tried again with growing pauses, and
-    does not hold up the others; the failure is raised at the end. Returns how many patients were classified.
+    With ``pass_over_held`` whoever is locked by somebody else waits alone, for the next call. A patient whose replay
+    fails keeps the request with the error, is set aside and tried again with growing pauses, and does not hold up the
+    others; the failure is raised at the end. Returns how many patients were classified.
     """
-    patient_ids = _next_pending(now, limit, older_than_seconds)
+    patient_ids = _next_pending(now, 4 * limit if pass_over_held else limit, older_than_seconds)
     if not patient_ids:
         return 0
     try:
+        if pass_over_held:
+            return reclassify([], now=now, if_free=patient_ids, most=limit)
         return reclassify(patient_ids, now=now)
     except Exception as problem:  # it surfaces below as the failure of its patient
         if set_aside.is_database_lost(problem):

@@ -59,7 +59,8 @@ def make_demo_users(say: Callable[[str], None] = lambda text: None) -> None:
             user, _ = get_user_model().objects.get_or_create(username=username, defaults={"is_active": True})
             password = secrets.token_urlsafe(12)
             user.set_password(password)
-            user.save(update_fields=["password"])
+            user.email = user.email or f"{username}@demo.invalid"
+            user.save(update_fields=["password", "email"])
             Membership.objects.bulk_create(
                 [Membership(user=user, centre=c, role=role, valid_from=clock.now().date()) for c in centres
                  if not Membership.objects.filter(user=user, centre=c, role=role).exists()]

@@ -4,7 +4,6 @@ database.
 
 import datetime as dt
 import io
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,14 +31,18 @@ from monitoring.models import (
     Role,
     TkiCourse,
 )
-from monitoring.notify.mail import Message
+from monitoring.notify.relay import Relay
 from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act, advance
+from monitoring.services.alerts.sending import Sender
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.restarts import record_restart
 from monitoring.services.entry.results import record_result
+from monitoring.services.foundation.lead import Lead
+from monitoring.services.foundation.sessions import own_session
+from monitoring.services.foundation.stale_version import StaleVersionError
 from tests.builders import report
 
 pytestmark = pytest.mark.django_db
@@ -74,10 +77,8 @@ def enter(patient: Patient, ada: User) -> Callable[..., None]:
     return call
 
 
-def send_all(rounds: Rounds | None = None) -> None:
-    rounds = rounds or Rounds()
-    for _ in range(3):
-        rounds._send()
+def send_all() -> None:
+    Sender().finish(10)
 
 
 # --- owed, sent, recorded ----------------------------------------------------------------------------------------
@@ -150,23 +151,53 @@ def test_a_centre_without_clinicians_tells_the_administrators_and_is_an_alert_it
     enter("L1", 5, "100/50000")
     assert set(AlertDelivery.objects.values_list("recipient", flat=True)) == {adam.pk}
     assert Alert.objects.filter(kind="no_clinician").count() == 1
+    assert AlertDelivery.objects.filter(alert__kind="no_clinician", recipient=adam).count() == 1
 
 
-def test_a_refused_mail_is_tried_again_later_with_the_same_key_for_ever(
+def test_a_centre_with_nobody_in_it_is_told_to_those_who_run_the_service_who_see_it(
+    client: Client, enter: Callable[..., None], member: Callable[..., User], centre: Centre
+) -> None:
+    operator = User.objects.create_superuser(
+        "olaf", email="olaf@example.org", password="a long enough password"
+    )  # of a test
+    elsewhere = member("mallory", Centre.objects.create(code="H2"))
+    enter("L1", 5, "100/50000")
+    loss = Alert.objects.get(kind="loss_of_mmr")
+    told = {(d.alert.kind, d.recipient) for d in AlertDelivery.objects.all()}
+    assert told == {("loss_of_mmr", operator), ("no_clinician", operator)}
+    client.force_login(operator)
+    assert client.get(f"/alerts/{loss.public_id}/").status_code == 200
+    page = client.get("/operations/").content.decode()
+    assert "Centres in which nobody treats or administers" in page
+    assert "2 open alerts" in page
+    client.force_login(elsewhere)
+    assert client.get(f"/alerts/{loss.public_id}/").status_code == 404
+    grace = member("grace", centre)
+    assert escalation.tell_newcomers(now=clock.now()) == 1
+    assert escalation.tell_newcomers(now=clock.now()) == 0
+    assert AlertDelivery.objects.filter(recipient=grace, alert=loss).exists(), "a newcomer hears of what waits"
+    assert Alert.objects.get(kind="no_clinician").closing_reason == "answered"
+    client.force_login(operator)
+    assert client.get(f"/alerts/{loss.public_id}/").status_code == 404, "somebody is there again"
+
+
+def test_a_mail_that_does_not_leave_is_tried_again_with_the_same_key_for_ever(
     enter: Callable[..., None], grace: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(message: Message) -> str:
+    def refuse(relay: Relay, message: Any) -> None:
         raise ConnectionRefusedError("no mail server")
 
     enter("L1", 5, "100/50000")
-    monkeypatch.setattr(alertd, "send", refuse)
+    monkeypatch.setattr(Relay, "send", refuse)
     for attempt in range(1, 13):
         AlertDelivery.objects.update(next_attempt_at=clock.now())
-        Rounds()._send()
+        send_all()
         owed = AlertDelivery.objects.get()
         assert (owed.attempts, owed.settled_at) == (attempt, None)
         assert "no mail server" in owed.outcome
-        assert clock.now() < owed.next_attempt_at < clock.now() + dt.timedelta(seconds=301)
+        assert clock.now() < owed.next_attempt_at < clock.now() + dt.timedelta(seconds=31), (
+            "a loss waits a minute at most"
+        )
     monkeypatch.undo()
     AlertDelivery.objects.update(next_attempt_at=clock.now())
     send_all()
@@ -176,36 +207,15 @@ def test_a_refused_mail_is_tried_again_later_with_the_same_key_for_ever(
 def test_a_paused_sender_cannot_record_over_its_successor(enter: Callable[..., None], grace: User) -> None:
     enter("L1", 5, "100/50000")
     now = clock.now()
-    ((zombie, _),) = deliveries.claim_due(now=now, limit=5)
+    (zombie,) = deliveries.claim_due(now=now, limit=5)
     assert deliveries.claim_due(now=now, limit=5) == []
     later = now + dt.timedelta(seconds=deliveries.LEASE_SECONDS + 1)
-    ((successor, message),) = deliveries.claim_due(now=later, limit=5)
-    assert message.key == zombie.key
-    assert not deliveries.settle(zombie, delivered=True, outcome="", now=later)
-    assert not deliveries.postpone(zombie, problem="", now=later)
-    assert deliveries.settle(successor, delivered=True, outcome="", now=later)
-
-
-def test_a_hanging_mail_server_holds_neither_the_round_nor_the_others(
-    enter: Callable[..., None], grace: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    released = threading.Event()
-
-    def hang(message: Message) -> str:
-        released.wait(30)
-        return "late"
-
-    enter("L1", 5, "100/50000")
-    monkeypatch.setattr(alertd, "send", hang)
-    monkeypatch.setattr(alertd, "SEND_TIMEOUT_SECONDS", 0.5)
-    rounds = Rounds()
-    rounds._send()
-    time.sleep(0.6)
-    rounds._send()
-    released.set()
-    owed = AlertDelivery.objects.get()
-    assert (owed.settled_at, owed.attempts) == (None, 1)
-    assert "TimeoutError" in owed.outcome
+    (successor,) = deliveries.claim_due(now=later, limit=5)
+    assert successor.message.key == zombie.message.key
+    assert not deliveries.settle(zombie.deliveries, delivered=True, outcome="", now=later)
+    assert not deliveries.postpone(zombie.deliveries, problem="", now=later)
+    assert deliveries.extend([zombie], now=later) == set()
+    assert deliveries.settle(successor.deliveries, delivered=True, outcome="", now=later)
 
 
 # --- escalation --------------------------------------------------------------------------------------------------
@@ -436,6 +446,73 @@ def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada
     assert AlertDelivery.objects.get().alert.kind == "hand_over"
 
 
+@pytest.fixture
+def old_loss(centre: Centre, ada: User) -> Callable[[int], None]:
+    """A patient whose loss is history when it is first known."""
+
+    def enter(n: int) -> None:
+        patient = Patient.objects.create(centre=centre, patient_id=f"OLD{n}")
+        TkiCourse.objects.create(
+            patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(500), stop_reason="tfr_attempt"
+        )
+        for accession, days, tubes in ((f"B{n}", 510, "nd/60000"), (f"L{n}", 400, "100/50000")):
+            record_result(
+                report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
+            )
+        classify_pending(now=clock.now())
+
+    return enter
+
+
+def test_a_row_that_joins_a_worklist_tells_it_again_and_changes_what_was_read(
+    old_loss: Callable[[int], None], grace: User
+) -> None:
+    old_loss(1)
+    send_all()
+    worklist = Alert.objects.get(kind="hand_over")
+    read = worklist.version_tag
+    acknowledge(worklist, by=grace, note="", now=clock.now())
+    worklist.refresh_from_db()
+    read_later = worklist.version_tag
+    old_loss(2)
+    worklist.refresh_from_db()
+    assert worklist.state == "open", "nobody has acknowledged the new row"
+    for version in (read, read_later):
+        with pytest.raises(StaleVersionError):
+            act(worklist, by=grace, action=ActionTaken.OTHER, note="done", now=clock.now(), version=version)
+    send_all()
+    assert len(mail.outbox) == 2
+
+
+def test_a_go_live_in_many_files_is_few_messages(old_loss: Callable[[int], None], grace: User) -> None:
+    for n in range(6):
+        old_loss(n)
+        send_all()
+    assert len(mail.outbox) == 1
+    worklist = Alert.objects.get(kind="hand_over")
+    assert worklist.rows_joined == 6
+    later = clock.now() + dt.timedelta(minutes=16)
+    assert advance(now=later) == 1, "what joined meanwhile is told within a quarter of an hour"
+    worklist.refresh_from_db()
+    assert (worklist.step, worklist.round) == (0, 2)
+    assert advance(now=later + dt.timedelta(minutes=1)) == 0
+
+
+def test_nobody_can_put_an_alert_off_for_a_year(enter: Callable[..., None], grace: User, settings: Any) -> None:
+    enter("L1", 5, "100/50000")
+    today = clock.now().date()
+    for action in (ActionTaken.WATCH, ActionTaken.REPEAT):
+        with pytest.raises(AlertConflictError, match="more than 92 days"):
+            act(
+                Alert.objects.get(), by=grace, action=action, note="", until=today + dt.timedelta(days=93),
+                now=clock.now(),
+            )  # fmt: skip
+    act(
+        Alert.objects.get(), by=grace, action=ActionTaken.WATCH, note="", until=today + dt.timedelta(days=92),
+        now=clock.now(),
+    )  # fmt: skip
+
+
 # --- alertd ------------------------------------------------------------------------------------------------------
 
 
@@ -456,19 +533,69 @@ def test_one_round_classifies_what_hints_lost_sends_it_and_beats(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_copy_waits_while_the_first_leads() -> None:
-    with alertd._Leadership() as first:
-        assert first.won()
-        with pytest.raises(CommandError, match="another alertd"):
-            call_command("alertd", "--once", stderr=io.StringIO())
-        with alertd._Leadership() as second:
-            assert not second.won()
-            first._session.close()
-            until = time.monotonic() + 10
-            while not second.won() and time.monotonic() < until:
-                time.sleep(0.1)
-            assert second.won()
-            assert not first.still_held()
+def test_a_second_copy_waits_until_the_lease_of_the_first_has_ended() -> None:
+    first, second = Lead("alertd", lease_seconds=1), Lead("alertd", lease_seconds=1)
+    assert first.take()
+    with pytest.raises(CommandError, match="another alertd"):
+        call_command("alertd", "--once", stderr=io.StringIO())
+    assert not second.take()
+    assert first.keep()
+    time.sleep(1.1)  # frozen for longer than its lease
+    assert not first.is_held, "it knows by itself"
+    assert second.take()
+    assert not first.keep(), "and cannot take back what another has"
+    assert (first.is_held, second.is_held) == (False, True)
+    second.release()
+    assert first.take()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_lost_the_lead_does_no_further_step_and_writes_no_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lead = Lead("alertd", lease_seconds=30)
+    assert lead.take()
+    rounds = Rounds(lead)
+    done: list[str] = []
+    monkeypatch.setattr(
+        alertd.escalation, "advance", lambda now: done.append("escalate") or setattr(lead, "_confirmed", 0)
+    )
+    monkeypatch.setattr(rounds, "_classify", lambda: done.append("classify"))
+    rounds.one()
+    assert done == ["escalate"]
+    assert not Heartbeat.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rounds_that_hang_give_the_lead_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    lead = Lead("alertd", lease_seconds=1)
+    assert lead.take()
+    monkeypatch.setattr(alertd, "KEEP_LEAD_SECONDS", 0.05)
+    monkeypatch.setattr(alertd, "STEP_LIMIT_SECONDS", 0.5)
+    rounds = Rounds(lead)
+    rounds.keep_lead()  # returns when the lead is lost: the round does not go on
+    assert Lead("alertd").take()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_patient_whom_somebody_holds_waits_alone(
+    patient: Patient, centre: Centre, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Patient.objects.create(centre=centre, patient_id="P2")
+    for one in (patient, other):
+        record_result(
+            report(f"L-{one.patient_id}", ago(5), "100/50000"), patient=one, by=ada, reach=EVERYWHERE, now=clock.now()
+        )
+    monkeypatch.setattr(alertd, "OWED_FOR_SECONDS", 0.0)
+    with own_session() as held:
+        held.execute("select 1 from monitoring_patient where id = %s for update", [patient.pk])
+        began = time.monotonic()
+        Rounds().one()
+        assert time.monotonic() - began < 10
+        assert set(ClassificationRequest.objects.values_list("patient", flat=True)) == {patient.pk}
+        held.rollback()
+    Rounds().one()
+    assert not ClassificationRequest.objects.exists()
 
 
 def test_the_night_that_beat_missed_is_owed_and_worked_off_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,218 @@
+"""Sending what is owed: the most urgent first, several at once over kept connections, each with a hard deadline.
+
+All database work is done by whoever calls ``turn``; the threads speak to the mail server and to nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from monitoring import clock
+from monitoring.models import AlertDelivery, SetAsideKind
+from monitoring.models.alerts import DeliveryOutcome
+from monitoring.notify.mail import BadAddress, compose
+from monitoring.notify.relay import Relay, Verdict
+from monitoring.services.alerts import deliveries, escalation
+from monitoring.services.alerts.deliveries import LEASE_SECONDS, Claim
+from monitoring.services.foundation import set_aside
+
+logger = logging.getLogger(__name__)
+
+SEND_AT_ONCE = 8
+DEADLINE_SECONDS = 20.0
+EXTEND_EVERY_SECONDS = 10.0
+LONGEST_REST_SECONDS = 10.0  # while nobody can speak to the mail server, it is asked this often
+
+
+@dataclass
+class _Try:
+    """A claim on its way: since when it is claimed and sent, and how it ended."""
+
+    claim: Claim
+    claimed: float
+    began: float = 0.0
+    ended_by_us: bool = False
+    problem: Exception | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass
+class _Slot:
+    """A thread with its connection. It sends one message after another and reports each."""
+
+    reports: queue.SimpleQueue[_Slot]
+    relay: Relay = field(default_factory=Relay)
+    work: queue.SimpleQueue[_Try] = field(default_factory=queue.SimpleQueue)
+    trying: _Try | None = None
+
+    def __post_init__(self) -> None:
+        # A daemon: one that never ends holds up neither its successors nor the end of this process.
+        threading.Thread(target=self._run, name="send", daemon=True).start()
+
+    def begin(self, one: _Try) -> None:
+        one.began = time.monotonic()
+        self.trying = one
+        self.work.put(one)
+
+    def _run(self) -> None:
+        while True:
+            one = self.work.get()
+            try:
+                # Somebody who was frozen since the claim has lost it, and another sends: better late than twice.
+                if time.monotonic() - one.claimed > LEASE_SECONDS:
+                    raise LeaseLost
+                self.relay.send(compose(one.claim.message))
+            except Exception as problem:  # noqa: BLE001  # handed to whoever records it
+                one.problem, one.verdict = problem, self.relay.verdict(problem)
+            self.reports.put(self)
+
+
+class LeaseLost(Exception):
+    """Between claiming a message and sending it more time has passed than the claim holds."""
+
+
+class Sender:
+    """Sends what is due for as long as somebody calls ``turn``."""
+
+    def __init__(self, at_once: int = SEND_AT_ONCE) -> None:
+        self._at_once = at_once
+        self._reports: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._free: list[_Slot] = []
+        self._busy: list[_Slot] = []
+        self._waiting: deque[_Try] = deque()
+        self._ended: deque[_Try] = deque()  # recorded as soon as the database takes it
+        self._extended = time.monotonic()
+        self._rests_until = 0.0
+        self._rest_seconds = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._busy and not self._waiting and not self._ended
+
+    def turn(self, wait_seconds: float = 0.0) -> int:
+        """Record what has ended, end what takes too long, begin what is due; returns how many were begun.
+
+        Waits so long for something to end. Raises what the database raises; what is under way stays known.
+        """
+        self._collect(wait_seconds)
+        self._cut_late()
+        self._hold()
+        if time.monotonic() < self._rests_until:
+            return 0
+        room = self._at_once - len(self._busy)
+        if room and not self._waiting:
+            claimed = time.monotonic()
+            due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once)
+            self._waiting.extend(_Try(claim, claimed) for claim in due)
+        begun = 0
+        while self._waiting and len(self._busy) < self._at_once:
+            slot = self._free.pop() if self._free else _Slot(self._reports)
+            self._busy.append(slot)
+            slot.begin(self._waiting.popleft())
+            begun += 1
+        return begun
+
+    def finish(self, seconds: float) -> None:
+        """Send what is due now, and wait so long until nothing is on its way."""
+        until = time.monotonic() + seconds
+        self.turn()
+        while not self.is_idle and time.monotonic() < until:
+            self.turn(0.05)
+
+    def _collect(self, wait_seconds: float) -> None:
+        for slot in self._reported(wait_seconds):
+            one, slot.trying = slot.trying, None
+            self._busy.remove(slot)
+            self._free.append(slot)
+            if one is not None:
+                self._ended.append(one)
+        while self._ended:
+            self._record(self._ended[0])
+            self._ended.popleft()
+
+    def _reported(self, wait_seconds: float) -> Iterator[_Slot]:
+        """The slots that have ended a try; waits for the first where one is on its way."""
+        try:
+            if wait_seconds and self._busy and not self._ended:
+                yield self._reports.get(timeout=wait_seconds)
+            while True:
+                yield self._reports.get_nowait()
+        except queue.Empty:
+            return
+
+    def _cut_late(self) -> None:
+        """End what takes longer than a message may; its thread then reports the failure."""
+        for slot in self._busy:
+            one = slot.trying
+            if one is not None and not one.ended_by_us and time.monotonic() - one.began > DEADLINE_SECONDS:
+                one.ended_by_us = True
+                slot.relay.cut()
+
+    def _hold(self) -> None:
+        """Keep the claims of what is still under way: nothing is sent again while its first try is alive."""
+        if time.monotonic() - self._extended < EXTEND_EVERY_SECONDS:
+            return
+        self._extended = time.monotonic()
+        tries = [*self._waiting, *(slot.trying for slot in self._busy if slot.trying is not None)]
+        if tries:
+            held = deliveries.extend([one.claim for one in tries], now=clock.now())
+            self._waiting = deque(one for one in self._waiting if one.claim.deliveries[0].pk in held)
+            for one in self._waiting:
+                one.claimed = self._extended
+
+    def _record(self, one: _Try) -> None:
+        claimed, now, problem = one.claim.deliveries, clock.now(), one.problem
+        if problem is None:
+            self._rest_seconds = 0.0
+            deliveries.settle(claimed, delivered=True, outcome=f"accepted for {one.claim.message.address}", now=now)
+            set_aside.settle(SetAsideKind.ADDRESS, {_address_key(delivery) for delivery in claimed}, now=now)
+            return
+        words = "took too long and was ended" if one.ended_by_us else _words(problem)
+        if isinstance(problem, LeaseLost):
+            return
+        if isinstance(problem, BadAddress):
+            refuse(claimed, code=DeliveryOutcome.NO_ADDRESS, words="", now=now)
+        elif not isinstance(problem, OSError) and not one.ended_by_us:  # smtplib's own are among them
+            deliveries.put_aside(claimed, problem, now=now)
+        elif one.verdict is Verdict.REFUSED:
+            refuse(claimed, code=DeliveryOutcome.REFUSED, words=words, now=now)
+        else:
+            if one.verdict is Verdict.SERVER_AWAY:
+                self._rest(words)
+            else:
+                logger.warning("message %s was not sent: %s", claimed[0].key, type(problem).__name__)
+            may_have_arrived = one.verdict is Verdict.MAY_HAVE_ARRIVED
+            deliveries.postpone(claimed, problem=words, may_have_arrived=may_have_arrived, now=now)
+
+    def _rest(self, words: str) -> None:
+        """The server speaks to nobody: said once, then asked again after growing pauses."""
+        if not self._rest_seconds:
+            logger.error("the mail server cannot be reached (%s); it is asked again until it can", words)
+        self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
+        self._rests_until = time.monotonic() + self._rest_seconds
+
+
+def _words(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"
+
+
+def refuse(claimed: Sequence[AlertDelivery], *, code: DeliveryOutcome, words: str, now: dt.datetime) -> None:
+    """A person whom no message can reach: those who run the service are told, and the next person is told at once."""
+    if not deliveries.settle(claimed, delivered=False, outcome=words, code=code, now=now):
+        return
+    first = claimed[0]
+    said = f"{first.recipient.get_username()}: {words or 'no e-mail address'}"
+    set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
+    escalation.hurry_on([delivery.alert_id for delivery in claimed], now=now)
+
+
+def _address_key(delivery: AlertDelivery) -> str:
+    return f"{delivery.recipient_id}@{delivery.alert.centre_id}"
