@@ -14,7 +14,7 @@ from datetime import date
 
 from monitoring.domain.course.relapse import Loss, LossRule, find_loss, off_treatment
 from monitoring.domain.course.series import Course, Fact, FactKind, Series, StopReason, TimePoint, tki_courses
-from monitoring.domain.vocabulary.dates import Duration, PartialDate, add_months
+from monitoring.domain.vocabulary.dates import Duration, PartialDate, Precision, add_months
 from monitoring.domain.vocabulary.scale import ResponseClass
 
 SWITCH_WINDOW_DAYS = 28
@@ -247,11 +247,11 @@ def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None
     if not tkis:
         return None
     exact = _union(((c.started_on, min(c.stopped_on or stopped_on, stopped_on)) for c in tkis), stopped_on)
+    if all(c.started_precision is Precision.DAY is c.stopped_precision for c in tkis):
+        return exact
     starts = [PartialDate(c.started_on, c.started_precision) for c in tkis]
     stops = [PartialDate(c.stopped_on or stopped_on, c.stopped_precision) for c in tkis]
     last = next((s for s in stops if s.on == stopped_on), PartialDate(stopped_on))
-    if all(p.earliest == p.latest for p in (*starts, *stops)):
-        return exact
     shortest = _union(
         ((s.latest, min(e.earliest, last.earliest)) for s, e in zip(starts, stops, strict=True)), last.earliest
     )

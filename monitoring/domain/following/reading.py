@@ -6,6 +6,7 @@ A reading holds nothing of a cohort: no endpoint, no cut-off, no criterion. Thes
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -241,11 +242,12 @@ def _classes_at(episode: Episode, landmarks: Sequence[int]) -> Iterator[str]:
 
     A sample too poor to prove MR4.5 that shows nothing above it says neither that it is held nor that it is lost.
     """
-    latest_first = [((p.on - episode.stopped_on).days, p) for p in reversed(episode.points_off)]
+    points = episode.points_off
+    days = [(p.on - episode.stopped_on).days for p in points]
     for months in landmarks:
         until = int(months * DAYS_PER_MONTH)
-        within = (p for day, p in latest_first if until - CLASS_WITHIN_DAYS <= day <= until)
-        point = next((p for p in within if not _unproven(p)), None)
+        first, last = bisect_left(days, until - CLASS_WITHIN_DAYS), bisect_right(days, until)
+        point = next((p for p in reversed(points[first:last]) if not _unproven(p)), None)
         yield point.response_class.value if point else ""
 
 

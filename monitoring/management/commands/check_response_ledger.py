@@ -10,7 +10,9 @@ from monitoring.services.classification.ledger import check_ledger
 
 
 class Command(DoorCommand):
-    help = "Replay every patient; exit 1 on any difference from the stored classes, episodes, events and alerts."
+    help = (
+        "Replay every patient and look at every alert, message and history; exit 1 on any difference or broken promise."
+    )
 
     def work(self, **options: Any) -> bool:
         differences = 0

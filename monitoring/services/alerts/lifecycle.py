@@ -63,7 +63,7 @@ def update_from_replays(replays: Mapping[int, tuple[Patient, Replay]], *, now: d
         result_ids = {item.result.key: item.result.id for item in replay.assessed}
         for intention in replay.intentions:
             alert = live.pop((intention.kind.value, intention.subject_key), None)
-            values = _values(intention, replay.rule_version, result_ids)
+            values = values_of(intention, replay.rule_version, result_ids)
             if intention.closing:
                 if alert is not None:
                     changes.end(alert, AlertState.CLOSED, ClosingReason(intention.closing.by), intention.closing.on)
@@ -111,7 +111,8 @@ _VALUE_FIELDS = (
 )  # fmt: skip
 
 
-def _values(intention: Intention, rule_version: str, result_ids: Mapping[str, int]) -> dict[str, Any]:
+def values_of(intention: Intention, rule_version: str, result_ids: Mapping[str, int]) -> dict[str, Any]:
+    """What an alert says of its evidence, as it is stored."""
     return {
         "certainty": intention.certainty.value,
         "evidence_id": result_ids.get(intention.evidence_key),

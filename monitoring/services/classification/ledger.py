@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
+from monitoring import clock
 from monitoring.domain.alerting.kinds import EARLY_SIGNS, KINDS, AlertKind, Part
 from monitoring.domain.following.reading import PatientHistory, read_episodes
 from monitoring.domain.replay import Replay, replay
@@ -13,8 +13,9 @@ from monitoring.models.alerts import LIVE_STATES
 from monitoring.selectors.episodes import VOID
 from monitoring.selectors.histories import history_of
 from monitoring.selectors.series import load_series
+from monitoring.services.alerts.audit import check_promises
 from monitoring.services.alerts.identity import alert_public_id
-from monitoring.services.alerts.lifecycle import dealt_with
+from monitoring.services.alerts.lifecycle import dealt_with, values_of
 from monitoring.services.classification.classify import (
     EPISODE_COLUMNS,
     assessment_values,
@@ -24,23 +25,20 @@ from monitoring.services.classification.classify import (
     standing_events,
 )
 from monitoring.services.classification.readings import StandingReadings, rules_of, standing_readings
+from monitoring.services.foundation.history_audit import Discrepancy, check_histories
 
 BATCH_PATIENTS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """One difference between the replay and what is stored, of one patient."""
-
-    patient: str
-    what: str
-
-
 def check_ledger() -> Iterator[Discrepancy]:
-    """Every difference between replays and stored classes, events, episodes and alerts, patient by patient."""
+    """Every difference between replays and stored classes, events, episodes and alerts, patient by patient; then every
+    promise about alerts that is broken, and every history that is not whole.
+    """
     ids = list(Patient.objects.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), BATCH_PATIENTS):
         yield from _check_batch(ids[start : start + BATCH_PATIENTS])
+    yield from check_promises(clock.now())
+    yield from check_histories()
 
 
 def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
@@ -76,7 +74,8 @@ def _check_batch(ids: Sequence[int]) -> Iterator[Discrepancy]:
             yield Discrepancy(name, f"event {event.kind} on {event.on} {where} the ledger")
         yield from _check_episodes(name, replayed, episodes[pk])
         yield from _check_readings(name, history_of(loaded_series, replayed), readings, pk, rules)
-        yield from _check_alerts(name, replayed, alerts[pk])
+        result_ids = {item.result.key: item.result.id for item in replayed.assessed}
+        yield from _check_alerts(name, replayed, alerts[pk], result_ids)
 
 
 def _check_episodes(name: str, replayed: Replay, stored: dict[str, TfrEpisode]) -> Iterator[Discrepancy]:
@@ -108,7 +107,9 @@ def _check_readings(
             yield Discrepancy(name, f"the reading of the stop on {stop} should not stand")
 
 
-def _check_alerts(name: str, replayed: Replay, stored: Sequence[Alert]) -> Iterator[Discrepancy]:
+def _check_alerts(
+    name: str, replayed: Replay, stored: Sequence[Alert], result_ids: Mapping[str, int]
+) -> Iterator[Discrepancy]:
     live = {(a.kind, a.subject_key): a for a in stored if a.state in LIVE_STATES}
     closed = {a.public_id: a for a in stored if a.state not in LIVE_STATES}
     for intention in replayed.intentions:
@@ -120,8 +121,12 @@ def _check_alerts(name: str, replayed: Replay, stored: Sequence[Alert]) -> Itera
                 yield Discrepancy(name, f"alert {alert.kind} is open although {intention.closing.by} has ended it")
         elif alert is None and not known and intention.kind not in EARLY_SIGNS:
             yield Discrepancy(name, f"alert {intention.kind} is missing")
-        elif alert is not None and alert.certainty != intention.certainty.value:
-            yield Discrepancy(name, f"alert {alert.kind} is {alert.certainty}, replay says {intention.certainty}")
+        elif alert is not None:
+            for column, value in values_of(intention, replayed.rule_version, result_ids).items():
+                if getattr(alert, column) != value:
+                    yield Discrepancy(
+                        name, f"alert {alert.kind}: {column} is {getattr(alert, column)}, replay says {value}"
+                    )
     for kind, _ in live:
         if KINDS[AlertKind(kind)].opened_by is Part.REPLAY:
             yield Discrepancy(name, f"alert {kind} should not stand")
