@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from monitoring import clock
 from monitoring.models import Centre
 from monitoring.permissions import roles_of
-from monitoring.selectors.freshness import stale_since, unsent_since
+from monitoring.selectors.freshness import freshness
 
 
 def every_page(request: HttpRequest) -> dict[str, object]:
@@ -13,10 +13,10 @@ def every_page(request: HttpRequest) -> dict[str, object]:
     user = getattr(request, "user", None)  # absent where a request was refused before authentication
     if user is None or not user.is_authenticated:
         return {}
-    now = clock.now()
+    found = freshness(clock.now())
     return {
         "has_synthetic_data": Centre.objects.filter(is_synthetic=True).exists(),
-        "stale_since": stale_since(now),
-        "unsent_since": unsent_since(now),
+        "stale_since": found.stale,
+        "unsent_since": found.unsent,
         "my_roles": roles_of(user),
     }

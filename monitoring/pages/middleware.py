@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from monitoring import clock
-from monitoring.selectors.freshness import stale_since, unsent_since
+from monitoring.selectors.freshness import freshness
 from monitoring.tracing import working_for
 
 logger = logging.getLogger("monitoring.requests")
@@ -55,10 +55,9 @@ class TellStaleData:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
         if request.path.startswith("/api/v1/") and request.method == "GET" and response.status_code == 200:
-            now = clock.now()
-            since, unsent = stale_since(now), unsent_since(now)
-            told = [f"not current since {since.isoformat()}"] if since else []
-            told += [f"alert messages have not left since {unsent.isoformat()}"] if unsent else []
+            found = freshness(clock.now())
+            told = [f"not current since {found.stale.isoformat()}"] if found.stale else []
+            told += [f"alert messages have not left since {found.unsent.isoformat()}"] if found.unsent else []
             if told:
                 response["X-Data-Stale"] = "; ".join(told)
         return response

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Now
 
@@ -13,7 +15,6 @@ from monitoring.models import (
     Alert,
     AlertDelivery,
     ClassificationRequest,
-    Heartbeat,
     ImportRun,
     JobRun,
     PcrResult,
@@ -26,24 +27,30 @@ LESSER_STALE_AFTER = dt.timedelta(minutes=15)
 ALERTD = "alertd"
 
 
-def unsent_since(now: dt.datetime) -> dt.datetime | None:
-    """Since when a message about an alert is owed that has not left, None while none waits for long.
+class Freshness(NamedTuple):
+    """Since when something is not as it should be; None while it is.
 
-    The time counts from when it was owed, however often it was tried since. Lesser messages may wait for longer.
+    ``stale``: a class is owed for long, or alerting has stopped. ``unsent``: a message about an alert is owed that has
+    not left, counted from when it was owed, however often it was tried since; lesser messages may wait for longer.
     """
-    late = Q(urgency__lt=Urgency.OPERATIONAL, owed_at__lt=now - STALE_AFTER) | Q(owed_at__lt=now - LESSER_STALE_AFTER)
-    oldest: dt.datetime | None = AlertDelivery.objects.filter(late, settled_at__isnull=True).aggregate(
-        at=Min("owed_at")
-    )["at"]
-    return oldest
+
+    stale: dt.datetime | None
+    unsent: dt.datetime | None
 
 
-def stale_since(now: dt.datetime) -> dt.datetime | None:
-    """Since when data is not current, None while it is: a class is owed for long, or alerting has stopped."""
-    before = now - STALE_AFTER
-    oldest = ClassificationRequest.objects.filter(requested_at__lt=before).aggregate(at=Min("requested_at"))["at"]
-    beat_at = Heartbeat.objects.filter(name=ALERTD, beat_at__lt=before).values_list("beat_at", flat=True).first()
-    return min((at for at in (oldest, beat_at) if at is not None), default=None)
+def freshness(now: dt.datetime) -> Freshness:
+    """What every page tells, in one query."""
+    late, late_lesser = now - STALE_AFTER, now - LESSER_STALE_AFTER
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select (select min(requested_at) from monitoring_classificationrequest where requested_at < %(late)s),"
+            " (select beat_at from monitoring_heartbeat where name = %(alertd)s and beat_at < %(late)s),"
+            " (select min(owed_at) from monitoring_alertdelivery where settled_at is null"
+            "  and (urgency < %(lesser)s and owed_at < %(late)s or owed_at < %(late_lesser)s))",
+            {"late": late, "late_lesser": late_lesser, "alertd": ALERTD, "lesser": int(Urgency.OPERATIONAL)},
+        )
+        owed, beat, unsent = cursor.fetchone()
+    return Freshness(min((at for at in (owed, beat) if at is not None), default=None), unsent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from monitoring.services.alerts.by_the_clock import (
     raise_overdue,
 )
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
-from monitoring.services.alerts.sending import Sender
+from monitoring.services.alerts.sending import Sender, try_refused_again
 from monitoring.services.classification.classify import ClassificationFailed, classify_pending
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside
@@ -72,7 +72,7 @@ class Command(DoorCommand):
             try:
                 rounds = Rounds()
                 rounds.one()
-                rounds.sender.finish(SEND_ONCE_SECONDS)
+                rounds.sender.finish(SEND_ONCE_SECONDS)  # what the round itself came to owe
             finally:
                 lead.release()
             return True
@@ -176,6 +176,7 @@ class Rounds:
         steps: dict[str, Callable[[], object]] = {
             "escalate": lambda: escalation.advance(now=clock.now()),
             "tell newcomers": lambda: escalation.tell_newcomers(now=clock.now()),
+            "try refused addresses again": lambda: try_refused_again(now=clock.now()),
             "send": self._send,
             "classify": self._classify,
             "watch unverified results": lambda: raise_unverified(now=clock.now()),
@@ -216,9 +217,9 @@ class Rounds:
             logger.error("%s", failure)
 
     def _send(self) -> None:
-        """Without a thread of its own, send what is due; with one, raise what stopped it since the last round."""
+        """Without a thread for it, send what is due; with one, raise what stopped it since the last round."""
         if self._lead is None:
-            self.sender.turn(SEND_WAIT_SECONDS)
+            self.sender.finish(SEND_ONCE_SECONDS)
             return
         problem, self._send_failed = self._send_failed, None
         if problem is not None:

@@ -14,11 +14,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import F
+
 from monitoring import clock
 from monitoring.models import AlertDelivery, SetAsideKind
-from monitoring.models.alerts import DeliveryOutcome
+from monitoring.models.alerts import AlertState, DeliveryOutcome
 from monitoring.notify.mail import BadAddress, compose
 from monitoring.notify.relay import Relay, Verdict
+from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.deliveries import LEASE_SECONDS, Claim
 from monitoring.services.foundation import set_aside
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 SEND_AT_ONCE = 8
 DEADLINE_SECONDS = 20.0
 EXTEND_EVERY_SECONDS = 10.0
+MOST_HANGING = 32  # tries that were cut and have not ended; each holds a thread, and its message waits with it
+HANGS_AFTER_SECONDS = 10.0
 LONGEST_REST_SECONDS = 10.0  # while nobody can speak to the mail server, it is asked this often
 
 
@@ -74,6 +79,10 @@ class _Slot:
             self.reports.put(self)
 
 
+class SendersHang(Exception):
+    """So many tries never ended that no more are begun."""
+
+
 class LeaseLost(Exception):
     """Between claiming a message and sending it more time has passed than the claim holds."""
 
@@ -100,20 +109,24 @@ class Sender:
     def turn(self, wait_seconds: float = 0.0) -> int:
         """Record what has ended, end what takes too long, begin what is due; returns how many were begun.
 
-        Waits so long for something to end. Raises what the database raises; what is under way stays known.
+        Waits so long for something to end. Raises ``SendersHang``, and what the database raises; what is under way is
+        not forgotten.
         """
         self._collect(wait_seconds)
         self._cut_late()
         self._hold()
         if time.monotonic() < self._rests_until:
             return 0
-        room = self._at_once - len(self._busy)
-        if room and not self._waiting:
+        hanging = sum(self._hangs(slot) for slot in self._busy)
+        if hanging >= MOST_HANGING:
+            raise SendersHang(f"{hanging} tries have not ended; no more are begun until one does")
+        most = self._at_once + hanging
+        if len(self._busy) < most and not self._waiting:
             claimed = time.monotonic()
             due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once)
             self._waiting.extend(_Try(claim, claimed) for claim in due)
         begun = 0
-        while self._waiting and len(self._busy) < self._at_once:
+        while self._waiting and len(self._busy) < most:
             slot = self._free.pop() if self._free else _Slot(self._reports)
             self._busy.append(slot)
             slot.begin(self._waiting.popleft())
@@ -155,6 +168,12 @@ class Sender:
             if one is not None and not one.ended_by_us and time.monotonic() - one.began > DEADLINE_SECONDS:
                 one.ended_by_us = True
                 slot.relay.cut()
+
+    def _hangs(self, slot: _Slot) -> bool:
+        """Whether a try did not end although it was cut: it keeps its message and holds up no other."""
+        one = slot.trying
+        late = DEADLINE_SECONDS + HANGS_AFTER_SECONDS
+        return one is not None and one.ended_by_us and time.monotonic() - one.began > late
 
     def _hold(self) -> None:
         """Keep the claims of what is still under way: nothing is sent again while its first try is alive."""
@@ -212,6 +231,28 @@ def refuse(claimed: Sequence[AlertDelivery], *, code: DeliveryOutcome, words: st
     said = f"{first.recipient.get_username()}: {words or 'no e-mail address'}"
     set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
     escalation.hurry_on([delivery.alert_id for delivery in claimed], now=now)
+
+
+def try_refused_again(*, now: dt.datetime) -> int:
+    """Try addresses again that were refused or missing, in the pauses of what is set aside: somebody may have mended
+    them. Returns how many messages are owed again.
+    """
+    owed_again = 0
+    for row in now_set_aside().filter(kind=SetAsideKind.ADDRESS, retry_at__lte=now):
+        person, _at, centre = row.key.partition("@")
+        mine = AlertDelivery.objects.filter(recipient=person, alert__centre=centre)
+        refused = mine.filter(
+            outcome_code__in=[DeliveryOutcome.NO_ADDRESS, DeliveryOutcome.REFUSED],
+            alert__state=AlertState.OPEN,
+            round=F("alert__round"),
+        )
+        again = AlertDelivery.objects.filter(pk__in=refused.values("pk")).update(
+            settled_at=None, delivered=None, outcome_code="", next_attempt_at=now, lease_until=None, lease_token=None
+        )
+        if not again and not mine.filter(settled_at__isnull=True).exists():
+            set_aside.settle(SetAsideKind.ADDRESS, [row.key], now=now)
+        owed_again += again
+    return owed_again
 
 
 def _address_key(delivery: AlertDelivery) -> str:

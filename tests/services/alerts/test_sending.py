@@ -15,7 +15,7 @@ from monitoring import clock
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, Urgency, urgency_of
 from monitoring.domain.course.relapse import Certainty
 from monitoring.models import Alert, AlertDelivery, Centre, Patient, Role, SetAside, SetAsideKind
-from monitoring.selectors.freshness import owed_work, unsent_since
+from monitoring.selectors.freshness import freshness, owed_work
 from monitoring.services.alerts import deliveries, escalation, sending
 from monitoring.services.alerts.identity import alert_public_id
 from monitoring.services.alerts.sending import Sender
@@ -300,6 +300,6 @@ def test_the_age_of_a_message_counts_from_when_it_was_owed(
 def test_a_lesser_message_may_wait_for_longer(centre: Centre, grace: User) -> None:
     an_alert(centre, 1, AlertKind.FLUCTUATION)
     AlertDelivery.objects.update(owed_at=clock.now() - dt.timedelta(minutes=5))
-    assert unsent_since(clock.now()) is None
+    assert freshness(clock.now()).unsent is None
     AlertDelivery.objects.update(owed_at=clock.now() - dt.timedelta(minutes=16))
-    assert unsent_since(clock.now()) is not None
+    assert freshness(clock.now()).unsent is not None

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries
@@ -27,6 +28,7 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.selectors.why import class_reason
+from monitoring.services.alerts.escalation import ActionTaken, act
 from monitoring.services.classification import classify
 from monitoring.services.classification.classify import ClassificationFailed, classify_pending, reclassify
 from monitoring.services.classification.ledger import check_ledger
@@ -194,7 +196,8 @@ def test_what_a_person_has_closed_stays_closed_for_the_same_evidence(
 ) -> None:
     enter(stopped, "L1", ago(10), "100/50000")
     classify_all()
-    Alert.objects.update(state="closed", closed_at=clock.now(), closing_reason="acted")
+    person = get_user_model().objects.get(username="ada")
+    act(the_alert(), by=person, action=ActionTaken.OTHER, note="moved away", now=clock.now())
     reclassify([stopped.pk], now=clock.now())
     assert the_alert().state == "closed"
     assert list(check_ledger()) == []

@@ -50,7 +50,9 @@ def told(patient: Patient, ada: User, centre: Centre, member: Callable[..., User
 PLANTED = {
     "closed with no act": "update monitoring_alert set state = 'closed', closed_at = now(), closing_reason = 'acted'",
     "closed for no reason": "update monitoring_alert set state = 'closed', closed_at = now(), next_action_at = null",
-    "withdrawn by nobody": "update monitoring_alert set state = 'withdrawn', closed_at = now(), closing_reason = 'withdrawn'",
+    "withdrawn by nobody": (
+        "update monitoring_alert set state = 'withdrawn', closed_at = now(), closing_reason = 'withdrawn'"
+    ),
     "closed by a restart that never was": (
         "update monitoring_alert set state = 'closed', closed_at = now(), closing_reason = 'restart'"
     ),
