@@ -88,7 +88,8 @@ class Relay:
             if isinstance(self._backend, EmailBackend):
                 self._backend = _Backend(self)
         try:
-            self._backend.open()
+            if isinstance(self._backend, EmailBackend):  # the others write a file of its own for each message
+                self._backend.open()
             self._is_connected = True
             self._backend.send_messages([mail])
         except smtplib.SMTPRecipientsRefused:

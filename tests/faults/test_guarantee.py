@@ -108,7 +108,9 @@ def told(patient: Patient, folder: Path) -> Callable[[], bool]:
 def test_a_posted_loss_is_mailed_whatever_happens_to_the_broker_and_the_workers(
     tmp_path: Path, centre: Centre, member: Callable[..., User], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    member("grace", centre)
+    grace = member("grace", centre)
+    grace.email = "grace@example.org"
+    grace.save()
     reporting("LAB", centre)
     token = create_token(member("ada", centre, Role.TECHNICIAN))
     patients = [Patient.objects.create(centre=centre, patient_id=f"G{n}") for n in range(3)]

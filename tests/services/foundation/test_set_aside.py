@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import threading
+import time
 import zoneinfo
 from collections.abc import Callable, Sequence
 from typing import Any
