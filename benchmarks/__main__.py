@@ -32,6 +32,7 @@ from django.conf import settings
 
 from benchmarks.commands import CLASSIFY, empty_database, run, write_files
 from benchmarks.figures import Figure
+from benchmarks.sending import sending
 from benchmarks.serving import serving
 from benchmarks.statistics import statistics
 from cohorts.models import CohortPublication
@@ -50,6 +51,7 @@ def main() -> None:
         show(figures)
     figures += serving()
     show(figures)
+    figures += sending()
     figures += statistics()
     show(figures)
     report = {

@@ -146,7 +146,7 @@ def test_the_service_acts_as_a_mere_member_and_the_owner_is_no_superuser(made: P
         assert (made / name).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("passing_one_was_left", [False, True])
+@pytest.mark.parametrize("passing_one_was_left", [True, *([False] if os.environ.get("LONG_FORMS") else [])])
 def test_a_cluster_of_an_older_version_keeps_its_data_and_gets_an_owner_that_is_no_superuser(
     var: Path, passing_one_was_left: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

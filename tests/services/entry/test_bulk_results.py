@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,7 +171,10 @@ def ward(db: None) -> None:
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=settings.default.max_examples // (1 if os.environ.get("LONG_FORMS") else 4),
+)
 @given(seed=st.integers(0, 2**32))
 def test_plain_rows_are_stored_and_judged_as_python_does(ward: None, ada: User, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
