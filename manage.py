@@ -44,15 +44,16 @@ def main() -> int:
 
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db.utils import OperationalError
+    from django.db.utils import DatabaseError, InterfaceError
+    from psycopg import Error as SessionError
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:
         sys.stderr.write(f"The settings are not complete: {problem}\n")
         return 3
-    except OperationalError as problem:
-        sys.stderr.write(f"The database cannot be used: {str(problem).strip()}\n")
+    except (DatabaseError, InterfaceError, SessionError) as problem:  # the last of a session of our own
+        sys.stderr.write(f"The database cannot be used: {str(problem).strip() or type(problem).__name__}\n")
         return 3
     return 0
 

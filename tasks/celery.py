@@ -80,6 +80,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=beat_schedule(settings.NIGHTLY_HOUR, settings.NIGHTLY_MINUTE),
     beat_max_loop_interval=30,
+    beat_scheduler="tasks.beat:VisibleScheduler",
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),
 )
 

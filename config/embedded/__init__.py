@@ -17,10 +17,11 @@ from types import FrameType
 from typing import IO
 
 from config.embedded.place import PROJECT, EmbeddedServerError, Place, find_place, kept_secret, mutex, open_lock
-from config.embedded.postgres import ensure_postgres, is_empty, stop_postgres
-from config.embedded.valkey import ensure_valkey, stop_valkey
+from config.embedded.postgres import ensure_postgres, is_empty, postgres_answers, stop_postgres
+from config.embedded.valkey import ensure_valkey, stop_valkey, valkey_answers
 
-__all__ = ["EmbeddedServerError", "provide"]
+__all__ = ["EmbeddedServerError", "mend", "provide"]
+_provided: dict[str, Place] = {}  # which servers this process has started or found, and where
 
 
 def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = None) -> None:
@@ -48,8 +49,25 @@ def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = 
         if want_postgres and make_schema is not None and is_empty(place):
             place.say("Making the tables …")
             make_schema()
+    _provided.update({"PostgreSQL": place} if want_postgres else {}, **({"Valkey": place} if want_valkey else {}))
     _end_cleanly_on_signals()
     atexit.register(_release, place, users, os.getpid())
+
+
+def mend() -> list[str]:
+    """Start again which of the servers that were provided has died; returns their names.
+
+    For the process that supervises. Raises ``EmbeddedServerError`` where one cannot be started.
+    """
+    answers: dict[str, Callable[[Place], bool]] = {"PostgreSQL": postgres_answers, "Valkey": valkey_answers}
+    ensure: dict[str, Callable[[Place], object]] = {"PostgreSQL": ensure_postgres, "Valkey": ensure_valkey}
+    mended = []
+    for name, place in _provided.items():
+        if not answers[name](place):
+            with mutex(place):
+                ensure[name](place)
+            mended.append(name)
+    return mended
 
 
 def _release(place: Place, users: IO[str], owner_pid: int) -> None:

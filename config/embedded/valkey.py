@@ -28,7 +28,8 @@ def _client(place: Place) -> redis.Redis:
     return redis.Redis(unix_socket_path=str(_valkey_socket(place)), socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
 
-def _valkey_answers(place: Place) -> bool:
+def valkey_answers(place: Place) -> bool:
+    """Whether our Valkey answers."""
     import redis
 
     client = _client(place)
@@ -42,7 +43,7 @@ def _valkey_answers(place: Place) -> bool:
 
 def ensure_valkey(place: Place) -> str:
     url = f"unix://{_valkey_socket(place)}"
-    if _valkey_answers(place):
+    if valkey_answers(place):
         return url
     _kill_valkey(place)  # one that is there but does not answer
     place.say("Starting Valkey …")
@@ -63,7 +64,7 @@ def ensure_valkey(place: Place) -> str:
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     place.account.run([str(program), *words], start_new_session=True)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not _valkey_answers(place):
+    while not valkey_answers(place):
         if time.monotonic() > deadline:
             tail = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
             raise EmbeddedServerError(failure("Valkey did not start", tail))

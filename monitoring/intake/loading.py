@@ -7,6 +7,7 @@ finishes it. ``dry_run`` takes the same path and stores nothing.
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import hashlib
 import itertools
 from collections import Counter
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from monitoring import clock
@@ -25,7 +27,7 @@ from monitoring.intake.facts import course_facts, observation_facts, patient_fac
 from monitoring.intake.named import NamedPatients
 from monitoring.intake.plain import plain_row_pattern
 from monitoring.intake.reports import LineProblem, parse_report
-from monitoring.intake.staging import Staging
+from monitoring.intake.staging import RUN_LOCKS, Staging
 from monitoring.intake.tables import Table, TableRow, ends_with_a_line_end, open_table
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, ImportRun, Laboratory, Patient
@@ -40,6 +42,7 @@ from monitoring.services.entry.results import record_results
 from monitoring.services.entry.verdicts import Problem, RowOutcome, Verdict
 from monitoring.services.foundation.races import retry_lost_race
 
+KILLED_AFTER = dt.timedelta(minutes=1)  # a run that has just begun holds no lock yet
 CHUNK_RECORDS = 1000
 PLAIN_CHUNK_RECORDS = 10_000
 
@@ -108,6 +111,8 @@ def load_file(
         outcome.notes.update(table.notes)
         decimal_mark = staging.decimal_mark()
         run = None if dry_run or upload else _begin(kind, path, outcome.rows, by)
+        if run is not None:
+            staging.stands_for(run.pk)
         known = _names()
         done = 0
         for first in range(1, staging.records_count + 1, PLAIN_CHUNK_RECORDS):
@@ -145,6 +150,24 @@ def _begin(kind: str, path: Path, rows: int, by: User) -> ImportRun:
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return ImportRun.objects.create(kind=kind, file_name=path.name[:255], sha256=digest, by=by, rows=rows)
+
+
+def end_killed_runs(*, now: dt.datetime) -> int:
+    """End the runs of importers that are gone; returns how many. What they stored stays, and the file can be run
+    again.
+    """
+    unfinished = ImportRun.objects.filter(
+        finished_at__isnull=True, content__isnull=True, started_at__lt=now - KILLED_AFTER
+    )
+    ended = 0
+    for pk in unfinished.values_list("pk", flat=True):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("select pg_try_advisory_xact_lock(%s, %s)", [RUN_LOCKS, pk])
+            row = cursor.fetchone()
+            if row and row[0]:
+                problem = _("the importer was ended before its last row; what it stored stays, run the file again")
+                ended += unfinished.filter(pk=pk).update(finished_at=now, problem=problem)
+    return ended
 
 
 def _end(run: ImportRun, outcome: FileOutcome) -> None:

@@ -20,6 +20,7 @@ from monitoring.intake.plain import SEPARATOR
 from monitoring.intake.tables import Table, TableRow
 from monitoring.services.foundation.sessions import own_session
 
+RUN_LOCKS = 727_003  # the class of the locks by which running imports are told from killed ones
 FETCH_ROWS = 5000
 COPY_ROWS = 1000
 # Sorting a file is the only heavy query of the session; without this even small files are sorted on disk.
@@ -46,6 +47,10 @@ class Staging:
         self._names: tuple[str, ...] = ()
         self._typed = False
         self.records_count = 0
+
+    def stands_for(self, run_id: int) -> None:
+        """Hold a lock that says this run is at work; it ends with the session, however the process ends."""
+        self._session.execute("select pg_advisory_lock(%s, %s)", [RUN_LOCKS, run_id])
 
     def __enter__(self) -> Staging:
         return self

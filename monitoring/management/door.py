@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections import Counter
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import Error, OperationalError, connection
 from redis.exceptions import RedisError
 
 from monitoring.intake.file_problems import FileProblem
 
 MOST_NOTES = 20
+DATABASE_WAIT_SECONDS = 20.0
+# What a server says that is there and takes nobody yet; libpq gives connections that fail no code.
+_NOT_YET = ("starting up", "recovery mode", "shutting down", "not yet accepting connections")
+
+
+def wait_for_database() -> None:
+    """Give a database that starts or recovers a moment; whatever else is wrong is told by the command's own work."""
+    until = time.monotonic() + DATABASE_WAIT_SECONDS
+    while True:
+        try:
+            connection.ensure_connection()
+        except OperationalError as problem:
+            if any(words in str(problem) for words in _NOT_YET) and time.monotonic() < until:
+                time.sleep(0.5)
+                continue
+        return
 
 
 class DoorCommand(BaseCommand):
@@ -24,11 +42,13 @@ class DoorCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            wait_for_database()
             complete = self.work(**options)
         except FileProblem as problem:
             raise CommandError(str(problem), returncode=2) from None
-        except (DatabaseError, RedisError) as problem:
-            raise CommandError(f"the database or broker failed: {problem}", returncode=3) from problem
+        except (Error, psycopg.Error, RedisError) as problem:  # the second of sessions of our own
+            words = str(problem).strip() or type(problem).__name__
+            raise CommandError(f"the database or broker failed: {words}", returncode=3) from problem
         except BrokenPipeError:  # the reader of our output has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None

@@ -81,6 +81,7 @@ class SetAsideKind(models.TextChoices):
     TIME_ZONE = "time_zone", _("time zone of a centre")
     CENTRE = "centre", _("telling the administrators of a centre")
     ADDRESS = "address", _("e-mail address of a person")
+    PART = "part", _("part of the service that keeps ending")
 
 
 class SetAside(models.Model):

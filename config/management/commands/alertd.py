@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection
 
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
+from monitoring.intake.loading import end_killed_runs
 from monitoring.intake.uploads import LOADING, owed_uploads
 from monitoring.management.door import DoorCommand
 from monitoring.models import Heartbeat, ImportRun, JobRun, SetAsideKind
@@ -187,6 +188,7 @@ class Rounds:
             "watch responses after a restart": lambda: raise_no_mmr_after_restart(now=clock.now()),
             "look after the night": self._look_after_the_night,
             "look after uploads": self._look_after_uploads,
+            "end killed imports": lambda: end_killed_runs(now=clock.now()),
             "check settings": lambda: check_settings(now=clock.now()),
             "tell of what is set aside": lambda: tell_of_set_aside(now=clock.now()),
         }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import datetime as dt
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,15 +24,28 @@ import environ
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
-from monitoring.models import Patient
+from config import embedded
+from monitoring import clock
+from monitoring.models import Heartbeat, Patient, SetAsideKind
+from monitoring.services.foundation import set_aside
 from monitoring.services.settings.demo_logins import demo_logins_path
+from tasks.beat import ALIVE
+from tasks.celery import app as celery_app
 
 READY_SECONDS = 90
 STOP_SECONDS = 20
 FIRST_RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 30.0
 STEADY_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 5.0
+SILENT_SECONDS = 60.0  # a part that gives no sign of life for so long is replaced
+GRACE_SECONDS = 60.0  # after its start
+KEEPS_ENDING = 3  # so many ends within ten minutes are told to the administrators
+KEEPS_ENDING_SECONDS = 600.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -39,11 +57,15 @@ class Child:
     command: list[str]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    signs: Callable[[], bool] | None = None  # whether it has just given a sign of life; None: nobody can tell
     pause_seconds: float = FIRST_RESTART_SECONDS
     not_before: float = field(default=0.0)
+    seen_at: float = 0.0
+    ends: list[float] = field(default_factory=list)
+    is_told: bool = False
 
     def start(self, environment: dict[str, str]) -> None:
-        self.started_at = time.monotonic()
+        self.started_at = self.seen_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             env=environment,
@@ -133,10 +155,54 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _watch(self, children: list[Child], environment: dict[str, str]) -> None:
+        threading.Thread(target=self._look, args=(children,), name="look", daemon=True).start()
         while True:
             for child in children:
                 self._tend(child, environment)
             time.sleep(0.5)
+
+    def _look(self, children: Sequence[Child]) -> None:
+        """Beside tending: mend our own servers, and kill what has given no sign of life, so that it is replaced."""
+        while True:
+            servers_are_up = self._mend()
+            for child in children:
+                if child.process is None or child.signs is None:
+                    continue
+                now = time.monotonic()
+                if not servers_are_up or child.signs():
+                    child.seen_at = now  # without its servers nobody can show that he lives
+                elif now - child.seen_at > SILENT_SECONDS and now - child.started_at > GRACE_SECONDS:
+                    self._say(f"{child.name} was silent for {now - child.seen_at:.0f} s and is replaced")
+                    _kill(child)
+            self._tell(children)
+            connection.close()
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def _mend(self) -> bool:
+        """Start again which of our own servers has died; False while one cannot be."""
+        try:
+            for name in embedded.mend():
+                self._say(f"{name} had ended and was started again")
+        except embedded.EmbeddedServerError as problem:
+            self._say(f"{problem} Trying again.")
+            return False
+        return True
+
+    def _tell(self, children: Sequence[Child]) -> None:
+        """An operational alert for each part that keeps ending, for as long as it does."""
+        for child in children:
+            recent = [at for at in child.ends if time.monotonic() - at < KEEPS_ENDING_SECONDS]
+            keeps_ending = len(recent) >= KEEPS_ENDING
+            try:
+                if keeps_ending:
+                    words = f"ended {len(recent)} times within ten minutes; its last words stand in the log of serve"
+                    if not child.is_told or child.ends[-1] > time.monotonic() - LOOK_EVERY_SECONDS:
+                        set_aside.put(SetAsideKind.PART, child.name, words, centre_id=None, now=clock.now())
+                elif child.is_told:
+                    set_aside.settle(SetAsideKind.PART, [child.name], now=clock.now())
+            except DatabaseError:
+                continue  # told as soon as there is a database
+            child.is_told = keeps_ending
 
     def _tend(self, child: Child, environment: dict[str, str]) -> None:
         """Start a child again that ended, with growing pauses while it keeps ending at once."""
@@ -147,12 +213,26 @@ class Command(BaseCommand):
                 FIRST_RESTART_SECONDS if steady else min(child.pause_seconds * 2, LONGEST_RESTART_SECONDS)
             )
             child.not_before = now + child.pause_seconds
+            child.ends = [*child.ends[-KEEPS_ENDING:], now]
             self._say(
-                f"{child.name} ended ({child.process.returncode}); starting it again in {child.pause_seconds:.0f} s"
+                f"{child.name} ended ({_how(child.process.returncode)}); starting it again in"
+                f" {child.pause_seconds:.0f} s"
             )
             child.process = None
         if child.process is None and now >= child.not_before:
             child.start(environment)
+
+
+def _how(code: int) -> str:
+    """How a process ended, in words."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _kill(child: Child) -> None:
+    """End a process and everything it started; a frozen one obeys nothing else."""
+    if child.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGKILL)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -198,13 +278,54 @@ def _children(bind: str, port: int) -> list[Child]:
         "--log-level",
         "warning",
     ]
+    node = socket.gethostname()
     return [
-        Child("web", web),
-        Child("worker classify", [*worker, "--queues", "classify", "--hostname", "classify@%h"]),
-        Child("worker bulk", [*worker, "--queues", "import,stats,housekeeping", "--hostname", "bulk@%h"]),
-        Child("alertd", [sys.executable, "manage.py", "alertd"]),
-        Child("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="]),
+        Child("web", web, signs=lambda: _web_answers(bind, port)),
+        Child(
+            "worker classify",
+            [*worker, "--queues", "classify", "--hostname", "classify@%h"],
+            signs=lambda: _worker_answers(f"classify@{node}"),
+        ),
+        Child(
+            "worker bulk",
+            [*worker, "--queues", "import,stats,housekeeping", "--hostname", "bulk@%h"],
+            signs=lambda: _worker_answers(f"bulk@{node}"),
+        ),
+        Child("alertd", [sys.executable, "manage.py", "alertd"], signs=_alertd_beats),
+        Child("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], signs=_beat_turns),
     ]
+
+
+def _web_answers(bind: str, port: int) -> bool:
+    host = "127.0.0.1" if bind in ("0.0.0.0", "::") else bind  # noqa: S104  # compared, not bound
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/livez", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _worker_answers(node: str) -> bool:
+    """Whether the main process of a worker answers; it does so while its child is busy."""
+    try:
+        return bool(celery_app.control.ping(destination=[node], timeout=2.0))
+    except (KombuError, OSError, RedisError):
+        return True  # the broker is away, which is nobody's silence
+
+
+def _alertd_beats() -> bool:
+    """Whether alertd has done a round lately; while the database is away nobody can tell."""
+    try:
+        now = clock.now()
+        return Heartbeat.objects.filter(name="alertd", beat_at__gt=now - dt.timedelta(seconds=SILENT_SECONDS)).exists()
+    except DatabaseError:
+        return True
+
+
+def _beat_turns() -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - Path(settings.VAR_DIR, ALIVE).stat().st_mtime < SILENT_SECONDS
+    return False
 
 
 def _stop_all(children: list[Child]) -> None:

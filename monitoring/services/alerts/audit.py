@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
+from django.apps import apps
 from django.db.models import Exists, F, OuterRef, Q
 
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, Part
@@ -84,12 +86,12 @@ def _in_a_wrong_worklist() -> Iterator[Discrepancy]:
 
 def _with_a_broken_life() -> Iterator[Discrepancy]:
     """I7: each round and each deed of an alert is in its history, and its id is the one of its first evidence."""
-    event = Alert._meta.get_field("events").related_model  # made by pghistory
+    event: Any = apps.get_model("monitoring", "AlertEvent")  # made by pghistory
     of_alert = event.objects.filter(pgh_obj=OuterRef("pk"))
     deeds = Q()
     seen = of_alert.exclude(state=AlertState.OPEN)  # later versions of an alert that came back keep the instants
     for name in ("acknowledged_at", "acted_at", "closed_at"):
-        deeds |= Q(**{f"{name}__isnull": False}) & ~Exists(seen.filter(**{name: OuterRef(name)}))
+        deeds |= Q(**{f"{name}__isnull": False}) & Q(~Exists(seen.filter(**{name: OuterRef(name)})))
     for alert in Alert.objects.filter(deeds).select_related("centre", "patient"):
         yield Discrepancy(whose(alert), f"a deed about alert {alert.kind} is missing from its history")
     first = {row.pgh_obj_id: row for row in event.objects.filter(pgh_label="insert", kind__in=BY_REPLAY).iterator()}

@@ -239,7 +239,7 @@ def try_refused_again(*, now: dt.datetime) -> int:
     """
     owed_again = 0
     for row in now_set_aside().filter(kind=SetAsideKind.ADDRESS, retry_at__lte=now):
-        person, _at, centre = row.key.partition("@")
+        person, centre = map(int, row.key.split("@"))
         mine = AlertDelivery.objects.filter(recipient=person, alert__centre=centre)
         refused = mine.filter(
             outcome_code__in=[DeliveryOutcome.NO_ADDRESS, DeliveryOutcome.REFUSED],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pghistory.models
 from django.apps import apps
@@ -48,6 +49,6 @@ def _check(tracked: type[models.Model], event: type[models.Model]) -> Iterator[D
 
 def _whose(tracked: type[models.Model], pk: int) -> str:
     """The patient of a row, or its table where it has none."""
-    row = tracked._default_manager.get(pk=pk)
+    row: Any = tracked._default_manager.get(pk=pk)
     patient = row if hasattr(row, "patient_id") and isinstance(row.patient_id, str) else getattr(row, "patient", None)
     return f"{patient.centre.code}/{patient.patient_id}" if patient is not None else tracked._meta.model_name or "-"
