@@ -73,7 +73,7 @@ def _ensure_postgres(place: Place) -> Addresses:
                 f"{data} belongs to user {user_name(data.stat().st_uid)}. "
                 "Run as that user, or set VAR_DIR to another folder."
             )
-        _forget_stale_pid(data)
+        _forget_stale_pid(data, place.sockets)
         _start_postgres(place, programs, data, superuser)
     if superuser_name(place, superuser) == OWNER:
         free_the_owners_name(place, superuser)
@@ -198,7 +198,7 @@ def _make_cluster(place: Place, programs: Path, data: Path, superuser: Login) ->
     fresh.rename(data)
 
 
-def _forget_stale_pid(data: Path) -> None:
+def _forget_stale_pid(data: Path, sockets: Path) -> None:
     """Remove a postmaster.pid whose process is not a server on this folder (after power loss or a reused pid)."""
     pid_file = data / "postmaster.pid"
     try:
@@ -208,7 +208,11 @@ def _forget_stale_pid(data: Path) -> None:
     try:
         working_folder = Path(os.readlink(f"/proc/{pid}/cwd"))
     except FileNotFoundError:
-        pass  # no such process, or a system without /proc: PostgreSQL's own check decides
+        # No such process, or a system without /proc: PostgreSQL's own check decides. One that is dead and not buried
+        # yet (nobody has asked how it ended) is taken for a living one by that check.
+        if Path(f"/proc/{pid}").exists():
+            pid_file.unlink(missing_ok=True)
+            (sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
     except PermissionError:
         pid_file.unlink(missing_ok=True)  # a process of somebody else is not our server
         return

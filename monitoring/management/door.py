@@ -46,6 +46,10 @@ class DoorCommand(BaseCommand):
             complete = self.work(**options)
         except FileProblem as problem:
             raise CommandError(str(problem), returncode=2) from None
+        except CommandError as problem:
+            if problem.returncode == 1:  # Django's own, unless a command says otherwise
+                problem.returncode = 2
+            raise
         except (Error, psycopg.Error, RedisError) as problem:  # the second of sessions of our own
             words = str(problem).strip() or type(problem).__name__
             raise CommandError(f"the database or broker failed: {words}", returncode=3) from problem

@@ -204,6 +204,29 @@ def test_a_stale_process_id_of_somebody_else_is_not_believed(made: Path) -> None
     assert manage(made, "check").returncode == 0
 
 
+MEND = """
+import json, os, signal, sys
+from config import embedded
+embedded.provide()
+from config.embedded.place import find_place
+place = find_place(False)
+quiet = embedded.mend()
+os.kill(int((place.var / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+os.kill(int((place.sockets / "valkey.pid").read_text()), signal.SIGKILL)
+print(json.dumps([quiet, embedded.mend(), embedded.mend()]))
+"""
+
+
+def test_servers_that_were_killed_are_started_again_by_whoever_supervises(made: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEND], cwd=ROOT, env=own_environment(made), capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[], ["PostgreSQL", "Valkey"], []], done.stderr
+    assert manage(made, "check_heartbeat").returncode == 1, "the data is there, and no round was done"
+
+
 def test_a_folder_of_somebody_else_is_named(var: Path) -> None:
     mine = Account(os.geteuid(), os.getegid())
     theirs = Path("/tmp")  # root's

@@ -69,7 +69,7 @@ class Command(DoorCommand):
         if options["once"]:
             lead = Lead(NAME)
             if not lead.take():
-                raise CommandError("another alertd is at work; it does the rounds")
+                raise CommandError("another alertd is at work; it does the rounds", returncode=3)
             try:
                 rounds = Rounds()
                 rounds.one()
