@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "PORT": PORT,
     "POSTGRES_PASSWORD": secrets.token_urlsafe(16),
     "OWNER_PASSWORD": secrets.token_urlsafe(16),
+    "WATCHDOG_PASSWORD": secrets.token_urlsafe(16),
     "SERVICE_PASSWORD": secrets.token_urlsafe(16),
     "SECRET_KEY": secrets.token_urlsafe(48),
     "IDENTITY_KEY": secrets.token_urlsafe(48),

@@ -23,7 +23,7 @@ VISIBILITY_TIMEOUT_SECONDS = 300  # longer than twice any time limit but that of
 
 app = Celery("tasks", broker=broker_url())
 app.conf.update(
-    include=["tasks.classification", "tasks.imports", "tasks.statistics", "tasks.housekeeping"],
+    include=["tasks.classification", "tasks.imports", "tasks.statistics", "tasks.housekeeping", "tasks.canary"],
     result_backend=None,
     task_ignore_result=True,
     task_store_errors_even_if_ignored=False,

@@ -17,6 +17,12 @@ class Entry:
     queue: str
     every_seconds: int | None
     expires_seconds: int
+    args: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What tells it from other entries of the same task."""
+        return " ".join((self.task, *self.args))
 
 
 SWEEP_SECONDS = 60
@@ -26,14 +32,16 @@ ENTRIES = (
     Entry("tasks.sweep_owed_classification", "import", SWEEP_SECONDS, 50),
     Entry("tasks.sweep_nightly_jobs", "housekeeping", SWEEP_SECONDS, 50),
     Entry("tasks.recompute_all_cohorts", "stats", None, 20 * 3600),
+    Entry("tasks.canary", "classify", SWEEP_SECONDS, 50, ("classify",)),
 )
 
 
 def beat_schedule(nightly_hour: int, nightly_minute: int) -> dict[str, dict[str, Any]]:
     """The entries as Celery beat reads them; those without a period run nightly."""
     return {
-        entry.task: {
+        entry.name: {
             "task": entry.task,
+            "args": entry.args,
             "schedule": schedule(entry.every_seconds)
             if entry.every_seconds
             else crontab(hour=nightly_hour, minute=nightly_minute),

@@ -60,7 +60,7 @@ class SmtpStub:
                 text = b"".join(iter(lines.readline, b".\r\n")).decode()
                 answer = self.manner(visit, ".")
                 if answer is None or answer.startswith("250"):
-                    self.taken.append((time.monotonic(), *visit.recipients, text))
+                    self.taken.append((time.monotonic(), visit.recipients[0], text))
                 if answer is None:
                     return
             visit.connection.sendall(answer.encode() + b"\r\n")

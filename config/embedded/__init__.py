@@ -42,6 +42,7 @@ def provide(*, announce: bool = False, make_schema: Callable[[], None] | None = 
         if want_postgres:
             addresses = ensure_postgres(place)
             os.environ["DATABASE_URL"], os.environ["DATABASE_OWNER_URL"] = addresses.service, addresses.owner
+            os.environ["DATABASE_WATCHDOG_URL"] = addresses.watchdog
             for name in ("SECRET_KEY", "IDENTITY_KEY"):  # of the demo only; with a named database both are required
                 os.environ.setdefault(name, kept_secret(place, name.lower().replace("_", "-")))
         if want_valkey:

@@ -31,6 +31,7 @@ DATABASE = "cml"
 SUPERUSER = "cml_superuser"  # the cluster is made with it; it starts and prepares, and nobody else uses it
 OWNER = "cml_owner"
 SERVICE = "cml_service"
+WATCHDOG = "cml_watch"
 PASSING = "cml_passing"  # a superuser for the moment in which the other is renamed
 
 
@@ -40,10 +41,11 @@ _NOT_YET = ("starting up", "recovery mode", "shutting down", "not yet accepting 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """How to reach the database as the service's login and as the owner."""
+    """How to reach the database as the service's login, as the owner, and as the watchdog that only reads."""
 
     service: str
     owner: str
+    watchdog: str
 
 
 def ensure_postgres(place: Place) -> Addresses:
@@ -79,13 +81,15 @@ def _ensure_postgres(place: Place) -> Addresses:
         free_the_owners_name(place, superuser)
     logins = _logins(place)
     _prepare(place, superuser, logins)
-    return Addresses(_address(place, logins.service), _address(place, logins.owner))
+    assert logins.watchdog is not None
+    return Addresses(*(_address(place, login) for login in (logins.service, logins.owner, logins.watchdog)))
 
 
 def _logins(place: Place) -> Logins:
     return Logins(
         owner=Login(OWNER, kept_secret(place, "postgres-owner-password")),
         service=Login(SERVICE, kept_secret(place, "postgres-service-password")),
+        watchdog=Login(WATCHDOG, kept_secret(place, "postgres-watchdog-password")),
         owner_makes_databases=True,  # the tests make theirs
     )
 

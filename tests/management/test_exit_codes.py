@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 OURS = {name for name, app in get_commands().items() if app in ("monitoring", "cohorts", "config", "tasks")}
 # Without a database these do all their work, or they are the ones that supervise it.
-ASK_NO_DATABASE = {"score", "serve", "prepare_database"}
+ASK_NO_DATABASE = {"score", "serve", "prepare_database", "watchdog"}
 COMMANDS = {
     "alertd": ["--once"],
     "check_heartbeat": [],

@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from config import embedded
+from config.preparing import WATCHDOG_ROLE
 from monitoring import clock
 from monitoring.models import Heartbeat, Patient, SetAsideKind
 from monitoring.services.foundation import set_aside
@@ -57,6 +58,7 @@ class Child:
     command: list[str]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    own: Mapping[str, str] = field(default_factory=dict)  # what its environment has for itself
     signs: Callable[[], bool] | None = None  # whether it has just given a sign of life; None: nobody can tell
     pause_seconds: float = FIRST_RESTART_SECONDS
     not_before: float = field(default=0.0)
@@ -68,7 +70,7 @@ class Child:
         self.started_at = self.seen_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
-            env=environment,
+            env={**environment, **self.own},
             cwd=settings.BASE_DIR,
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C reaches the supervisor only, which stops its children in order
@@ -292,8 +294,15 @@ def _children(bind: str, port: int) -> list[Child]:
             signs=lambda: _worker_answers(f"bulk@{node}"),
         ),
         Child("alertd", [sys.executable, "manage.py", "alertd"], signs=_alertd_beats),
+        Child("watchdog", [sys.executable, "manage.py", "watchdog"], own=_as_watchdog()),
         Child("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], signs=_beat_turns),
     ]
+
+
+def _as_watchdog() -> dict[str, str]:
+    """The watchdog has a login that reads and does nothing else; without one it uses the service's."""
+    address = os.environ.get("DATABASE_WATCHDOG_URL", "")
+    return {"DATABASE_URL": address, "DATABASE_ROLE": WATCHDOG_ROLE} if address else {}
 
 
 def _web_answers(bind: str, port: int) -> bool:

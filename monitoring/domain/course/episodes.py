@@ -148,10 +148,10 @@ def _episode(
 def _numbered(episodes: list[Episode]) -> tuple[Episode, ...]:
     numbered = []
     attempt = 0
-    for episode in episodes:
+    for episode in episodes:  # made with the number 0
         is_attempt = episode.kind is StopReason.TFR_ATTEMPT
         attempt += is_attempt
-        numbered.append(dataclasses.replace(episode, attempt=attempt if is_attempt else 0))
+        numbered.append(dataclasses.replace(episode, attempt=attempt) if is_attempt else episode)
     return tuple(numbered)
 
 

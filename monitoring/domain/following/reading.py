@@ -20,7 +20,7 @@ from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, 
 from monitoring.domain.following.early_signs import first_fluctuation
 from monitoring.domain.following.findings import LONG_GAP_DAYS
 from monitoring.domain.following.kinetics import Value
-from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_windows
+from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_pair, month_two_windows
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
 from monitoring.domain.vocabulary.scale import ResponseClass
@@ -169,7 +169,7 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
     until = episode.restarted_on
     at_3, at_6, at_12 = _classes_at(episode, (3, 6, 12))
     fluctuation = first_fluctuation(episode)
-    doubling = month_two(history.values, stopped_on, rule_set(KINETICS), until)
+    group, decided_on = _month_two(history.values, stopped_on, until)
     return EpisodeReading(
         stop_reason=episode.kind.value,
         attempt=episode.attempt,
@@ -198,8 +198,8 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         class_at_6=at_6,
         class_at_12=at_12,
         fluctuated_on=fluctuation.on if fluctuation else None,
-        month_two="" if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.group.value,
-        month_two_on=None if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.decided_on,
+        month_two=group,
+        month_two_on=decided_on,
         line_of_therapy=len({c.drug for c in tkis if c.started_on <= stopped_on}),
         earlier_resistance=any(
             c.drug.is_tki and c.stop_reason is StopReason.RESISTANCE and c.stopped_on and c.stopped_on < stopped_on
@@ -218,6 +218,20 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
     )
 
 
+def _month_two(values: Sequence[Value], stopped_on: date, until: date | None) -> tuple[str, date | None]:
+    """The group two months after the stop and the sample that decided it; most people have none detected, and no
+    reason is made for them.
+    """
+    rules = rule_set(KINETICS)
+    pair = month_two_pair(values, stopped_on, rules, until)
+    if pair is None:
+        return "", None
+    if not pair[1].detected:
+        return MonthTwoClass.NOT_RISING.value, pair[1].on
+    found = month_two(values, stopped_on, rules, until)
+    return ("", None) if found.group is MonthTwoClass.NOT_KNOWN else (found.group.value, found.decided_on)
+
+
 def _as_known(on: date, history: PatientHistory) -> PartialDate:
     """The day of a sample, or of a deep response found elsewhere, as precisely as it is known."""
     point = next((p for p in reversed(history.points) if p.on == on), None)
@@ -227,8 +241,10 @@ def _as_known(on: date, history: PatientHistory) -> PartialDate:
     return elsewhere if elsewhere is not None and elsewhere.on == on else PartialDate(on)
 
 
-def _first(facts: Iterable[Fact], kind: FactKind, stopped_on: date) -> date | None:
+def _first(facts: Sequence[Fact], kind: FactKind, stopped_on: date) -> date | None:
     """The first day of such an observation on or after the stop."""
+    if not facts:
+        return None
     return min((f.observed_on for f in facts if f.kind is kind and f.observed_on >= stopped_on), default=None)
 
 
