@@ -48,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/<uuid:public_id>/", alerts.detail, name="alert"),
     path("alerts/<uuid:public_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge-alert"),
     path("alerts/<uuid:public_id>/act/", alerts.act_on_alert, name="act-on-alert"),
+    path("alerts/<uuid:public_id>/messages/<int:delivery>/again/", alerts.send_again, name="send-alert-again"),
     path("imports/", imports.index, name="imports"),
     path("imports/<uuid:public_id>/", imports.detail, name="import"),
     path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),

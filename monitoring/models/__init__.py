@@ -1,6 +1,6 @@
 """What is kept. Facts are never edited; opinions say which rule they come from."""
 
-from monitoring.models.alerts import Alert, AlertDelivery
+from monitoring.models.alerts import Alert, AlertDelivery, DeliveryAttempt
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
 from monitoring.models.escalation import EscalationPolicy
@@ -34,6 +34,7 @@ __all__ = [
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",
+    "DeliveryAttempt",
     "EscalationPolicy",
     "Heartbeat",
     "IdempotentRequest",

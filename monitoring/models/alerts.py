@@ -3,6 +3,7 @@
 import hashlib
 
 import pghistory
+import pgtrigger
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
@@ -209,6 +210,7 @@ class AlertDelivery(models.Model):
     round = models.PositiveIntegerField(default=1)
     step = models.PositiveIntegerField(default=0)
     certainty = models.CharField(max_length=15, choices=choices.CERTAINTY, blank=True)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")  # sent again
 
     class Meta:
         verbose_name = _("delivery")
@@ -217,3 +219,15 @@ class AlertDelivery(models.Model):
             models.Index(fields=["urgency", "owed_at"], condition=Q(settled_at__isnull=True), name="delivery_due"),
             models.Index(fields=["alert"], name="delivery_of_alert"),
         ]
+
+
+class DeliveryAttempt(models.Model):
+    """One try to send a message, and what came of it in the words of the mail server or of its failure."""
+
+    delivery = models.ForeignKey(AlertDelivery, models.PROTECT, related_name="tries")
+    at = models.DateTimeField()
+    is_taken = models.BooleanField()
+    words = models.CharField(max_length=300)
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]

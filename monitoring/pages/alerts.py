@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -19,13 +20,14 @@ from django.views.decorators.http import require_GET, require_POST
 from monitoring import clock
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Drug
-from monitoring.models import Alert, Role
+from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_doses, with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
+from monitoring.services.alerts import deliveries
 from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act
 from monitoring.services.entry.reach import reach_of
 from monitoring.services.entry.restarts import record_restart
@@ -155,6 +157,20 @@ def _act(alert: Alert, by: User, values: dict[str, str | dt.date | None], now: d
     )
 
 
+@require_POST
+@requires_role(MAY_ACT)
+def send_again(request: HttpRequest, public_id: UUID, delivery: int) -> HttpResponse:
+    """Send a message once more. For clinicians and administrators of the alert's centre."""
+    alert, by = _alert_to_act_on(request, public_id)
+    message = get_object_or_404(AlertDelivery, pk=delivery, alert=alert)
+    try:
+        deliveries.send_again(message, by=by, now=clock.now())
+    except deliveries.OnItsWay:
+        return _detail(request, alert, problem=_("a message to this person is on its way already"), status=409)
+    messages.success(request, _("The message is sent once more."))
+    return redirect("alert", public_id=public_id)
+
+
 def _alert(request: HttpRequest, public_id: UUID) -> Alert:
     visible = Alert.objects.visible_to(request.user).select_related("patient", "centre", "acknowledged_by", "evidence")
     return get_object_or_404(visible, public_id=public_id)
@@ -185,7 +201,9 @@ def _detail(
             "alert": with_doses(with_mutations(with_states([alert], clock.now().date())))[0],
             "reason": alert_reason(alert),
             "deeds": deeds_of([alert])[alert.pk],
-            "deliveries": alert.deliveries.select_related("recipient").order_by("-owed_at", "-pk")[:PAGE_SIZE],
+            "deliveries": alert.deliveries.select_related("recipient", "asked_by")
+            .prefetch_related(Prefetch("tries", DeliveryAttempt.objects.order_by("-pk")))
+            .order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "worklist": Paginator(worklist_rows(alert), PAGE_SIZE).get_page(request.GET.get("page"))
             if alert.kind == AlertKind.HAND_OVER
             else None,

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
 NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent",
-    "monitoring_accessevent", "monitoring_storedreading",
+    "monitoring_accessevent", "monitoring_storedreading", "monitoring_deliveryattempt",
            "cohorts_cohortsnapshot", "cohorts_snapshotname", "django_admin_log",
            "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
@@ -59,6 +59,7 @@ NOT = {
         "step",
         "certainty",
         "urgency",
+        "asked_by_id",
     },
     "monitoring_importrun": {"id", "public_id", "kind", "sha256", "dry_run", "amend_reason", "started_at", "by_id"},
     "monitoring_jobrun": {"id", "job", "slot_at"},

@@ -24,6 +24,7 @@ from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import (
     AccessEvent,
     Alert,
+    AlertDelivery,
     Assay,
     Centre,
     ConversionFactor,
@@ -68,7 +69,8 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "home": ANYBODY, "bench": LABORATORY, "bench-preview": ONLY_POST, "waiting": LOADING, "result": ANYBODY,
     "verify-result": ONLY_POST, "amend-result": LABORATORY, "retract-result": ONLY_POST, "patients": ANYBODY,
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
-    "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST, "imports": LOADING,
+    "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST,
+    "send-alert-again": ONLY_POST, "imports": LOADING,
     "due": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
@@ -95,7 +97,7 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "assay"): (D,), ("POST", "protocol-centres"): (D,), ("POST", "people"): (D,), ("POST", "person"): (D,),
     ("POST", "person-link"): (D,), ("POST", "close-person"): (D,), ("POST", "confirm-role"): (D,),
     ("POST", "end-role"): (D,), ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST",
-    "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD,
+    "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD, ("POST", "send-alert-again"): WARD,
     ("POST", "api-patients"): RECORDING, ("PATCH", "api-patient"): RECORDING, ("POST", "api-treatments"): RECORDING,
     ("PATCH", "api-treatment"): RECORDING, ("POST", "api-observations"): RECORDING,
     ("PATCH", "api-observation"): RECORDING, ("POST", "api-results"): LABORATORY,
@@ -110,7 +112,8 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
 # What stands in the place of the id of an address.
 OBJECT_OF = {
     "result": PcrResult, "verify-result": PcrResult, "amend-result": PcrResult, "retract-result": PcrResult,
-    "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert, "api-patient": Patient,
+    "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert,
+    "send-alert-again": Alert, "api-patient": Patient,
     "api-treatment": TkiCourse, "api-observation": Observation, "api-result": PcrResult,
     "api-result-verify": PcrResult, "api-result-amend": PcrResult, "api-result-retract": PcrResult,
     "api-patient-monitoring": Patient, "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert,
@@ -294,6 +297,9 @@ class Caller:
             factor, assay = ConversionFactor.objects.get(), Assay.objects.get()
             filled = filled.replace("<int:pk>", str(factor.laboratory_id)).replace("<int:factor_id>", str(factor.pk))
             filled = filled.replace("<int:assay_id>", str(assay.pk))
+        if "<int:delivery>" in filled:
+            owed = AlertDelivery.objects.filter(alert=of.objects[Alert]).first()
+            filled = filled.replace("<int:delivery>", str(owed.pk if owed else 0))
         filled = filled.replace("<uidb64>/<token>", "MQ/no-token")
         return filled.replace("^(?P<path>.*)$", "v1/nothing/")
 

@@ -43,29 +43,17 @@ def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restart
     The value nearest to two months after the stop (ties: the earlier) against the one before it; a value from before
     the stop counts only within the window, since the rise begins at the stop.
     """
-    line = "month_2_cut_days"
-    pair = month_two_pair(values, stopped_on, rules, restarted_on)
-    if pair is None:
-        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
-    earlier, second = pair
-    if not second.detected:
-        return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"), second.on)
-    if earlier is None:
-        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
-    return _month_two_of(change_between(earlier, second, rules), line, rules)
-
-
-def month_two_pair(
-    values: Sequence[Value], stopped_on: date, rules: RuleSet, restarted_on: date | None = None
-) -> tuple[Value | None, Value] | None:
-    """The value nearest to two months after the stop, and the one before it; None without the first of them."""
-    window = dt.timedelta(days=rules.value("month_2_window_days", int))
+    line, window = "month_2_cut_days", dt.timedelta(days=rules.value("month_2_window_days", int))
     off = [v for v in values if stopped_on < v.on and (restarted_on is None or v.on <= restarted_on)]
     second = _nearest(off, add_months(stopped_on, MONTH_2), window, window)
     if second is None:
-        return None
-    earlier = (v for v in values if stopped_on - window <= v.on < second.on)
-    return max(earlier, key=lambda v: (v.on, v.key), default=None), second
+        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
+    if not second.detected:
+        return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"), second.on)
+    earlier = [v for v in values if stopped_on - window <= v.on < second.on]
+    if not earlier:
+        return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
+    return _month_two_of(change_between(max(earlier, key=lambda v: (v.on, v.key)), second, rules), line, rules)
 
 
 def month_two_windows(stops: Iterable[date], rules: RuleSet) -> list[tuple[date, date]]:

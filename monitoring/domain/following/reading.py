@@ -20,7 +20,7 @@ from monitoring.domain.course.series import Course, Fact, FactKind, StopReason, 
 from monitoring.domain.following.early_signs import first_fluctuation
 from monitoring.domain.following.findings import LONG_GAP_DAYS
 from monitoring.domain.following.kinetics import Value
-from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_pair, month_two_windows
+from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_windows
 from monitoring.domain.rules.rule_sets import rule_set
 from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
 from monitoring.domain.vocabulary.scale import ResponseClass
@@ -169,7 +169,7 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
     until = episode.restarted_on
     at_3, at_6, at_12 = _classes_at(episode, (3, 6, 12))
     fluctuation = first_fluctuation(episode)
-    group, decided_on = _month_two(history.values, stopped_on, until)
+    doubling = month_two(history.values, stopped_on, rule_set(KINETICS), until)
     return EpisodeReading(
         stop_reason=episode.kind.value,
         attempt=episode.attempt,
@@ -198,8 +198,8 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         class_at_6=at_6,
         class_at_12=at_12,
         fluctuated_on=fluctuation.on if fluctuation else None,
-        month_two=group,
-        month_two_on=decided_on,
+        month_two="" if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.group.value,
+        month_two_on=None if doubling.group is MonthTwoClass.NOT_KNOWN else doubling.decided_on,
         line_of_therapy=len({c.drug for c in tkis if c.started_on <= stopped_on}),
         earlier_resistance=any(
             c.drug.is_tki and c.stop_reason is StopReason.RESISTANCE and c.stopped_on and c.stopped_on < stopped_on
@@ -216,20 +216,6 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         **_age("age_at_diagnosis", history.born, history.diagnosed),
         **_age("age_at_stop", history.born, stopped),
     )
-
-
-def _month_two(values: Sequence[Value], stopped_on: date, until: date | None) -> tuple[str, date | None]:
-    """The group two months after the stop and the sample that decided it; most people have none detected, and no
-    reason is made for them.
-    """
-    rules = rule_set(KINETICS)
-    pair = month_two_pair(values, stopped_on, rules, until)
-    if pair is None:
-        return "", None
-    if not pair[1].detected:
-        return MonthTwoClass.NOT_RISING.value, pair[1].on
-    found = month_two(values, stopped_on, rules, until)
-    return ("", None) if found.group is MonthTwoClass.NOT_KNOWN else (found.group.value, found.decided_on)
 
 
 def _as_known(on: date, history: PatientHistory) -> PartialDate:

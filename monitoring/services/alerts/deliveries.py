@@ -19,7 +19,7 @@ from django.db.models import F, Q, QuerySet
 
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, Urgency, urgency_of
 from monitoring.domain.course.relapse import Certainty
-from monitoring.models import Alert, AlertDelivery, Membership, Role, SetAsideKind
+from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, Membership, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message
 from monitoring.services.foundation import set_aside
@@ -154,6 +154,13 @@ def extend(claims: Sequence[Claim], *, now: dt.datetime) -> set[int]:
     return held
 
 
+def release(claims: Sequence[Claim]) -> None:
+    """Give back what was claimed and not begun: it was not tried."""
+    _ours([delivery for claim in claims for delivery in claim.deliveries]).update(
+        lease_until=None, lease_token=None, attempts=F("attempts") - 1
+    )
+
+
 def _is_needless(delivery: AlertDelivery) -> bool:
     """Whether nobody needs a message any more: its alert was acknowledged, acted on or withdrawn meanwhile."""
     return delivery.about != DeliveryAbout.WITHDRAWN and delivery.alert.state != AlertState.OPEN
@@ -185,6 +192,8 @@ def settle(
     is_ours = bool(
         _ours(deliveries).update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code)
     )
+    if is_ours and code != DeliveryOutcome.NOT_NEEDED:
+        _note(deliveries, outcome or str(DeliveryOutcome(code).value), now, is_taken=delivered)
     tried_before = [delivery.key for delivery in deliveries if delivery.attempts > 1]
     if is_ours and tried_before:
         set_aside.settle(SetAsideKind.DELIVERY, tried_before, now=now)
@@ -198,6 +207,7 @@ def put_aside(deliveries: Sequence[AlertDelivery], problem: BaseException, *, no
             row = set_aside.put(
                 SetAsideKind.DELIVERY, delivery.key, problem, centre_id=delivery.alert.centre_id, now=now
             )
+            _note([delivery], row.error, now)
             _ours([delivery]).update(
                 lease_until=None, lease_token=None, next_attempt_at=row.retry_at, outcome=row.error
             )  # fmt: skip
@@ -215,8 +225,48 @@ def postpone(
     pause = min(longest, 2 ** min(first.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311  # jitter
     if may_have_arrived:
         pause = REPEAT_PAUSE_SECONDS
-    return bool(
+    is_ours = bool(
         _ours(deliveries).update(
             lease_until=None, lease_token=None, next_attempt_at=now + dt.timedelta(seconds=pause), outcome=problem[:300]
         )
     )
+    if is_ours:
+        _note(deliveries, problem, now)
+    return is_ours
+
+
+def _note(deliveries: Sequence[AlertDelivery], words: str, now: dt.datetime, *, is_taken: bool = False) -> None:
+    """Write down a try, whatever came of it."""
+    DeliveryAttempt.objects.bulk_create(
+        [DeliveryAttempt(delivery=one, at=now, is_taken=is_taken, words=words[:300]) for one in deliveries]
+    )
+
+
+class OnItsWay(Exception):
+    """A message about this alert to this person has not left yet."""
+
+
+def send_again(delivery: AlertDelivery, *, by: User, now: dt.datetime) -> AlertDelivery:
+    """Owe a message once more because a person asks for it: a new one with a key of its own.
+
+    Raises ``OnItsWay``.
+    """
+    with transaction.atomic():
+        Alert.objects.select_for_update().get(pk=delivery.alert_id)
+        mine = AlertDelivery.objects.filter(alert=delivery.alert_id, recipient=delivery.recipient_id)
+        if mine.filter(settled_at__isnull=True).exists():
+            raise OnItsWay
+        again = mine.filter(asked_by__isnull=False).count() + 1
+        return AlertDelivery.objects.create(
+            alert_id=delivery.alert_id,
+            key=f"{delivery.key.partition(':again')[0]}:again{again}",
+            about=delivery.about,
+            recipient_id=delivery.recipient_id,
+            owed_at=now,
+            next_attempt_at=now,
+            round=delivery.round,
+            step=delivery.step,
+            certainty=delivery.certainty,
+            urgency=delivery.urgency,
+            asked_by=by,
+        )

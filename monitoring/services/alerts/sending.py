@@ -217,6 +217,8 @@ class Sender:
             logger.error("the mail server cannot be reached (%s); it is asked again until it can", words)
         self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
         self._rests_until = time.monotonic() + self._rest_seconds
+        deliveries.release([one.claim for one in self._waiting])  # when it is back the most urgent go first
+        self._waiting.clear()
 
 
 def _words(problem: Exception) -> str:

@@ -210,11 +210,12 @@ def test_a_server_that_is_away_is_said_once_and_losses_leave_first_afterwards(
     an_alert(centre, 1, AlertKind.FLUCTUATION)
     for number in range(2, 12):
         an_alert(centre, number)
-    sender = Sender(at_once=2)
+    sender = Sender(at_once=1)
     until = time.monotonic() + 3
     while time.monotonic() < until:
         sender.turn(0.05)
     assert sum("cannot be reached" in record.message for record in caplog.records) == 1
+    assert AlertDelivery.objects.filter(attempts=0).count() > 5, "what was not begun was not tried"
     waits = AlertDelivery.objects.order_by("-next_attempt_at").values_list("next_attempt_at", flat=True)[0]
     assert waits - clock.now() < dt.timedelta(seconds=31)
     settings.EMAIL_PORT = port
@@ -303,3 +304,38 @@ def test_a_lesser_message_may_wait_for_longer(centre: Centre, grace: User) -> No
     assert freshness(clock.now()).unsent is None
     AlertDelivery.objects.update(owed_at=clock.now() - dt.timedelta(minutes=16))
     assert freshness(clock.now()).unsent is not None
+
+
+# --- each try, and once more -------------------------------------------------------------------------------------
+
+
+def test_each_try_stands_on_the_page_of_the_alert_and_a_person_can_send_again(
+    client: Client, centre: Centre, grace: User, member: Any, relay: Any, django_assert_max_num_queries: Any
+) -> None:
+    stub = relay(lambda visit, line: "450 mailbox is full" if line == "RCPT" else takes_all(visit, line))
+    alert = an_alert(centre, 1)
+    sender = Sender()
+    sender.finish(10)
+    stub.manner = takes_all
+    AlertDelivery.objects.update(next_attempt_at=clock.now())
+    sender.finish(10)
+    owed = AlertDelivery.objects.get()
+    tries = list(owed.tries.order_by("pk").values_list("is_taken", flat=True))
+    assert tries == [False, True]
+    client.force_login(grace)
+    with django_assert_max_num_queries(25):
+        page = client.get(f"/alerts/{alert.public_id}/").content.decode()
+    assert "mailbox is full" in page
+    again = f"/alerts/{alert.public_id}/messages/{owed.pk}/again/"
+    assert client.post(again).status_code == 302
+    assert client.post(again).status_code == 409, "it is on its way"
+    sender.finish(10)
+    assert len(stub.taken) == 2
+    assert len(set(stub.keys())) == 2, "what a person asks for is no repeat"
+    assert "sent again by grace" in client.get(f"/alerts/{alert.public_id}/").content.decode()
+    olga = member("olga", Centre.objects.create(code="H2"))
+    client.force_login(olga)
+    assert client.post(again).status_code == 404
+    client.force_login(member("tom", centre, Role.TECHNICIAN))
+    assert client.post(again).status_code == 403
+    assert client.post(f"/alerts/{alert.public_id}/messages/999999/again/").status_code == 403
