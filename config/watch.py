@@ -24,7 +24,7 @@ class Condition:
     query: bytes
 
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, NEVER = 60.0, 3600.0, 1e9
 CONDITIONS = (
     Condition(
         "classification", "a patient is owed a classification", 2 * MINUTE,
@@ -73,6 +73,7 @@ class Finding:
 
     name: str
     words: str
+    is_never: bool = False  # what was to give a sign has never given one
 
 
 def look(address: str, folders: Sequence[Path], conditions: Sequence[Condition] = CONDITIONS) -> list[Finding]:
@@ -85,7 +86,9 @@ def look(address: str, folders: Sequence[Path], conditions: Sequence[Condition] 
             for condition in conditions:
                 age = _number(session, condition.query)
                 if age is not None and age > condition.limit_seconds:
-                    findings.append(Finding(condition.name, f"{condition.words}: {_lasting(age)}"))
+                    is_never = age >= NEVER
+                    lasting = "never" if is_never else f"for {age / MINUTE:.0f} minutes"
+                    findings.append(Finding(condition.name, f"{condition.words}: {lasting}", is_never))
     except psycopg.Error as problem:
         findings.append(Finding("database", f"the database does not answer ({type(problem).__name__})"))
     return findings
@@ -94,10 +97,6 @@ def look(address: str, folders: Sequence[Path], conditions: Sequence[Condition] 
 def _number(session: psycopg.Connection, query: bytes) -> float | None:
     row = session.execute(query).fetchone()
     return None if row is None or row[0] is None else float(row[0])
-
-
-def _lasting(seconds: float) -> str:
-    return "never" if seconds >= 1e9 else f"for {seconds / MINUTE:.0f} minutes"
 
 
 def _clock(session: psycopg.Connection) -> Iterator[Finding]:

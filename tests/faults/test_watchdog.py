@@ -76,7 +76,7 @@ def test_an_ordinary_moment_is_quiet(address: str, ordinary: Alert, tmp_path: Pa
 def test_each_condition_is_found_and_names_nobody(address: str, ordinary: Alert, name: str) -> None:
     PROVOKED[name](ordinary)
     (found,) = look(address, [])
-    assert found.name == name
+    assert (found.name, found.is_never) == (name, name == "worker")
     assert "P1" not in found.words
 
 

@@ -100,7 +100,9 @@ class Command(DoorCommand):
             try:
                 rounds.one()
             except Exception as problem:  # said aloud, and the next round is two seconds away
-                logger.error("a round failed: %s", set_aside.describe(problem), exc_info=problem)
+                is_lost = set_aside.is_database_lost(problem)
+                words = "the database is away" if is_lost else set_aside.describe(problem)
+                logger.error("a round failed: %s", words, exc_info=None if is_lost else problem)
                 connection.close()
             time.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
 
