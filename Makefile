@@ -9,7 +9,7 @@ FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
 BIOME := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
-.PHONY: install install-dev run test test-all test-fast check fix bench reference lock messages clean
+.PHONY: install install-dev run test test-all test-fast check fix bench chaos reference lock messages clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -71,6 +71,10 @@ fix: install-dev node_modules/.installed
 	@$(BIN)/ruff format .
 	@$(FORMAT_TEMPLATES) templates
 	@$(BIOME) check --write static
+
+# The whole service under fire; CHAOS_KILLS, CHAOS_SEED and CHAOS_WITHOUT choose the run.
+chaos: install-dev
+	@$(BIN)/python -m tests.faults.chaos
 
 bench: install-dev
 	@$(BIN)/python -m benchmarks

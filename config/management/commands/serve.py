@@ -109,7 +109,7 @@ class Command(BaseCommand):
             for child in children:
                 child.start(child_environment)
             self._wait_until_ready(bind, port, children)
-            if not Patient.objects.exists():
+            if self._is_empty():
                 self._say("Loading the synthetic demo …")
                 subprocess.run(
                     [sys.executable, "manage.py", "load_demo"],
@@ -132,6 +132,16 @@ class Command(BaseCommand):
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
+
+    def _is_empty(self) -> bool:
+        """Whether nobody has entered a patient yet; a database that is lost just now is mended and asked again."""
+        while True:
+            try:
+                return not Patient.objects.exists()
+            except DatabaseError:
+                connection.close()
+                self._mend()
+                time.sleep(1)
 
     def _wait_until_ready(self, bind: str, port: int, children: list[Child]) -> None:
         self._say("Starting web, workers and beat …")
