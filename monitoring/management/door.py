@@ -39,10 +39,12 @@ class DoorCommand(BaseCommand):
     3: environment or internal failure. Counts go to standard error, results to standard output."""
 
     requires_system_checks: list[str] = []
+    asks_the_database = True
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            wait_for_database()
+            if self.asks_the_database:
+                wait_for_database()
             complete = self.work(**options)
         except FileProblem as problem:
             raise CommandError(str(problem), returncode=2) from None

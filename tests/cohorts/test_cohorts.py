@@ -340,7 +340,8 @@ def test_a_killed_run_is_claimed_again_after_its_lease_and_its_late_finish_does_
 def test_the_schedule_is_utc_data_with_expiries_shorter_than_the_periods() -> None:
     for entry in ENTRIES:
         assert entry.expires_seconds < (entry.every_seconds or 24 * 3600)
-    assert set(beat_schedule(2, 0)) == {e.task for e in ENTRIES}
+    assert set(beat_schedule(2, 0)) == {e.name for e in ENTRIES}
+    assert len(beat_schedule(2, 0)) == len(ENTRIES)
 
 
 @pytest.mark.parametrize(

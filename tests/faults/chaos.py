@@ -336,7 +336,7 @@ def differences(service: Service, series: list[list[Sample]], stub: SmtpStub, ki
         stored = session.execute(
             "select r.accession_number, a.response_class from monitoring_pcrresult r left join"
             " monitoring_responseassessment a on a.result_id = r.id and a.superseded_at is null"
-            " where r.superseded_by_id is null"
+            " where not exists (select 1 from monitoring_pcrresult n where n.supersedes_id = r.id)"
         ).fetchall()
         alerts = session.execute(
             "select p.patient_id, a.public_id::text, a.state from monitoring_alert a join monitoring_patient p"

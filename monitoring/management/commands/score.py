@@ -29,6 +29,7 @@ from monitoring.wording.numbers import plain_number
 
 class Command(DoorCommand):
     help = "Score a results file; stores nothing, writes CSV to standard output."
+    asks_the_database = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="CSV (UTF-8) or XLSX with the columns of a results file")

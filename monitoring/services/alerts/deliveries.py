@@ -193,7 +193,7 @@ def settle(
         _ours(deliveries).update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code)
     )
     if is_ours and code != DeliveryOutcome.NOT_NEEDED:
-        _note(deliveries, outcome or str(DeliveryOutcome(code).value), now, is_taken=delivered)
+        _note(deliveries, outcome or code, now, is_taken=delivered)
     tried_before = [delivery.key for delivery in deliveries if delivery.attempts > 1]
     if is_ours and tried_before:
         set_aside.settle(SetAsideKind.DELIVERY, tried_before, now=now)

@@ -212,10 +212,10 @@ def test_a_paused_sender_cannot_record_over_its_successor(enter: Callable[..., N
     later = now + dt.timedelta(seconds=deliveries.LEASE_SECONDS + 1)
     (successor,) = deliveries.claim_due(now=later, limit=5)
     assert successor.message.key == zombie.message.key
-    assert not deliveries.settle(zombie.deliveries, delivered=True, outcome="", now=later)
+    assert not deliveries.settle(zombie.deliveries, delivered=True, outcome="taken", now=later)
     assert not deliveries.postpone(zombie.deliveries, problem="", now=later)
     assert deliveries.extend([zombie], now=later) == set()
-    assert deliveries.settle(successor.deliveries, delivered=True, outcome="", now=later)
+    assert deliveries.settle(successor.deliveries, delivered=True, outcome="taken", now=later)
 
 
 # --- escalation --------------------------------------------------------------------------------------------------

@@ -68,7 +68,11 @@ PLANTED = {
     "another rule": "update monitoring_alert set rule_version = 'other'",
     "another id": "update monitoring_alert set public_id = gen_random_uuid()",
     "in a worklist": "update monitoring_alert set hand_over_id = id",
-    "messages deleted": "delete from monitoring_alertdelivery where round = 2",
+    "messages deleted": (
+        "with gone as (delete from monitoring_deliveryattempt where delivery_id in"
+        " (select id from monitoring_alertdelivery where round = 2))"
+        " delete from monitoring_alertdelivery where round = 2"
+    ),
     "a message that counts as sent": "update monitoring_alertdelivery set attempts = 0",
     "a message settled before it was owed": (
         "update monitoring_alertdelivery set settled_at = owed_at - interval '1 minute'"
@@ -94,7 +98,7 @@ def test_what_is_planted_is_found_and_says_whose_it_is(told: Alert, planted: str
     with connection.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = 'public' and tablename like 'monitoring%'")
         tables = [row[0] for row in cursor.fetchall()] if "history" in planted or "trigger" in planted else []
-        tables += ["monitoring_alertdelivery"] if "deleted" in planted else []
+        tables += ["monitoring_alertdelivery", "monitoring_deliveryattempt"] if "deleted" in planted else []
         cursor.execute("set constraints all immediate")  # an owner who knows what he does
         for table in tables:
             cursor.execute(f"alter table {table} disable trigger user")
