@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import subprocess
@@ -167,6 +168,8 @@ class Rounds:
                     self._send_failed = problem
                 connection.close()
                 time.sleep(1)
+        with contextlib.suppress(DatabaseError):
+            self.sender.wind_up(SEND_ONCE_SECONDS)
 
     def one(self) -> None:
         """Do every step, whatever becomes of the others, and write the heartbeat.

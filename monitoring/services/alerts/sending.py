@@ -140,6 +140,16 @@ class Sender:
         while not self.is_idle and time.monotonic() < until:
             self.turn(0.05)
 
+    def wind_up(self, seconds: float) -> None:
+        """Begin nothing more, and record what is still on its way: what was sent and not recorded is sent again."""
+        deliveries.release([one.claim for one in self._waiting])
+        self._waiting.clear()
+        until = time.monotonic() + seconds
+        while not self.is_idle and time.monotonic() < until:
+            self._collect(0.2)
+            self._cut_late()
+            self._hold()
+
     def _collect(self, wait_seconds: float) -> None:
         for slot in self._reported(wait_seconds):
             one, slot.trying = slot.trying, None

@@ -276,6 +276,21 @@ def test_an_address_that_is_mended_is_no_longer_set_aside(centre: Centre, member
     assert SetAside.objects.get(kind=SetAsideKind.ADDRESS).settled_at is not None
 
 
+def test_who_loses_the_lead_records_what_was_on_its_way_and_gives_back_the_rest(
+    centre: Centre, grace: User, relay: Any
+) -> None:
+    stub = relay()
+    for number in range(5):
+        an_alert(centre, number)
+    sender = Sender(at_once=2)
+    sender.turn()
+    sender.wind_up(10)
+    assert len(stub.taken) == AlertDelivery.objects.filter(delivered=True).count() == 2
+    assert AlertDelivery.objects.filter(attempts=0, lease_until__isnull=True).count() == 3
+    Sender().finish(10)
+    assert len(stub.keys()) == len(set(stub.keys())) == 5
+
+
 # --- told that mail is broken ------------------------------------------------------------------------------------
 
 
