@@ -188,16 +188,20 @@ def _ours(deliveries: Sequence[AlertDelivery]) -> QuerySet[AlertDelivery]:
 def settle(
     deliveries: Sequence[AlertDelivery], *, delivered: bool, outcome: str, code: str = "", now: dt.datetime
 ) -> bool:
-    """Record the outcome, if the lease is still ours; returns whether it was."""
-    is_ours = bool(
-        _ours(deliveries).update(settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code)
-    )
-    if is_ours and code != DeliveryOutcome.NOT_NEEDED:
-        _note(deliveries, outcome or code, now, is_taken=delivered)
-    tried_before = [delivery.key for delivery in deliveries if delivery.attempts > 1]
-    if is_ours and tried_before:
+    """Record the outcome of those whose lease is still ours; returns whether there were any."""
+    settled = _ours(deliveries)
+    with transaction.atomic():
+        held = set(settled.select_for_update().values_list("pk", flat=True))
+        ours = [delivery for delivery in deliveries if delivery.pk in held]
+        settled.filter(pk__in=held).update(
+            settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code
+        )
+        if code != DeliveryOutcome.NOT_NEEDED:
+            _note(ours, outcome or code, now, is_taken=delivered)
+    tried_before = [delivery.key for delivery in ours if delivery.attempts > 1]
+    if tried_before:
         set_aside.settle(SetAsideKind.DELIVERY, tried_before, now=now)
-    return is_ours
+    return bool(ours)
 
 
 def put_aside(deliveries: Sequence[AlertDelivery], problem: BaseException, *, now: dt.datetime) -> None:

@@ -157,6 +157,11 @@ class Sender:
             self._free.append(slot)
             if one is not None:
                 self._ended.append(one)
+        # All that were taken in one go: who is killed between sending and recording sends again, so this is short.
+        taken = [one for one in self._ended if one.problem is None]
+        if taken:
+            self._record_taken(taken)
+            self._ended = deque(one for one in self._ended if one.problem is not None)
         while self._ended:
             self._record(self._ended[0])
             self._ended.popleft()
@@ -197,13 +202,15 @@ class Sender:
             for one in self._waiting:
                 one.claimed = self._extended
 
+    def _record_taken(self, taken: Sequence[_Try]) -> None:
+        self._rest_seconds = 0.0
+        sent, now = [delivery for one in taken for delivery in one.claim.deliveries], clock.now()
+        deliveries.settle(sent, delivered=True, outcome="accepted", now=now)
+        set_aside.settle(SetAsideKind.ADDRESS, {_address_key(delivery) for delivery in sent}, now=now)
+
     def _record(self, one: _Try) -> None:
         claimed, now, problem = one.claim.deliveries, clock.now(), one.problem
-        if problem is None:
-            self._rest_seconds = 0.0
-            deliveries.settle(claimed, delivered=True, outcome=f"accepted for {one.claim.message.address}", now=now)
-            set_aside.settle(SetAsideKind.ADDRESS, {_address_key(delivery) for delivery in claimed}, now=now)
-            return
+        assert problem is not None
         words = "took too long and was ended" if one.ended_by_us else _words(problem)
         if isinstance(problem, LeaseLost):
             return
