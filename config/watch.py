@@ -109,7 +109,11 @@ def _clock(session: psycopg.Connection) -> Iterator[Finding]:
 
 def _disks(folders: Sequence[Path]) -> Iterator[Finding]:
     for folder in folders:
-        usage = shutil.disk_usage(folder)
+        try:
+            usage = shutil.disk_usage(folder)
+        except OSError as problem:
+            yield Finding(f"disk {folder}", f"{folder} cannot be looked at ({problem.strerror})")
+            continue
         percent = 100 * (1 - usage.free / usage.total)
         if percent > MOST_DISK_PERCENT:
             yield Finding(f"disk {folder}", f"{folder} is {percent:.0f} % full")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from cohorts.services.night_queue import NIGHTLY_PREFIX, owe_night
 from monitoring import clock
@@ -82,7 +81,7 @@ class Command(DoorCommand):
             try:
                 self._lead()
                 self.tell("alertd: the lead is gone")
-            except DatabaseError as problem:
+            except Error as problem:
                 logger.error("alertd: the database is away: %s", type(problem).__name__)
             connection.close()
             time.sleep(ROUND_SECONDS)
@@ -153,7 +152,7 @@ class Rounds:
                     logger.error("alertd hangs in its step %r; another copy may lead", self._step)
                 else:
                     lead.keep()
-            except DatabaseError:
+            except Error:
                 connection.close()
             time.sleep(KEEP_LEAD_SECONDS)
 
@@ -168,8 +167,15 @@ class Rounds:
                     self._send_failed = problem
                 connection.close()
                 time.sleep(1)
-        with contextlib.suppress(DatabaseError):
-            self.sender.wind_up(SEND_ONCE_SECONDS)
+        until = time.monotonic() + SEND_ONCE_SECONDS
+        while time.monotonic() < until:
+            try:
+                self.sender.wind_up(SEND_ONCE_SECONDS)
+                return
+            except Error as problem:  # what was sent is still to be recorded: asked again until it is
+                logger.error("alertd: what was sent cannot be recorded: %s", type(problem).__name__)
+                connection.close()
+                time.sleep(1)
 
     def one(self) -> None:
         """Do every step, whatever becomes of the others, and write the heartbeat.

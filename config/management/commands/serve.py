@@ -24,7 +24,7 @@ import environ
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -138,7 +138,7 @@ class Command(BaseCommand):
         while True:
             try:
                 return not Patient.objects.exists()
-            except DatabaseError:
+            except Error:
                 connection.close()
                 self._mend()
                 time.sleep(1)
@@ -212,7 +212,7 @@ class Command(BaseCommand):
                         set_aside.put(SetAsideKind.PART, child.name, words, centre_id=None, now=clock.now())
                 elif child.is_told:
                     set_aside.settle(SetAsideKind.PART, [child.name], now=clock.now())
-            except DatabaseError:
+            except Error:
                 continue  # told as soon as there is a database
             child.is_told = keeps_ending
 
@@ -337,7 +337,7 @@ def _alertd_beats() -> bool:
     try:
         now = clock.now()
         return Heartbeat.objects.filter(name="alertd", beat_at__gt=now - dt.timedelta(seconds=SILENT_SECONDS)).exists()
-    except DatabaseError:
+    except Error:
         return True
 
 

@@ -277,7 +277,10 @@ def hurry_on(alert_ids: Collection[int], *, now: dt.datetime) -> None:
     )
     with transaction.atomic():
         unheard = list(
-            Alert.objects.select_for_update().filter(~Exists(reached), pk__in=alert_ids, state=AlertState.OPEN)
+            # One that somebody holds is just being acted on.
+            Alert.objects.select_for_update(skip_locked=True).filter(
+                ~Exists(reached), pk__in=alert_ids, state=AlertState.OPEN
+            )
         )
         ladders = Ladders({alert.centre_id for alert in unheard})
         for alert in unheard:

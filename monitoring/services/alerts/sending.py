@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from django.db import transaction
 from django.db.models import F
 
 from monitoring import clock
@@ -54,7 +55,7 @@ class _Slot:
 
     reports: queue.SimpleQueue[_Slot]
     relay: Relay = field(default_factory=Relay)
-    work: queue.SimpleQueue[_Try] = field(default_factory=queue.SimpleQueue)
+    work: queue.SimpleQueue[_Try | None] = field(default_factory=queue.SimpleQueue)
     trying: _Try | None = None
 
     def __post_init__(self) -> None:
@@ -67,8 +68,7 @@ class _Slot:
         self.work.put(one)
 
     def _run(self) -> None:
-        while True:
-            one = self.work.get()
+        while (one := self.work.get()) is not None:
             try:
                 # Somebody who was frozen since the claim has lost it, and another sends: better late than twice.
                 if time.monotonic() - one.claimed > LEASE_SECONDS:
@@ -77,6 +77,7 @@ class _Slot:
             except Exception as problem:  # noqa: BLE001  # handed to whoever records it
                 one.problem, one.verdict = problem, self.relay.verdict(problem)
             self.reports.put(self)
+        self.relay.close()
 
 
 class SendersHang(Exception):
@@ -149,6 +150,8 @@ class Sender:
             self._collect(0.2)
             self._cut_late()
             self._hold()
+        for slot in (*self._free, *self._busy):
+            slot.work.put(None)  # its thread ends
 
     def _collect(self, wait_seconds: float) -> None:
         for slot in self._reported(wait_seconds):
@@ -163,7 +166,13 @@ class Sender:
             self._record_taken(taken)
             self._ended = deque(one for one in self._ended if one.problem is not None)
         while self._ended:
-            self._record(self._ended[0])
+            one = self._ended[0]
+            try:
+                self._record(one)
+            except Exception as problem:  # one that cannot be recorded holds up no other; it is told
+                if set_aside.is_database_lost(problem):
+                    raise
+                deliveries.put_aside(one.claim.deliveries, problem, now=clock.now())
             self._ended.popleft()
 
     def _reported(self, wait_seconds: float) -> Iterator[_Slot]:
@@ -244,12 +253,12 @@ def _words(problem: Exception) -> str:
 
 def refuse(claimed: Sequence[AlertDelivery], *, code: DeliveryOutcome, words: str, now: dt.datetime) -> None:
     """A person whom no message can reach: those who run the service are told, and the next person is told at once."""
-    if not deliveries.settle(claimed, delivered=False, outcome=words, code=code, now=now):
-        return
     first = claimed[0]
     said = f"{first.recipient.get_username()}: {words or 'no e-mail address'}"
-    set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
-    escalation.hurry_on([delivery.alert_id for delivery in claimed], now=now)
+    with transaction.atomic():  # refused and told are one: whoever is killed between them has done neither
+        if deliveries.settle(claimed, delivered=False, outcome=words, code=code, now=now):
+            set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
+            escalation.hurry_on([delivery.alert_id for delivery in claimed], now=now)
 
 
 def try_refused_again(*, now: dt.datetime) -> int:

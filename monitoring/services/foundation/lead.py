@@ -63,7 +63,7 @@ class Lead:
         """Let the next copy lead at once."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "update monitoring_lead set until = '-infinity' where name = %s and fence = %s",
+                "update monitoring_lead set until = clock_timestamp() where name = %s and fence = %s",
                 [self.name, self._fence],
             )
         self._fence = None

@@ -431,24 +431,9 @@ def test_a_silent_alertd_is_shown_to_everybody(client: Client, grace: User) -> N
     assert "Data is not current since" in client.get("/").content.decode()
 
 
-def test_older_losses_send_one_message_a_centre(centre: Centre, grace: User, ada: User) -> None:
-    for n in range(3):
-        patient = Patient.objects.create(centre=centre, patient_id=f"OLD{n}")
-        TkiCourse.objects.create(
-            patient=patient, drug="imatinib", started_on="2010-01-01", stopped_on=ago(500), stop_reason="tfr_attempt"
-        )
-        for accession, days, tubes in ((f"B{n}", 510, "nd/60000"), (f"L{n}", 400, "100/50000")):
-            record_result(
-                report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
-            )
-    classify_pending(now=clock.now())
-    assert Alert.objects.count() == 4
-    assert AlertDelivery.objects.get().alert.kind == "hand_over"
-
-
 @pytest.fixture
-def old_loss(centre: Centre, ada: User) -> Callable[[int], None]:
-    """A patient whose loss is history when it is first known."""
+def enter_old_loss(centre: Centre, ada: User) -> Callable[[int], None]:
+    """A patient whose loss is history when it is first known; not classified yet."""
 
     def enter(n: int) -> None:
         patient = Patient.objects.create(centre=centre, patient_id=f"OLD{n}")
@@ -459,9 +444,27 @@ def old_loss(centre: Centre, ada: User) -> Callable[[int], None]:
             record_result(
                 report(accession, ago(days), tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now()
             )
+
+    return enter
+
+
+@pytest.fixture
+def old_loss(enter_old_loss: Callable[[int], None]) -> Callable[[int], None]:
+    """The same, classified at once."""
+
+    def enter(n: int) -> None:
+        enter_old_loss(n)
         classify_pending(now=clock.now())
 
     return enter
+
+
+def test_older_losses_send_one_message_a_centre(enter_old_loss: Callable[[int], None], grace: User) -> None:
+    for n in range(3):
+        enter_old_loss(n)
+    classify_pending(now=clock.now())
+    assert Alert.objects.count() == 4
+    assert AlertDelivery.objects.get().alert.kind == "hand_over"
 
 
 def test_a_row_that_joins_a_worklist_tells_it_again_and_changes_what_was_read(

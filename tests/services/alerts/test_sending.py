@@ -291,6 +291,27 @@ def test_who_loses_the_lead_records_what_was_on_its_way_and_gives_back_the_rest(
     assert len(stub.keys()) == len(set(stub.keys())) == 5
 
 
+def test_one_outcome_that_cannot_be_recorded_holds_up_no_other(
+    centre: Centre, grace: User, relay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = relay(lambda visit, line: "550 no such user" if line == "RCPT" else takes_all(visit, line))
+    an_alert(centre, 1)
+
+    def poisoned(*_words: Any, **_options: Any) -> None:
+        raise KeyError("certainty")
+
+    monkeypatch.setattr(escalation, "hurry_on", poisoned)
+    sender = Sender()
+    sender.finish(10)
+    owed = AlertDelivery.objects.get()
+    assert owed.settled_at is None, "refused and told are one"
+    assert SetAside.objects.get(kind=SetAsideKind.DELIVERY).key == owed.key
+    refused.manner = takes_all
+    an_alert(centre, 2)
+    sender.finish(10)
+    assert len(refused.taken) == 1
+
+
 # --- told that mail is broken ------------------------------------------------------------------------------------
 
 
