@@ -13,12 +13,11 @@ from django.db.models import Q, QuerySet
 from monitoring.domain.course.episodes import Episode
 from monitoring.domain.course.off_scale import Ratio, change_log10
 from monitoring.domain.vocabulary.measurement import Method
-from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
+from monitoring.domain.vocabulary.scale import CLASS_LIMIT_PERCENT, ResponseClass
 from monitoring.models import Observation, Patient, PcrResult, ResponseAssessment, ResultStatus, TkiCourse
 from monitoring.selectors.as_of import as_known, standing_results
 
 MOST_POINTS = 2000  # of one person: more than anybody's lifetime of samples
-LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
 
 
 class Shape(StrEnum):
@@ -111,10 +110,10 @@ def drawn(result: PcrResult, assessment: ResponseAssessment | None) -> tuple[Sha
     if not response_class.is_evaluable:
         return Shape.NOT_EVALUABLE, None
     if not assessment.detected:
-        return Shape.UNDETECTED, LIMIT_OF[response_class]  # what this sample could have seen
+        return Shape.UNDETECTED, CLASS_LIMIT_PERCENT[response_class]  # what this sample could have seen
     if response_class is ResponseClass.NO_MMR:
         return Shape.ABOVE, result.is_percent
-    return Shape.BELOW, assessment.upper_bound_percent or LIMIT_OF[response_class]
+    return Shape.BELOW, assessment.upper_bound_percent or CLASS_LIMIT_PERCENT[response_class]
 
 
 def _days_after_stop(on: dt.date, episodes: Iterable[Episode]) -> int | None:

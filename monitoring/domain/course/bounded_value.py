@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.course.series import Assessed
-from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, MMR_LIMIT_PERCENT, ResponseClass
+from monitoring.domain.vocabulary.scale import CLASS_LIMIT_PERCENT, MMR_LIMIT_PERCENT, ResponseClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +43,4 @@ def known_value(item: Assessed) -> KnownValue:
         return KnownValue(is_percent=score.is_percent)
     if score.response_class is ResponseClass.NO_MMR:
         return KnownValue(above=(reported.is_percent if reported.comparator == ">" else None) or MMR_LIMIT_PERCENT)
-    return KnownValue(below=dict(CLASS_LIMITS_PERCENT).get(score.response_class))
+    return KnownValue(below=CLASS_LIMIT_PERCENT.get(score.response_class))

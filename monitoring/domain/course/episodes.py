@@ -11,8 +11,9 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 
-from monitoring.domain.course.relapse import Loss, LossRule, find_loss, off_treatment
+from monitoring.domain.course.relapse import Loss, LossRule, find_loss, loss_among, off_treatment
 from monitoring.domain.course.series import Course, Fact, FactKind, Series, StopReason, TimePoint, tki_courses
 from monitoring.domain.vocabulary.dates import Duration, PartialDate, Precision, add_months
 from monitoring.domain.vocabulary.scale import ResponseClass
@@ -20,6 +21,7 @@ from monitoring.domain.vocabulary.scale import ResponseClass
 SWITCH_WINDOW_DAYS = 28
 LEFT_CENSORED_AFTER_MONTHS = 6  # a first own result in DMR so long after the first TKI is a lower bound
 ENDS_EPISODE = (FactKind.DEATH, FactKind.ALLOGENEIC_TRANSPLANT)
+_collected_on = attrgetter("on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,22 @@ def find_episodes(
 ) -> tuple[Episode, ...]:
     """All episodes of a patient in order of their stops."""
     tkis = tki_courses(courses)
-    episodes: list[Episode] = []
+    opened: dict[date, tuple[Course, Course | None]] = {}
     for course in sorted(tkis, key=_by_stop_reason):
-        if course.stopped_on is None or any(e.stopped_on == course.stopped_on for e in episodes):
+        if course.stopped_on is None or course.stopped_on in opened:
             continue  # drugs that were stopped on the same day open one episode
         if any(tki is not course and _active_after(tki, course.stopped_on) for tki in tkis):
             continue
         restart = next((c for c in tkis if c.started_on > course.stopped_on), None)
         if restart is not None and _is_switch(course.stopped_on, restart.started_on, points):
             continue
-        episodes.append(_episode(course, restart, facts, points, rule))
-    episodes.sort(key=lambda e: e.stopped_on)
-    return _numbered(episodes)
+        opened[course.stopped_on] = course, restart
+    episodes, attempt = [], 0
+    for _stopped_on, (course, restart) in sorted(opened.items()):
+        is_attempt = course.stop_reason is StopReason.TFR_ATTEMPT
+        attempt += is_attempt
+        episodes.append(_episode(course, restart, facts, points, rule, attempt if is_attempt else 0))
+    return tuple(episodes)
 
 
 def _active_after(course: Course, stopped_on: date) -> bool:
@@ -115,14 +121,16 @@ def _episode(
     facts: Sequence[Fact],
     points: Sequence[TimePoint],
     rule: LossRule | None,
+    attempt: int,
 ) -> Episode:
     assert course.stopped_on is not None
     restarted_on = restart.started_on if restart else None
+    stopped_on = course.stopped_on
     ends = [
         fact
         for fact in facts
         if fact.kind in ENDS_EPISODE
-        and fact.observed_on >= course.stopped_on
+        and fact.observed_on >= stopped_on
         and (restarted_on is None or fact.observed_on < restarted_on)
     ]
     # A death on the day of the transplant ends the episode, whichever of the two was entered first.
@@ -130,29 +138,20 @@ def _episode(
     transplants = [fact.observed_on for fact in ends if fact.kind is FactKind.ALLOGENEIC_TRANSPLANT]
     if transplants:
         points = tuple(p for p in points if p.on <= min(transplants))
-    loss = find_loss(points, course.stopped_on, restarted_on, rule)
-    later = [p for p in points if restarted_on is not None and p.on > restarted_on]
+    points_off = off_treatment(points, stopped_on, restarted_on)
+    loss = loss_among(points_off, points, restarted_on, rule or LossRule())
+    later = [p for p in points if p.on > restarted_on] if loss and restarted_on is not None else []
     return Episode(
         course=course,
-        attempt=0,
-        baseline=max((p for p in points if p.on <= course.stopped_on), key=lambda p: p.on, default=None),
+        attempt=attempt,
+        baseline=max([p for p in points if p.on <= stopped_on], key=_collected_on, default=None),
         restart=restart,
         loss=loss,
-        points_off=off_treatment(points, course.stopped_on, restarted_on),
-        mmr_regained_on=next((p.on for p in later if p.in_mmr), None) if loss else None,
-        dmr_regained_on=next((p.on for p in later if p.response_class.is_dmr), None) if loss else None,
+        points_off=points_off,
+        mmr_regained_on=next((p.on for p in later if p.in_mmr), None),
+        dmr_regained_on=next((p.on for p in later if p.response_class.is_dmr), None),
         ended_by=ended_by,
     )
-
-
-def _numbered(episodes: list[Episode]) -> tuple[Episode, ...]:
-    numbered = []
-    attempt = 0
-    for episode in episodes:  # made with the number 0
-        is_attempt = episode.kind is StopReason.TFR_ATTEMPT
-        attempt += is_attempt
-        numbered.append(dataclasses.replace(episode, attempt=attempt) if is_attempt else episode)
-    return tuple(numbered)
 
 
 # --- what preceded the stop ---------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ def response_before_stop(
     rule = rule or DmrRule()
     before = [p for p in points if p.on <= stopped_on]
     first_own = next((p for p in before if p.response_class.at_least(rule.level)), None)
-    starts_deep = bool(before) and before[0].response_class.at_least(rule.level)
+    starts_deep = first_own is not None and first_own is before[0]
     elsewhere = (
         reached_elsewhere_on if before and reached_elsewhere_on and reached_elsewhere_on < before[0].on else None
     )
@@ -246,6 +245,9 @@ def tki_duration(courses: Sequence[Course], stopped_on: date) -> Duration | None
     tkis = [course for course in tki_courses(courses) if course.started_on <= stopped_on]
     if not tkis:
         return None
+    only = tkis[0] if len(tkis) == 1 else None
+    if only and only.stopped_on == stopped_on and only.started_precision is Precision.DAY is only.stopped_precision:
+        return Duration(only.started_on, stopped_on)  # most patients
     exact = _union(((c.started_on, min(c.stopped_on or stopped_on, stopped_on)) for c in tkis), stopped_on)
     if all(c.started_precision is Precision.DAY is c.stopped_precision for c in tkis):
         return exact

@@ -15,7 +15,7 @@ from monitoring.domain.course.relapse import LossRule, find_loss, off_treatment
 from monitoring.domain.course.series import TimePoint
 from monitoring.domain.rules.rule_sets import RuleSet
 from monitoring.domain.vocabulary.reasons import Reason
-from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
+from monitoring.domain.vocabulary.scale import CLASS_LIMIT_PERCENT, ResponseClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,4 @@ def _confirmed_loss(
 
 def merely_unproven(point: TimePoint, level: ResponseClass) -> bool:
     """Whether a value is as deep as the class but its sample too poor to prove it: neither the class nor its loss."""
-    limit = dict(CLASS_LIMITS_PERCENT)[level]
-    return point.low_control and point.is_percent is not None and point.is_percent <= limit
+    return point.low_control and point.is_percent is not None and point.is_percent <= CLASS_LIMIT_PERCENT[level]

@@ -58,7 +58,8 @@ class Loss:
 
 def off_treatment(points: Sequence[TimePoint], stopped_on: date, restarted_on: date | None) -> tuple[TimePoint, ...]:
     """Points after the stop and not after a restart. The day of the restart counts, the day of the stop does not."""
-    return tuple(p for p in points if stopped_on < p.on and (restarted_on is None or p.on <= restarted_on))
+    until = restarted_on or date.max
+    return tuple([p for p in points if stopped_on < p.on <= until])
 
 
 def find_loss(
@@ -70,8 +71,13 @@ def find_loss(
     drug is restarted first. Where the rule requires two consecutive values, a value that the next contradicts is
     skipped.
     """
-    rule = rule or LossRule()
-    watched = off_treatment(points, stopped_on, restarted_on)
+    return loss_among(off_treatment(points, stopped_on, restarted_on), points, restarted_on, rule or LossRule())
+
+
+def loss_among(
+    watched: Sequence[TimePoint], points: Sequence[TimePoint], restarted_on: date | None, rule: LossRule
+) -> Loss | None:
+    """The same of the points off treatment; ``points`` also holds what came after a restart."""
     for position, point in enumerate(watched):
         if point.response_class is not ResponseClass.NO_MMR:
             continue

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
-from itertools import pairwise
 
 from monitoring.domain.course.episodes import Episode
 from monitoring.domain.course.protocol_loss import merely_unproven
@@ -58,25 +58,30 @@ def early_signs(episode: Episode, values: Sequence[Value], rules: RuleSet) -> It
 
 def _held(episode: Episode) -> tuple[list[TimePoint], list[TimePoint]]:
     """The sample at the stop, where there is one, and those off treatment in MMR before a loss."""
-    until = episode.loss.first.on if episode.loss else None
+    until = episode.loss.first.on if episode.loss else date.max
     start = [episode.baseline] if episode.baseline is not None else []
-    return start, [p for p in episode.points_off if p.in_mmr and (until is None or p.on < until)]
+    return start, [p for p in episode.points_off if p.on < until and p.in_mmr]
 
 
 def second_above(points: Sequence[TimePoint]) -> TimePoint | None:
     """The second of the first two consecutive points in MMR above 0.0032 % (A-STIM); None where there are none."""
 
-    def above(point: TimePoint) -> bool:
-        return point.response_class in (ResponseClass.MMR, ResponseClass.MR4) and point.is_percent is not None
-
-    return next((second for first, second in pairwise(points) if above(first) and above(second)), None)
+    before = False
+    for point in points:
+        above = point.response_class in (ResponseClass.MMR, ResponseClass.MR4) and point.is_percent is not None
+        if above and before:
+            return point
+        before = above
+    return None
 
 
 def first_fluctuation(episode: Episode) -> TimePoint | None:
     """The point off treatment at which the response first fluctuated: MR4 lost, or twice above 0.0032 %, in MMR."""
     start, points = _held(episode)
-    lost = next(losses(start, points, ResponseClass.MR4), None)
-    return min((p for p in (lost, second_above(points)) if p is not None), key=lambda p: p.on, default=None)
+    lost, second = next(losses(start, points, ResponseClass.MR4), None), second_above(points)
+    if lost is None or second is None:
+        return lost or second
+    return min(lost, second, key=lambda p: p.on)
 
 
 def _lost(

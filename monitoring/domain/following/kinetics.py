@@ -154,16 +154,24 @@ def reference_change_log10(
     Where the two lie in ranges of different SD, the root of the sum of both squares replaces root 2 x SD. ``own``
     is the SD that the laboratory has measured for its assay; it replaces the SD of the rule set in its range.
     """
-    squares = sum((sd_log10(p, rules, own) ** 2 for p in (first_percent, second_percent)), Decimal(0))
+    return _noise_log10((first_percent.log10(_LOGS), second_percent.log10(_LOGS)), rules, own)
+
+
+def _noise_log10(logs: tuple[Decimal, Decimal], rules: RuleSet, own: Sequence[SdRange]) -> Decimal:
+    squares = sum((_sd_at(log, rules, own) ** 2 for log in logs), Decimal(0))
     return _LOGS.multiply(rules.value("normal_quantile", Decimal), _LOGS.sqrt(squares))
 
 
 def sd_log10(is_percent: Decimal, rules: RuleSet, own: Sequence[SdRange] = ()) -> Decimal:
     """The SD of one measurement in log10 units at this value."""
+    return _sd_at(is_percent.log10(_LOGS), rules, own)
+
+
+def _sd_at(log10_percent: Decimal, rules: RuleSet, own: Sequence[SdRange]) -> Decimal:
     measured = {r.from_mr: r for r in own}
     of_rules: tuple[SdRange, ...] = rules.value("sd_log10", tuple)
     ranges = [measured.get(r.from_mr, r) for r in of_rules]
-    mr_value = 2 - is_percent.log10(_LOGS)
+    mr_value = 2 - log10_percent
     fitting = [r for r in ranges if r.from_mr < mr_value or (r.from_mr == mr_value and not r.exclusive)]
     return (fitting or ranges[:1])[-1].sd_log10
 
@@ -172,8 +180,9 @@ def _timed(
     first: Value, second: Value, start: Decimal, end: Decimal, facts: dict[str, FactValue], rules: RuleSet
 ) -> Change:
     days = (second.on - first.on).days
-    change = _LOGS.subtract(end.log10(_LOGS), start.log10(_LOGS))
-    noise = reference_change_log10(start, end, rules, second.sd_ranges)
+    logs = start.log10(_LOGS), end.log10(_LOGS)  # half of what a change costs
+    change = _LOGS.subtract(logs[1], logs[0])
+    noise = _noise_log10(logs, rules, second.sd_ranges)
     at_most = first.is_percent is None
     falling = change < 0
     code = "kinetics.halving" if falling else "kinetics.doubling"

@@ -44,13 +44,15 @@ def month_two(values: Sequence[Value], stopped_on: date, rules: RuleSet, restart
     the stop counts only within the window, since the rise begins at the stop.
     """
     line, window = "month_2_cut_days", dt.timedelta(days=rules.value("month_2_window_days", int))
-    off = [v for v in values if stopped_on < v.on and (restarted_on is None or v.on <= restarted_on)]
+    until = restarted_on or date.max
+    off = [v for v in values if stopped_on < v.on <= until]
     second = _nearest(off, add_months(stopped_on, MONTH_2), window, window)
     if second is None:
         return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
     if not second.detected:
         return MonthTwo(MonthTwoClass.NOT_RISING, None, rules.reason(line, "kinetics.month_2.not_rising"), second.on)
-    earlier = [v for v in values if stopped_on - window <= v.on < second.on]
+    since = stopped_on - window
+    earlier = [v for v in values if since <= v.on < second.on]
     if not earlier:
         return MonthTwo(MonthTwoClass.NOT_KNOWN, None, rules.reason(line, "kinetics.month_2.not_known"))
     return _month_two_of(change_between(max(earlier, key=lambda v: (v.on, v.key)), second, rules), line, rules)
@@ -121,8 +123,9 @@ def _early_of(change: Change, line: str, rules: RuleSet) -> EarlyHalving:
 
 def _nearest(values: Iterable[Value], to: date, before: dt.timedelta, after: dt.timedelta) -> Value | None:
     """The value nearest to a day within a window, both edges inclusive; of two equally near, the earlier."""
-    near = [v for v in values if to - before <= v.on <= to + after]
-    return min(near, key=lambda v: (abs(v.on - to), v.on, v.key), default=None)
+    first, last = to - before, to + after
+    near = [v for v in values if first <= v.on <= last]
+    return min(near, key=lambda v: (abs(v.on - to), v.on, v.key)) if near else None
 
 
 def _shown(days: Decimal) -> Decimal:

@@ -6,11 +6,11 @@ A reading holds nothing of a cohort: no endpoint, no cut-off, no criterion. Thes
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from monitoring.domain.course.episodes import DmrRule, Episode, find_episodes, response_before_stop, tki_duration
@@ -22,7 +22,14 @@ from monitoring.domain.following.findings import LONG_GAP_DAYS
 from monitoring.domain.following.kinetics import Value
 from monitoring.domain.following.landmarks import MonthTwoClass, month_two, month_two_windows
 from monitoring.domain.rules.rule_sets import rule_set
-from monitoring.domain.vocabulary.dates import DAYS_PER_MONTH, Duration, PartialDate, between, completed_years
+from monitoring.domain.vocabulary.dates import (
+    DAYS_PER_MONTH,
+    Duration,
+    PartialDate,
+    Precision,
+    between,
+    completed_years,
+)
 from monitoring.domain.vocabulary.scale import ResponseClass
 
 # The statistics read every centre's doubling times by one rule set, whatever a centre's own protocol says.
@@ -169,6 +176,10 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
     until = episode.restarted_on
     at_3, at_6, at_12 = _classes_at(episode, (3, 6, 12))
     fluctuation = first_fluctuation(episode)
+    dmr = _length(between(_as_known(run_from, history), stopped) if run_from else None)
+    tki = _length(tki_duration(history.courses, stopped_on))
+    to_dmr = _length(between(started, _as_known(reached.end, history)) if reached and started else None)
+    diagnosed_at, stopped_at = _age(history.born, history.diagnosed), _age(history.born, stopped)
     doubling = month_two(history.values, stopped_on, rule_set(KINETICS), until)
     return EpisodeReading(
         stop_reason=episode.kind.value,
@@ -210,11 +221,21 @@ def _reading(history: PatientHistory, episode: Episode, loss_rule: LossRule, dmr
         dmr_across_gap=run_from is not None and _has_gap(run_from, stopped_on, history.points),
         first_dmr_on=before.first_dmr_on,
         dmr_run_from=run_from,
-        **_length("dmr", between(_as_known(run_from, history), stopped) if run_from else None),
-        **_length("tki", tki_duration(history.courses, stopped_on)),
-        **_length("time_to_dmr", between(started, _as_known(reached.end, history)) if reached and started else None),
-        **_age("age_at_diagnosis", history.born, history.diagnosed),
-        **_age("age_at_stop", history.born, stopped),
+        dmr_days=dmr.as_dated,
+        dmr_least=dmr.least,
+        dmr_most=dmr.most,
+        tki_days=tki.as_dated,
+        tki_least=tki.least,
+        tki_most=tki.most,
+        time_to_dmr_days=to_dmr.as_dated,
+        time_to_dmr_least=to_dmr.least,
+        time_to_dmr_most=to_dmr.most,
+        age_at_diagnosis=diagnosed_at.as_dated,
+        age_at_diagnosis_least=diagnosed_at.least,
+        age_at_diagnosis_most=diagnosed_at.most,
+        age_at_stop=stopped_at.as_dated,
+        age_at_stop_least=stopped_at.least,
+        age_at_stop_most=stopped_at.most,
     )
 
 
@@ -244,16 +265,17 @@ def _classes_at(episode: Episode, landmarks: Sequence[int]) -> Iterator[str]:
 
     A sample too poor to prove MR4.5 that shows nothing above it says neither that it is held nor that it is lost.
     """
-    points = episode.points_off
-    days = [(p.on - episode.stopped_on).days for p in points]
+    points, stopped_on = episode.points_off, episode.stopped_on
+    days = [(p.on - stopped_on).days for p in points]
     for months in landmarks:
         until = int(months * DAYS_PER_MONTH)
         first, last = bisect_left(days, until - CLASS_WITHIN_DAYS), bisect_right(days, until)
-        point = next((p for p in reversed(points[first:last]) if not _unproven(p)), None)
-        yield point.response_class.value if point else ""
+        yield next((p.response_class.value for p in reversed(points[first:last]) if not _unproven(p)), "")
 
 
 def _unproven(point: TimePoint) -> bool:
+    if point.is_percent is not None and not point.low_control:
+        return False  # most samples
     if point.response_class.at_least(ResponseClass.MR4_5) or point.response_class is ResponseClass.NO_MMR:
         return False
     return point.is_percent is None or merely_unproven(point, ResponseClass.MR4_5)
@@ -274,22 +296,37 @@ def _other_drug_from(courses: Sequence[Course], stopped_on: date) -> date | None
 
 def _has_gap(start: date, stopped_on: date, points: Sequence[TimePoint]) -> bool:
     """Whether a run of deep response holds a gap between samples longer than one missed sample explains."""
-    days = [start, *(p.on for p in points if start < p.on <= stopped_on), stopped_on]
-    return any((later - earlier).days > LONG_GAP_DAYS for earlier, later in pairwise(days))
+    longest, before = dt.timedelta(days=LONG_GAP_DAYS), start
+    for point in points:
+        if start < point.on <= stopped_on:
+            if point.on - before > longest:
+                return True
+            before = point.on
+    return stopped_on - before > longest
 
 
-def _length(name: str, duration: Duration | None) -> dict[str, int | None]:
+class _Range(NamedTuple):
+    """A number with the least and the most that partly known dates allow."""
+
+    as_dated: int | None = None
+    least: int | None = None
+    most: int | None = None
+
+
+def _length(duration: Duration | None) -> _Range:
     if duration is None:
-        return {f"{name}_days": None, f"{name}_least": None, f"{name}_most": None}
-    codes = [d.half_months for d in (duration, duration.shortest, duration.longest) if d is not None]
-    return {f"{name}_days": duration.days, f"{name}_least": min(codes), f"{name}_most": max(codes)}
+        return _Range()
+    code = duration.half_months
+    if duration.shortest is None or duration.longest is None:
+        return _Range(duration.days, code, code)
+    codes = code, duration.shortest.half_months, duration.longest.half_months
+    return _Range(duration.days, min(codes), max(codes))
 
 
-def _age(name: str, born: PartialDate | None, at: PartialDate | None) -> dict[str, int | None]:
+def _age(born: PartialDate | None, at: PartialDate | None) -> _Range:
     if born is None or at is None:
-        return {name: None, f"{name}_least": None, f"{name}_most": None}
-    return {
-        name: completed_years(born.on, at.on),
-        f"{name}_least": completed_years(born.latest, at.earliest),
-        f"{name}_most": completed_years(born.earliest, at.latest),
-    }
+        return _Range()
+    years = completed_years(born.on, at.on)
+    if born.precision is Precision.DAY is at.precision:
+        return _Range(years, years, years)
+    return _Range(years, completed_years(born.latest, at.earliest), completed_years(born.earliest, at.latest))

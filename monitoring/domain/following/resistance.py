@@ -15,9 +15,7 @@ from monitoring.domain.course.episodes import Episode
 from monitoring.domain.course.series import Course, TimePoint, tki_courses
 from monitoring.domain.course.treatment import is_off
 from monitoring.domain.following.kinetics import Value
-from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ONE_LOG
-
-_LIMIT_OF = dict(CLASS_LIMITS_PERCENT)
+from monitoring.domain.vocabulary.scale import CLASS_LIMIT_PERCENT, ONE_LOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def rise_on_treatment(
     for point in (p for p in points if since is not None and p.on > since and not is_off(episodes, p.on)):
         value = by_key[point.key]
         assay = (value.laboratory, value.method.value, value.control_gene.value)
-        level = value.is_percent if value.is_percent is not None else _LIMIT_OF.get(point.response_class)
+        level = value.is_percent if value.is_percent is not None else CLASS_LIMIT_PERCENT.get(point.response_class)
         if level is None or value.low_control:
             continue
         least = lowest.get(assay)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
-
-from monitoring.domain.vocabulary.scale import CLASS_LIMITS_PERCENT, ResponseClass
-
-CLASS_LIMIT_PERCENT: Mapping[ResponseClass, Decimal] = MappingProxyType(dict(CLASS_LIMITS_PERCENT))
 
 
 @dataclass(frozen=True, slots=True)

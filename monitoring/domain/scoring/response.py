@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.scoring.control_copies import capped_by_control, control_of, control_sum, limits_of
-from monitoring.domain.scoring.decision import CLASS_LIMIT_PERCENT, Decision, decision
+from monitoring.domain.scoring.decision import Decision, decision
 from monitoring.domain.scoring.is_value import computed_value, counted_replicates, value_of
 from monitoring.domain.scoring.response_rules import EUTOS_2015, ResponseRules
 from monitoring.domain.vocabulary.measurement import Flag, Measurement, Method, Reading
 from monitoring.domain.vocabulary.scale import (
+    CLASS_LIMIT_PERCENT,
     MMR_LIMIT_PERCENT,
     ControlGene,
     ResponseClass,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitoring.domain.scoring.decision import CLASS_LIMIT_PERCENT, Decision, decision
+from monitoring.domain.scoring.decision import Decision, decision
 from monitoring.domain.vocabulary.measurement import Flag
 from monitoring.domain.vocabulary.reasons import FactValue, Reason
-from monitoring.domain.vocabulary.scale import CONTROL_LIMITS, ControlGene, ResponseClass
+from monitoring.domain.vocabulary.scale import CLASS_LIMIT_PERCENT, CONTROL_LIMITS, ControlGene, ResponseClass
 
 CLASS_CITATION = "EUTOS, Cross 2015, doi 10.1038/leu.2015.29; White 2022, doi 10.1038/s41375-022-01607-z"
 

@@ -7,9 +7,11 @@ logarithm: 0.0032 % is MR4.5 although its MR value is 4.495.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 # Wide enough for exact products of two laboratory numbers (15 digits each) and a threshold.
 _EXACT = Context(prec=60)
@@ -77,6 +79,7 @@ CLASS_LIMITS_PERCENT: tuple[tuple[ResponseClass, Decimal], ...] = (
     (ResponseClass.MR4, Decimal("0.01")),
     (ResponseClass.MMR, MMR_LIMIT_PERCENT),
 )
+CLASS_LIMIT_PERCENT: Mapping[ResponseClass, Decimal] = MappingProxyType(dict(CLASS_LIMITS_PERCENT))
 
 
 class ControlGene(StrEnum):

@@ -15,7 +15,7 @@ from monitoring.domain.course.relapse import LossRule
 from monitoring.domain.following.reading import EpisodeReading, PatientHistory, read_episodes
 from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.models import Patient, ReadingRule, StoredReading, TkiCourse
-from monitoring.selectors.histories import load_histories_of
+from monitoring.selectors.histories import load_histories_of, without_collecting
 from monitoring.services.foundation.copy_rows import copy_rows
 
 BATCH_PATIENTS = 1000
@@ -96,7 +96,7 @@ def build_next(rule: ReadingRule, *, now: dt.datetime, limit: int = BATCH_PATIEN
     Each batch is a transaction of its own that also says how far the building is: a killed worker goes on from there,
     and two workers at once write the same. Whoever is classified meanwhile is read by the rule anyway.
     """
-    with transaction.atomic():
+    with transaction.atomic(), without_collecting():
         # No key lock: a classification that adds readings under this rule must not wait for a batch.
         locked_rule = ReadingRule.objects.select_for_update(no_key=True).filter(pk=rule.pk).first()
         if locked_rule is None or locked_rule.built_at is not None:
