@@ -11,7 +11,20 @@ from django.views.i18n import set_language
 from cohorts.pages import cohorts, definitions, laboratory_settings, snapshots
 from config.home import home
 from monitoring.api.metrics import Metrics
-from monitoring.pages import alerts, bench, due, imports, laboratories, operations, patients, people, protocols, results
+from monitoring.pages import (
+    absences,
+    alerts,
+    bench,
+    due,
+    imports,
+    laboratories,
+    ladders,
+    operations,
+    patients,
+    people,
+    protocols,
+    results,
+)  # fmt: skip
 from monitoring.pages.health import livez, readyz
 from monitoring.pages.sign_in import SignIn
 
@@ -49,6 +62,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/<uuid:public_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge-alert"),
     path("alerts/<uuid:public_id>/act/", alerts.act_on_alert, name="act-on-alert"),
     path("alerts/<uuid:public_id>/messages/<int:delivery>/again/", alerts.send_again, name="send-alert-again"),
+    path("ladders/", ladders.index, name="ladders"),
+    path("ladders/<int:centre_id>/", ladders.centre, name="centre-ladders"),
+    path("ladders/<int:centre_id>/kinds/<slug:name>/", ladders.kind, name="alert-kind"),
+    path("ladders/<int:centre_id>/<slug:name>/", ladders.ladder, name="ladder"),
+    path("absences/", absences.index, name="absences"),
+    path("absences/<int:absence_id>/end/", absences.end, name="end-absence"),
     path("imports/", imports.index, name="imports"),
     path("imports/<uuid:public_id>/", imports.detail, name="import"),
     path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),

@@ -15,7 +15,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.shortcuts import redirect
 
-from monitoring.models import Assay, Centre, ConversionFactor, EscalationPolicy, Laboratory, Membership, Protocol
+from monitoring.models import Assay, Centre, ConversionFactor, Laboratory, Membership, Protocol
 from monitoring.permissions import administered_centres, may_configure
 
 # People are managed on the page of people, permissions follow from roles.
@@ -121,16 +121,6 @@ class ConversionFactorAdmin(ScopedAdmin):
     list_display = ("laboratory", "assay_name", "control_gene", "factor", "valid_from", "valid_to")
     list_filter = (("laboratory", CentreFilter),)
     list_select_related = ("laboratory",)
-
-
-@admin.register(EscalationPolicy)
-class EscalationPolicyAdmin(ScopedAdmin):
-    may_add = may_change = True
-    list_display = ("centre", "signed_by", "acknowledged_comes_back_days")
-    list_select_related = ("centre",)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: EscalationPolicy | None = None) -> tuple[str, ...]:
-        return ("centre",) if obj else ()  # times are signed for one centre
 
 
 @admin.register(Protocol)

@@ -31,7 +31,7 @@ from monitoring.models.choices import ALERT_KIND, CERTAINTY
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
-from monitoring.services.alerts.escalation import ActionTaken, acknowledge, act, withdraw
+from monitoring.services.alerts.escalation import ActionTaken, NotReadBack, acknowledge, act, must_read_back, withdraw
 from monitoring.services.entry.restarts import record_restart
 from monitoring.wording.codes import closing_words
 
@@ -86,6 +86,7 @@ class AlertOut(serializers.Serializer[Alert]):
     acknowledged_by = serializers.CharField(source="acknowledged_by.username", allow_null=True)
     note = serializers.CharField()
     action = serializers.CharField()
+    read_back = serializers.SerializerMethodField(help_text="whether acknowledging needs is_percent")
     reason = ReasonOut(of=alert_reason)
     patient_state = ReasonOut(
         source="patient_state.reason", allow_null=True, help_text="where the patient stands today; null on treatment"
@@ -93,14 +94,26 @@ class AlertOut(serializers.Serializer[Alert]):
     deeds = DeedOut(many=True, help_text="what people did, oldest first; nothing covers an earlier deed")
     mutations = serializers.ListField(child=MutationOut(), help_text="resistance mutations on record")
 
+    def get_read_back(self, alert: Alert) -> bool:
+        """Whether acknowledging needs the value."""
+        return must_read_back(alert)
 
-class AcknowledgeIn(serializers.Serializer[Any]):
+
+class NoteIn(serializers.Serializer[Any]):
     """A note, if there is something to say."""
 
     note = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=500)
 
 
-class ActIn(AcknowledgeIn):
+class AcknowledgeIn(NoteIn):
+    """A note, and the value where the alert says ``read_back``: a confirmed loss is read back."""
+
+    is_percent = serializers.CharField(
+        required=False, allow_null=True, help_text="% IS as the person has read it; needed where read_back is true"
+    )
+
+
+class ActIn(NoteIn):
     """What was done: a restart needs drug and started_on; repeat and watch need the day on which it comes back."""
 
     action = serializers.ChoiceField(choices=[a.value for a in ActionTaken])
@@ -222,8 +235,14 @@ class AcknowledgeAlert(AlertVerb):
         return idempotently(request, lambda: self.done(request, id))
 
     def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
-        cells = Cells(cells_of(request.data or {}, ("note",)))
-        acknowledge(alert, by=self.person, note=cells.text("note", longest=500), now=now, version=alert.version_tag)
+        cells = Cells(cells_of(request.data or {}, ("note", "is_percent")))
+        note, (read_back, _sign) = cells.text("note", longest=500), cells.percentage("is_percent")
+        try:
+            acknowledge(
+                alert, by=self.person, note=note, now=now, version=alert.version_tag, read_back=read_back
+            )  # fmt: skip
+        except NotReadBack as problem:
+            raise field_refusal("is_percent", cells.text("is_percent"), str(problem)) from None
 
 
 class ActOnAlert(AlertVerb):

@@ -3,7 +3,7 @@
 from monitoring.models.alerts import Alert, AlertDelivery, DeliveryAttempt
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
-from monitoring.models.escalation import EscalationPolicy
+from monitoring.models.escalation import Absence, AlertKindSetting, DutyHours, EscalationPolicy
 from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting
 from monitoring.models.operations import (
     AccessEvent,
@@ -26,15 +26,18 @@ from monitoring.models.results import LateReport, PcrResult, Replicate, Response
 from monitoring.models.treatments import Observation, TkiCourse
 
 __all__ = [
+    "Absence",
     "AccessEvent",
     "Alert",
     "AlertDelivery",
+    "AlertKindSetting",
     "ApiToken",
     "Assay",
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",
     "DeliveryAttempt",
+    "DutyHours",
     "EscalationPolicy",
     "Heartbeat",
     "IdempotentRequest",

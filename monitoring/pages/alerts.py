@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from uuid import UUID
 
 from django import forms
@@ -20,6 +21,7 @@ from django.views.decorators.http import require_GET, require_POST
 from monitoring import clock
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Drug
+from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
@@ -28,7 +30,14 @@ from monitoring.selectors.episodes import with_doses, with_mutations, with_state
 from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.why import alert_reason
 from monitoring.services.alerts import deliveries
-from monitoring.services.alerts.escalation import ActionTaken, AlertConflictError, acknowledge, act
+from monitoring.services.alerts.escalation import (
+    ActionTaken,
+    AlertConflictError,
+    NotReadBack,
+    acknowledge,
+    act,
+    must_read_back,
+)  # fmt: skip
 from monitoring.services.entry.reach import reach_of
 from monitoring.services.entry.restarts import record_restart
 from monitoring.services.foundation.stale_version import StaleVersionError
@@ -47,6 +56,18 @@ class AcknowledgeForm(ReadForm):
     """The note with which a person acknowledges an alert."""
 
     note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
+    is_percent = forms.CharField(
+        label=gettext_lazy("The value you have read, % IS"), max_length=40, required=False,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )  # fmt: skip
+
+    def clean_is_percent(self) -> Decimal | None:
+        """The value as people write numbers."""
+        cells = Cells({"is_percent": self.cleaned_data["is_percent"]})
+        try:
+            return cells.percentage("is_percent")[0]
+        except CellProblem as problem:
+            raise forms.ValidationError(str(problem)) from None
 
 
 class ActForm(ReadForm):
@@ -101,7 +122,13 @@ def acknowledge_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return _detail(request, alert, acknowledge_form=form, status=400)
     values = form.cleaned_data
     try:
-        acknowledged = acknowledge(alert, by=by, note=values["note"], now=clock.now(), version=values["version"])
+        acknowledged = acknowledge(
+            alert, by=by, note=values["note"], now=clock.now(), version=values["version"],
+            read_back=values["is_percent"],
+        )  # fmt: skip
+    except NotReadBack as problem:
+        form.add_error("is_percent", str(problem))
+        return _detail(request, alert, acknowledge_form=form, status=400)
     except (AlertConflictError, StaleVersionError) as problem:
         return _read_again(request, public_id, problem)
     back = {"day": f"{acknowledged.next_action_at:%Y-%m-%d %H:%M}"}
@@ -211,6 +238,7 @@ def _detail(
             or AcknowledgeForm(initial={"version": read}, auto_id="acknowledge_%s"),
             "act_form": act_form or _act_form(version=read),
             "problem": problem,
+            "read_back": must_read_back(alert),
             "may_act": alert.closed_at is None and has_role_in(request.user, alert.centre_id, MAY_ACT),
         },
         status=status,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.utils.translation import gettext as _
 
 from monitoring.domain.vocabulary.measurement import Flag
-from monitoring.models import Alert, AlertDelivery, Replicate
+from monitoring.models import Alert, AlertDelivery, Replicate, Role
 from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
 from monitoring.models.choices import (
     ALERT_KIND,
@@ -22,6 +22,7 @@ from monitoring.models.choices import (
     STOP_REASON,
     type_choices,
 )
+from monitoring.models.escalation import LADDER_NAME, SEVERITY
 from monitoring.selectors.timeline import TimelineRow
 from monitoring.wording.numbers import plain_number, significant
 
@@ -29,7 +30,7 @@ _FLAGS = dict(FLAG)
 
 
 # Which field's choices hold the words of a stored code; an unknown code stays as it is.
-LOOKED_UP = {
+LOOKED_UP: dict[str, type_choices] = {
     "response_word": RESPONSE_CLASS,
     "alert_word": ALERT_KIND,
     "certainty_word": CERTAINTY,
@@ -38,6 +39,9 @@ LOOKED_UP = {
     "event_word": EVENT_WORD,
     "fact_word": FACT_KIND,
     "reason_word": STOP_REASON,
+    "severity_word": SEVERITY,
+    "ladder_word": LADDER_NAME,
+    "role_word": [*Role.choices],
 }
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Download, Page
 
 from cohorts.models import Cohort
 from monitoring import clock
-from monitoring.models import Alert, Centre, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
+from monitoring.models import Alert, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
 from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
@@ -388,24 +388,32 @@ def until_read(run: ImportRun) -> None:
 
 
 def change_the_ladder(visitor: Visitor) -> None:
-    """The escalation policy of a centre under the configuration pages."""
+    """The ladder of a centre: shown whom it would tell, then signed with a reason."""
     page = visitor.page
     visitor.open("/")
     page.click("header a[href='/admin/']")
     page.wait_for_selector("#content")
     visitor.check("configuration")
-    EscalationPolicy.objects.create(
-        centre=Centre.objects.get(code="H1"), steps=[{"roles": ["clinician"], "wait_hours": 12}], signed_by="Dr Example"
-    )
-    visitor.open("/admin/monitoring/escalationpolicy/")
+    visitor.open("/ladders/")
+    page.click("main a:has-text('H1')")
+    page.wait_for_selector("#kinds")
     visitor.check("ladders")
-    page.click("#result_list th a[href$='/change/']")
-    page.wait_for_selector("#id_steps")
-    page.fill("#id_steps", '[{"roles": ["clinician"], "wait_hours": 6}]')
+    page.click("main a[href$='/clinical/']")
+    page.wait_for_selector("#id_steps-0-wait_hours")
+    page.fill("#id_steps-0-wait_hours", "6")
+    page.fill("#id_signed_by", "Dr Example")
+    page.fill("#id_reason", "agreed")
+    page.focus("button[name=preview]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview")
     visitor.check("ladder")
-    page.click("input[name=_save]")
-    page.wait_for_selector(".success")
-    assert EscalationPolicy.objects.get().steps == [{"roles": ["clinician"], "wait_hours": 6}]
+    page.click("button[name=sign]")
+    page.wait_for_selector(".message")
+    assert EscalationPolicy.objects.get().steps[0] == {
+        "roles": ["clinician"], "wait_hours": 6.0, "working_hours": 4.0
+    }  # fmt: skip
+    visitor.open("/absences/")
+    visitor.check("absences")
 
 
 def register_a_factor(visitor: Visitor) -> None:

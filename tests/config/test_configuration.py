@@ -18,7 +18,6 @@ from monitoring.models import (
     Assay,
     Centre,
     ConversionFactor,
-    EscalationPolicy,
     Laboratory,
     LaboratoryCentre,
     Membership,
@@ -49,7 +48,6 @@ def rows_of(code: str) -> list[models.Model]:
         Assay.objects.create(laboratory=laboratory, name=f"{code}-assay"),
         ConversionFactor.objects.create(laboratory=laboratory, assay_name=f"{code}-f", factor=1,
         valid_from="2020-01-01"),
-        EscalationPolicy.objects.create(centre=centre, steps=STEPS, signed_by=f"{code}-chief"),
         define_cohort({"slug": code.lower(), "title": f"{code}-cohort", "include": {"centre": [code]}}, by="test")[0],
     ]  # fmt: skip
 
@@ -94,7 +92,7 @@ def test_lists_filters_and_choices_tell_of_the_own_centres_alone(
             assert "foreign" not in page.content.decode().lower(), address(row, kind)
         assert "own" in client.get(address(row, "list")).content.decode().lower()
         add = client.get(f"{address(row, 'list')}add/")
-        assert add.status_code == (200 if isinstance(row, EscalationPolicy | Protocol | Cohort) else 403)
+        assert add.status_code == (200 if isinstance(row, Protocol | Cohort) else 403)
         assert "foreign" not in add.content.decode().lower()
 
 
@@ -106,7 +104,7 @@ def test_a_row_of_another_centre_is_not_there(
         for kind in ("change", "history", "delete"):
             assert client.get(address(row, kind)).status_code == (403 if kind == "delete" else 302), address(row, kind)
         answer = client.post(address(row), {"name": "taken", "signed_by": "taken", "title": "taken"})
-        if isinstance(row, Centre | EscalationPolicy | Cohort):
+        if isinstance(row, Centre | Cohort):
             assert answer["location"] == "/admin/", "as if there were no such row"
         else:
             assert answer.status_code == 403, "as of an own row: it is shown only"
@@ -131,21 +129,6 @@ def test_what_decides_classes_or_roles_is_shown_only(own: list[models.Model], ad
             assert client.post(address(row), data).status_code == 403, address(row)
             assert client.get(address(row, "delete")).status_code == 403
             assert stored([row]) == before
-
-
-def test_a_policy_cannot_be_made_for_another_centre_nor_moved_there(
-    own: list[models.Model], adam: User, client: Client
-) -> None:
-    foreign = Centre.objects.create(code="FOREIGN")
-    fields = {"steps": json.dumps(STEPS), "acknowledged_comes_back_days": 7, "signed_by": "me", "centre": foreign.pk}
-    refused = client.post("/admin/monitoring/escalationpolicy/add/", fields)
-    assert refused.status_code == 200
-    assert "FOREIGN" not in refused.content.decode()
-    policy = next(row for row in own if isinstance(row, EscalationPolicy))
-    assert client.post(address(policy), fields).status_code == 302
-    policy.refresh_from_db()
-    assert (policy.signed_by, policy.centre_id) == ("me", own[0].pk)
-    assert not EscalationPolicy.objects.filter(centre=foreign).exists()
 
 
 def test_of_a_centre_only_name_and_time_zone_change_and_the_zone_must_exist(

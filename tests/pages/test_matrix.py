@@ -22,6 +22,7 @@ from cohorts.services.outputs import PURPOSE, seen_digest
 from monitoring import clock
 from monitoring.intake.uploads import load_upload, take_upload
 from monitoring.models import (
+    Absence,
     AccessEvent,
     Alert,
     AlertDelivery,
@@ -74,6 +75,8 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "due": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
+    "ladders": (D,), "centre-ladders": (D,), "ladder": (D,), "alert-kind": (D,), "absences": ANYBODY,
+    "end-absence": ONLY_POST,
     "people": (D,), "person": (D,), "person-link": ONLY_POST, "close-person": ONLY_POST, "confirm-role": ONLY_POST,
     "end-role": ONLY_POST,
     "import": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,), "metrics": (D,),
@@ -95,6 +98,8 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,), ("POST", "patients"): ANYBODY,
     ("POST", "laboratory-settings"): (D,), ("POST", "laboratory-centres"): (D,), ("POST", "new-assay"): (D,),
     ("POST", "assay"): (D,), ("POST", "protocol-centres"): (D,), ("POST", "people"): (D,), ("POST", "person"): (D,),
+    ("POST", "centre-ladders"): (D,), ("POST", "ladder"): (D,), ("POST", "alert-kind"): (D,),
+    ("POST", "absences"): ANYBODY, ("POST", "end-absence"): (D,),
     ("POST", "person-link"): (D,), ("POST", "close-person"): (D,), ("POST", "confirm-role"): (D,),
     ("POST", "end-role"): (D,), ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST",
     "acknowledge-alert"): WARD, ("POST", "act-on-alert"): WARD, ("POST", "send-alert-again"): WARD,
@@ -119,7 +124,8 @@ OBJECT_OF = {
     "api-patient-monitoring": Patient, "api-episode": TfrEpisode, "api-alert": Alert, "api-alert-acknowledge": Alert,
     "api-alert-act": Alert,
     "api-alert-withdraw": Alert, "person": User, "person-link": User, "close-person": User,
-    "confirm-role": Membership, "end-role": Membership,
+    "confirm-role": Membership, "end-role": Membership, "centre-ladders": Centre, "ladder": Centre,
+    "alert-kind": Centre, "end-absence": Absence,
 }  # fmt: skip
 OF_A_PERSON = {"import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
 # Cohorts that are changed stand in the first centre alone.
@@ -135,11 +141,10 @@ CONFIGURED = (
     "laboratory",
     "assay",
     "conversionfactor",
-    "escalationpolicy",
     "protocol",
     "cohort",
 )
-ADDED = ("escalationpolicy", "protocol", "cohort")
+ADDED = ("protocol", "cohort")
 OF_THE_FIRST_CENTRE = {"laboratory": {"code": "QUIET"}, "cohort": {"slug": "one"}}
 MODEL = re.compile(r"/admin/(monitoring|cohorts)/(\w+)/")
 BY_KIND = {"changelist": 200, "add": 200, "change": 200, "history": 200, "delete": 403, "None": 302}
@@ -169,9 +174,9 @@ def test_every_address_stands_in_the_table() -> None:
     assert {name for name, _ in SERVICE} == READERS.keys() | OPEN.keys()
     assert {name for _, name in WRITERS} <= READERS.keys()
     for name, route in SERVICE:
-        assert bool(re.search("<(uuid|str:id|int:person_id|int:membership_id)", route)) == (
-            name in OBJECT_OF or name in OF_A_PERSON
-        ), name
+        assert bool(
+            re.search("<(uuid|str:id|int:person_id|int:membership_id|int:centre_id|int:absence_id)", route)
+        ) == (name in OBJECT_OF or name in OF_A_PERSON), name
 
 
 # --- two centres --------------------------------------------------------------------------------------------------
@@ -242,7 +247,10 @@ def place(code: str, by: User) -> Place:
         )
     classify_pending(now=clock.now())
     found: dict[type[Any], Any] = {Patient: patient, TkiCourse: course, Observation: seen}
-    found |= {User: clinician, Membership: member}
+    found |= {User: clinician, Membership: member, Centre: centre}
+    found[Absence] = Absence.objects.create(
+        person=clinician, first_on=today, last_on=today + dt.timedelta(days=9), noted_by=by
+    )  # fmt: skip
     found[PcrResult] = PcrResult.objects.get(accession_number=f"{code}-WAIT")
     found[TfrEpisode], found[Alert] = TfrEpisode.objects.get(patient=patient), Alert.objects.get(patient=patient)
     for row in found.values():
@@ -291,7 +299,8 @@ class Caller:
         if name in OBJECT_OF:
             found = of.objects[OBJECT_OF[name]]
             public_id = str(getattr(found, "public_id", found.pk))
-        filled = re.sub(r"<(uuid:public_id|str:id|int:person_id|int:membership_id)>", public_id, route)
+        filled = re.sub(r"<(uuid:public_id|str:id|int:(person|membership|centre|absence)_id)>", public_id, route)
+        filled = filled.replace("kinds/<slug:name>", "kinds/loss_of_mmr").replace("<slug:name>", "clinical")
         filled = re.sub(r"<(slug|str):(slug|code)>", "one" if name in OF_ONE_CENTRE else "all", filled)
         if "<int:" in filled:
             factor, assay = ConversionFactor.objects.get(), Assay.objects.get()
@@ -461,7 +470,8 @@ def test_a_role_in_one_centre_writes_nothing_in_another_where_one_only_reads(wor
         if name in OBJECT_OF:
             user = world.person((writers[0], world.one.centre), (A, world.two.centre))
             caller = Caller.of(user, user)
-            expected = 404 if OBJECT_OF[name] in (User, Membership) else 403  # people are seen by administrators alone
+            # People and settings are seen by administrators alone.
+            expected = 404 if OBJECT_OF[name] in (User, Membership, Centre, Absence) else 403
             assert caller.send(method, caller.address(name, dict(SERVICE)[name], world.two)) == expected, name
 
 

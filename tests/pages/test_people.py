@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role
 from monitoring.permissions import memberships_of, roles_of
-from monitoring.services.alerts.deliveries import people_of
+from monitoring.services.alerts.audience import people_of
 from monitoring.services.settings.people import PeopleProblem, confirm_role, end_role, give_role
 from monitoring.services.settings.tokens import create_token
 

@@ -263,9 +263,8 @@ _OF_URGENT = {
 }
 
 
-def urgency_of(kind: AlertKind, certainty: Certainty) -> Urgency:
-    """How soon messages about an alert leave."""
-    row = KINDS[kind]
+def urgency_of(row: KindRow, certainty: Certainty) -> Urgency:
+    """How soon messages about an alert of a kind leave."""
     if row.ladder is LadderName.OPERATION:
         return Urgency.OPERATIONAL
     if row.ladder is LadderName.PLAN:
@@ -275,6 +274,14 @@ def urgency_of(kind: AlertKind, certainty: Certainty) -> Urgency:
     if row.severity is Severity.SOON:
         return Urgency.PROVISIONAL
     return _OF_URGENT[certainty]
+
+
+READ_BACK = (AlertKind.LOSS_OF_MMR, AlertKind.LOSS_OF_MMR_ON_TREATMENT)
+
+
+def is_read_back(kind: AlertKind, certainty: Certainty) -> bool:
+    """Whether whoever acknowledges reads the value back: one seen and not taken in is a relapse nobody treats."""
+    return kind in READ_BACK and certainty is Certainty.CONFIRMED
 
 
 def closed_by(part: Part) -> tuple[AlertKind, ...]:

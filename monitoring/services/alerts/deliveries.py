@@ -10,18 +10,18 @@ import datetime as dt
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from monitoring.domain.alerting.kinds import KINDS, AlertKind, Urgency, urgency_of
-from monitoring.domain.course.relapse import Certainty
-from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, Membership, Role, SetAsideKind
+from monitoring.domain.alerting.kinds import Urgency
+from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryAbout, DeliveryOutcome
 from monitoring.notify.mail import Message
+from monitoring.services.alerts.ladders import Ladders
 from monitoring.services.foundation import set_aside
 
 LEASE_SECONDS = 30
@@ -32,49 +32,36 @@ MOST_IN_A_LIST = 500
 LESSER = min(urgency for urgency in Urgency if urgency.is_lesser)
 
 
-def people_of(centre_ids: Iterable[int], roles: Sequence[Role], on: dt.date) -> dict[int, list[User]]:
-    """Who has one of these roles in each centre on a day; closed accounts are left out."""
-    people: dict[int, list[User]] = {pk: [] for pk in centre_ids}
-    rows = (
-        Membership.objects.valid_on(on)
-        .filter(centre__in=list(people), role__in=roles, user__is_active=True)
-        .select_related("user")
-        .order_by("user_id")
-    )
-    for membership in rows:
-        if membership.user not in people[membership.centre_id]:
-            people[membership.centre_id].append(membership.user)
-    return people
-
-
-def operators() -> list[User]:
-    """Those who run the service: open accounts of superusers."""
-    return list(User.objects.filter(is_active=True, is_superuser=True).order_by("pk"))
-
-
-def owe(alerts: Sequence[Alert], people: dict[int, list[User]], *, now: dt.datetime) -> None:
+def owe(alerts: Sequence[Alert], people: dict[int, list[User]], ladders: Ladders, *, now: dt.datetime) -> None:
     """Write one delivery per alert and person for the alert's present step and round."""
     AlertDelivery.objects.bulk_create(
-        [_delivery(alert, person, DeliveryAbout.OPENED, now) for alert in alerts for person in people[alert.centre_id]],
+        [
+            _delivery(alert, person, DeliveryAbout.OPENED, ladders, now)
+            for alert in alerts
+            for person in people[alert.centre_id]
+        ],
         ignore_conflicts=True,
     )
 
 
 def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     """Tell whoever was told of these alerts that they no longer hold; what was not sent yet is not sent any more."""
+    if not alerts:
+        return
     pending = AlertDelivery.objects.filter(alert__in=alerts, settled_at__isnull=True, attempts=0)
     pending.update(settled_at=now, delivered=False, outcome_code=DeliveryOutcome.WITHDRAWN)
     told = AlertDelivery.objects.filter(alert__in=alerts, about=DeliveryAbout.OPENED).exclude(delivered=False)
+    ladders = Ladders({alert.centre_id for alert in alerts})
     AlertDelivery.objects.bulk_create(
         [
-            _delivery(delivery.alert, delivery.recipient, DeliveryAbout.WITHDRAWN, now)
+            _delivery(delivery.alert, delivery.recipient, DeliveryAbout.WITHDRAWN, ladders, now)
             for delivery in told.select_related("alert", "recipient").order_by("pk")
         ],
         ignore_conflicts=True,
     )
 
 
-def _delivery(alert: Alert, person: User, about: DeliveryAbout, now: dt.datetime) -> AlertDelivery:
+def _delivery(alert: Alert, person: User, about: DeliveryAbout, ladders: Ladders, now: dt.datetime) -> AlertDelivery:
     step = "withdrawn" if about == DeliveryAbout.WITHDRAWN else str(alert.step)
     return AlertDelivery(
         alert=alert,
@@ -86,7 +73,7 @@ def _delivery(alert: Alert, person: User, about: DeliveryAbout, now: dt.datetime
         round=alert.round,
         step=alert.step,
         certainty=alert.certainty,
-        urgency=urgency_of(AlertKind(alert.kind), Certainty(alert.certainty)),
+        urgency=ladders.urgency(alert),
     )
 
 
@@ -138,9 +125,10 @@ def _prepared(ids: Collection[int], now: dt.datetime) -> list[Claim]:
     for state, group in needless.items():
         settle(group, delivered=False, outcome=state, code=DeliveryOutcome.NOT_NEEDED, now=now)
     claims = []
+    ladders = Ladders({group[0].alert.centre_id for group in groups.values()})
     for group in groups.values():
         try:
-            claims.append(Claim(tuple(group), _message(group)))
+            claims.append(Claim(tuple(group), _message(group, ladders)))
         except Exception as problem:  # noqa: BLE001  # one that cannot be built must not stop the others; it is told
             put_aside(group, problem, now=now)
     return claims
@@ -166,14 +154,13 @@ def _is_needless(delivery: AlertDelivery) -> bool:
     return delivery.about != DeliveryAbout.WITHDRAWN and delivery.alert.state != AlertState.OPEN
 
 
-def _message(group: Sequence[AlertDelivery]) -> Message:
+def _message(group: Sequence[AlertDelivery], ladders: Ladders) -> Message:
     first = group[0]
     alert = first.alert
-    kind = KINDS[AlertKind(alert.kind)]
     return Message(
         first.key, first.recipient.email, first.about, alert.centre.code,
         tuple(str(delivery.alert.public_id) for delivery in group), alert.certainty, alert.round,
-        urgency=kind.severity.value, operational=first.urgency == Urgency.OPERATIONAL,
+        urgency=ladders.row(alert).severity.value, operational=first.urgency == Urgency.OPERATIONAL,
     )  # fmt: skip
 
 

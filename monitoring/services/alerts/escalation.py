@@ -1,8 +1,4 @@
-"""Alerts reach a person and escalate until somebody has acted: silence never ends one.
-
-The built-in times are proposals; a centre's clinical owner signs its own in an ``EscalationPolicy``. They are listed
-in the operator's guide.
-"""
+"""Alerts reach a person and escalate until somebody has acted: silence never ends one (``ladders`` has the steps)."""
 
 from __future__ import annotations
 
@@ -10,130 +6,28 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName
+from monitoring.domain.alerting.kinds import AlertKind, is_read_back
 from monitoring.domain.course.relapse import Certainty
-from monitoring.models import Alert, AlertDelivery, Centre, EscalationPolicy, Role, SetAsideKind
+from monitoring.models import Alert, AlertDelivery, Centre, Role, SetAsideKind
 from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout
-from monitoring.models.escalation import validate_steps
 from monitoring.services.alerts import deliveries
+from monitoring.services.alerts.audience import audience, operators, people_of
 from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.alerts.ladders import Ladders, Step
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.stale_version import StaleVersionError
+from monitoring.wording.numbers import significant
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a ladder: who is told, and how long silence is waited for before the next.
-
-    ``operators`` are told beside the roles; wherever nobody is left in a centre they are told instead.
-    """
-
-    roles: tuple[Role, ...]
-    wait: dt.timedelta
-    operators: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ladder:
-    """The steps of one kind of alert; the last repeats for ever. Acknowledged without action it comes back."""
-
-    steps: tuple[Step, ...]
-    comes_back: dt.timedelta = dt.timedelta(days=7)
-
-    def step(self, number: int) -> Step:
-        return self.steps[min(number, len(self.steps) - 1)]
-
-
-CLINICAL_LADDER = Ladder(
-    (
-        Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
-        Step((Role.CLINICIAN,), dt.timedelta(hours=12)),
-        Step((Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=24)),
-    )
-)
-# A result that waits for its second person goes to the laboratory first, then to those who treat the patient.
-VERIFICATION_LADDER = Ladder(
-    (
-        Step((Role.VERIFIER,), dt.timedelta(hours=4)),
-        Step((Role.VERIFIER, Role.CLINICIAN), dt.timedelta(hours=12)),
-        Step((Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=24)),
-    )
-)
-
-# A doubtful value that would lose MMR has a shorter clock: the doubt must not hide a loss.
-SUSPICION_LADDER = Ladder(
-    (
-        Step((Role.VERIFIER,), dt.timedelta(hours=1)),
-        Step((Role.VERIFIER, Role.CLINICIAN), dt.timedelta(hours=4)),
-        Step((Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(hours=12)),
-    )
-)
-
-
-# An early sign asks for a look: the clinicians once, and again in two weeks while nobody has acknowledged it.
-WATCH_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=14)),), dt.timedelta(days=90))
-# What the service itself cannot do, and a centre without anybody who treats, is for those who run it.
-OPERATION_LADDER = Ladder(
-    (
-        Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24)),
-        Step((Role.ADMINISTRATOR,), dt.timedelta(hours=24), operators=True),
-    )
-)
-PLAN_LADDER = Ladder((Step((Role.CLINICIAN,), dt.timedelta(days=7)),), dt.timedelta(days=28))
-
-
-BUILT_IN = {
-    LadderName.CLINICAL: CLINICAL_LADDER,
-    LadderName.VERIFICATION: VERIFICATION_LADDER,
-    LadderName.SUSPICION: SUSPICION_LADDER,
-    LadderName.WATCH: WATCH_LADDER,
-    LadderName.PLAN: PLAN_LADDER,
-    LadderName.OPERATION: OPERATION_LADDER,
-}
-
-
-class Ladders:
-    """The ladders of some centres, read once. For a policy that cannot be read the built-in ladder holds: an alert is
-    told rather than lost, and the watch over settings tells of the policy."""
-
-    def __init__(self, centre_ids: Collection[int]) -> None:
-        self._of_centre: dict[int, Ladder] = {}
-        for policy in EscalationPolicy.objects.filter(centre__in=centre_ids):
-            try:
-                self._of_centre[policy.centre_id] = signed_ladder(policy)
-            except ValidationError:
-                logger.error("the escalation policy of centre %s cannot be read; the built-in holds", policy.centre_id)
-
-    def of(self, alert: Alert) -> Ladder:
-        """The ladder of an alert."""
-        name = KINDS[AlertKind(alert.kind)].ladder
-        if name is LadderName.CLINICAL:
-            return self._of_centre.get(alert.centre_id, CLINICAL_LADDER)
-        return BUILT_IN[name]
-
-
-def signed_ladder(policy: EscalationPolicy) -> Ladder:
-    """The ladder that a centre has signed. Raises ``ValidationError`` for one that no door would have taken."""
-    validate_steps(policy.steps)
-    return Ladder(
-        tuple(
-            Step(tuple(Role(role) for role in step["roles"]), dt.timedelta(hours=step["wait_hours"]))
-            for step in policy.steps
-        ),
-        dt.timedelta(days=policy.acknowledged_comes_back_days),
-    )
 
 
 def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
@@ -143,7 +37,8 @@ def begin(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     told = [a for a in alerts if a.hand_over_id is None or a.acted_at is not None]
     ladders = Ladders({a.centre_id for a in told})
     for alert in told:
-        alert.step, alert.next_action_at = 0, now + ladders.of(alert).step(0).wait
+        alert.step = 0
+        alert.next_action_at = ladders.next_at(alert, now)
     Alert.objects.bulk_update(told, ["step", "next_action_at"])
     _tell(told, ladders, now)
 
@@ -157,23 +52,23 @@ def _tell(alerts: Sequence[Alert], ladders: Ladders, now: dt.datetime) -> None:
     for alert in alerts:
         by_step[ladders.of(alert).step(alert.step)].append(alert)
     for step, group in by_step.items():
-        people = deliveries.people_of({alert.centre_id for alert in group}, step.roles, now.date())
+        people = audience({alert.centre_id for alert in group}, step, now.date())
         deserted = [pk for pk, people_there in people.items() if not people_there]
         if deserted:
-            people |= deliveries.people_of(deserted, [Role.CLINICIAN, Role.ADMINISTRATOR], now.date())
+            people |= people_of(deserted, [Role.CLINICIAN, Role.ADMINISTRATOR], now.date())
         if step.operators or not all(people.values()):
-            operators = deliveries.operators()
+            beside = operators()
             people = {
-                pk: list(dict.fromkeys([*there, *(operators if step.operators or not there else [])]))
+                pk: list(dict.fromkeys([*there, *(beside if step.operators or not there else [])]))
                 for pk, there in people.items()
             }
-        deliveries.owe(group, people, now=now)
+        deliveries.owe(group, people, ladders, now=now)
         if deserted:
             _warn_of_deserted(_without_clinician(deserted, now), now)
 
 
 def _without_clinician(centre_ids: Iterable[int], now: dt.datetime) -> list[int]:
-    clinicians = deliveries.people_of(centre_ids, [Role.CLINICIAN], now.date())
+    clinicians = people_of(centre_ids, [Role.CLINICIAN], now.date())
     return [pk for pk, people_there in clinicians.items() if not people_there]
 
 
@@ -251,7 +146,7 @@ def _move_on(due: Sequence[Alert], now: dt.datetime) -> int:
                 alert.step = 0
             alert.round += 1
             alert.state = AlertState.OPEN
-            alert.next_action_at = now + ladders.of(alert).step(alert.step).wait
+            alert.next_action_at = ladders.next_at(alert, now)
             alert.save(update_fields=["step", "round", "state", "next_action_at"])
         _tell(due, ladders, now)
     return len(due)
@@ -297,20 +192,49 @@ def _already(alert: Alert) -> AlertConflictError:
     return AlertConflictError(_("the alert is %(state)s already") % {"state": alert.get_state_display()})
 
 
-def acknowledge(alert: Alert, *, by: User, note: str, now: dt.datetime, version: str | None = None) -> Alert:
+class NotReadBack(AlertConflictError):
+    """The value of a confirmed loss was not read back, or another one was."""
+
+
+def must_read_back(alert: Alert) -> bool:
+    """Whether whoever acknowledges this alert says its value."""
+    return alert.is_percent is not None and is_read_back(AlertKind(alert.kind), Certainty(alert.certainty))
+
+
+def acknowledge(
+    alert: Alert,
+    *,
+    by: User,
+    note: str,
+    now: dt.datetime,
+    version: str | None = None,
+    read_back: Decimal | None = None,
+) -> Alert:
     """A named person has seen the alert. Repeats pause; without an action it comes back.
 
     With ``version``, what the person has read: raises ``StaleVersionError`` where the alert has changed since.
+    ``read_back`` is the value in % IS as the person has read it: raises ``NotReadBack`` where it must be said and is
+    missing or another.
     """
     with transaction.atomic():
         standing = _locked(alert, version)
         if standing.state != AlertState.OPEN:
             raise _already(standing)
+        if must_read_back(standing):
+            _check_read_back(standing, read_back)
         standing.state, standing.acknowledged_at, standing.acknowledged_by = AlertState.ACKNOWLEDGED, now, by
         standing.note = note.strip()[:500]
         standing.next_action_at = now + Ladders([standing.centre_id]).of(standing).comes_back
         standing.save()
     return standing
+
+
+def _check_read_back(alert: Alert, read_back: Decimal | None) -> None:
+    if read_back is None:
+        raise NotReadBack(_("a confirmed loss is acknowledged with its value: type it in % IS as it is shown"))
+    if significant(read_back) != significant(alert.is_percent):
+        words = _("%(read)s %% IS is not the value of this alert; read it again")
+        raise NotReadBack(words % {"read": significant(read_back)})
 
 
 class ActionTaken(StrEnum):

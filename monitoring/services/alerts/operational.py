@@ -19,6 +19,7 @@ from monitoring.models.centres import ZONE_PROBLEMS
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services.alerts import escalation
 from monitoring.services.alerts.identity import alert_public_id
+from monitoring.services.alerts.ladders import signed_ladder
 from monitoring.services.foundation import set_aside
 
 QUIET = dt.timedelta(minutes=10)  # what fails and succeeds by turns is one alert, not one a minute
@@ -89,11 +90,12 @@ def check_settings(*, now: dt.datetime) -> int:
         if not _is_zone(name)
     }
     ladders: dict[str, tuple[int, str]] = {}
-    for policy in EscalationPolicy.objects.all():
+    for policy in EscalationPolicy.objects.filter(is_in_force=True):
         try:
-            escalation.signed_ladder(policy)
+            signed_ladder(policy)
         except ValidationError:
-            ladders[str(policy.centre_id)] = (policy.centre_id, "the policy cannot be read; the built-in ladder holds")
+            words = f"the policy {policy.ladder} cannot be read; the built-in ladder holds"
+            ladders[str(policy.pk)] = (policy.centre_id, words)
     _note(SetAsideKind.TIME_ZONE, zones, now)
     _note(SetAsideKind.LADDER, ladders, now)
     return len(zones) + len(ladders)

@@ -49,6 +49,7 @@ from monitoring.notify.mail import Message
 from monitoring.notify.relay import Relay
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services.alerts import by_the_clock, deliveries, escalation, plans, sending
+from monitoring.services.alerts.ladders import Ladder, Ladders
 from monitoring.services.classification import classify
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry import verification
@@ -282,14 +283,14 @@ def test_an_alert_whose_ladder_raises_holds_up_no_other(
 ) -> None:
     classify_pending(now=clock.now())
     poisoned = Alert.objects.get(patient=lost[0])
-    of = escalation.Ladders.of
+    of = Ladders.of
 
-    def ladder(self: escalation.Ladders, alert: Alert) -> escalation.Ladder:
+    def ladder(self: Ladders, alert: Alert) -> Ladder:
         if alert.pk == poisoned.pk:
             raise ZeroDivisionError
         return of(self, alert)
 
-    monkeypatch.setattr(escalation.Ladders, "of", ladder)
+    monkeypatch.setattr(Ladders, "of", ladder)
     later(monkeypatch, hours=13)
     rounds_of()
     rounds = dict(Alert.objects.filter(kind="loss_of_mmr").values_list("patient", "round"))
@@ -297,7 +298,7 @@ def test_an_alert_whose_ladder_raises_holds_up_no_other(
     page = shown_to(client, people["adam"])
     assert f"/alerts/{poisoned.public_id}/" in page
     assert "ZeroDivisionError" in page
-    monkeypatch.setattr(escalation.Ladders, "of", of)
+    monkeypatch.setattr(Ladders, "of", of)
     later(monkeypatch, minutes=2)
     rounds_of()
     assert set(Alert.objects.filter(kind="loss_of_mmr").values_list("round", flat=True)) == {2}
