@@ -13,6 +13,8 @@ import pgtrigger
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from config.walls import RETENTION_FLOORS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -77,6 +79,22 @@ except ValueError as problem:
     ) from problem
 
 # How far away a person may put the day on which an alert comes back.
+DIGEST_HOUR = env.int("DIGEST_HOUR", default=5)  # UTC: when people are told what waits, before the day begins
+if not 0 <= DIGEST_HOUR <= 23:
+    raise ImproperlyConfigured(f"DIGEST_HOUR is {DIGEST_HOUR}; write an hour from 0 to 23")
+OPEN_ALERTS_DIR = env.str("OPEN_ALERTS_DIR", default="") or VAR_DIR / "open-alerts"
+# How many days rows are kept; the database refuses to forget anything younger than the first number.
+RETENTION_DAYS = {
+    kind: env.int(f"RETENTION_{kind.upper()}_DAYS", default=days) for kind, (_least, days) in RETENTION_FLOORS.items()
+}
+for _kind, _days in RETENTION_DAYS.items():
+    if _days < RETENTION_FLOORS[_kind][0]:
+        raise ImproperlyConfigured(
+            f"RETENTION_{_kind.upper()}_DAYS is {_days}; the least is {RETENTION_FLOORS[_kind][0]}"
+        )
+# Hosts inside the house that webhooks and gateways may call; every other address must be of the internet.
+WEBHOOK_INTERNAL_HOSTS = frozenset(env.list("WEBHOOK_INTERNAL_HOSTS", default=[]))
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")  # the authority of a house that signs its own certificates
 LONGEST_WATCH_DAYS = env.int("LONGEST_WATCH_DAYS", default=92)
 if not 1 <= LONGEST_WATCH_DAYS <= 366:
     raise ImproperlyConfigured(f"LONGEST_WATCH_DAYS is {LONGEST_WATCH_DAYS}; write a number of days from 1 to 366")

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from config.preparing import APP_ROLE
+
 # Rows of these change, but only once: what was said stays said.
 _ONCE = {"monitoring_responseassessment": "superseded_at", "monitoring_apitoken": "revoked_at"}
 _ACCOUNTS = "auth_user"
 _ALSO_KEPT = ("monitoring_responseassessment",)
+# By kind: how many days the database keeps rows whatever is asked, and how many the service keeps them by itself.
+RETENTION_FLOORS = {"jobs": (30, 90), "deliveries": (365, 1096), "imports": (365, 1096), "access": (365, 3653)}
 
 
 def wall_statements(growing: Iterable[str]) -> Iterator[str]:
     """The trigger functions, and the triggers where they are missing. ``growing`` are the tables that only grow."""
-    yield from (_KEPT, _ONLY_ONCE, _ACCOUNT)
+    yield from (_KEPT, _ONLY_ONCE, _ACCOUNT, _FORGET, _FORGET_IS_THE_SERVICE_S)
     for table in (*growing, *_ALSO_KEPT):
         yield _trigger("cml_kept", "before truncate", table, "for each statement")
     for table, column in _ONCE.items():
@@ -87,4 +91,43 @@ begin
     end if;
     return new;
 end $$
+"""
+# The one way to delete what only grows: with the owner's rights, by kind, and nothing younger than its floor. What
+# belongs to an alert that is open is never old.
+_FLOORS = " ".join(f"when '{kind}' then {days[0]}" for kind, days in RETENTION_FLOORS.items())
+_FORGET = f"""
+create or replace function public.cml_forget(kind text, before timestamptz) returns bigint language plpgsql
+security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    least int := (case kind {_FLOORS} end);
+    number bigint;
+begin
+    if least is null or before > clock_timestamp() - make_interval(days => least) then
+        raise insufficient_privilege using message = format('%s are kept for %s days at least', kind, least);
+    end if;
+    perform set_config('pgtrigger.ignore', coalesce((
+        select array_agg(tgname)::text from pg_trigger
+         where tgrelid in ('public.monitoring_deliveryattempt'::regclass, 'public.monitoring_accessevent'::regclass)
+    ), '{{}}'), true);
+    if kind = 'jobs' then
+        delete from public.monitoring_jobrun where finished_at < before;
+    elsif kind = 'deliveries' then
+        delete from public.monitoring_deliveryattempt where delivery_id in (
+            select d.id from public.monitoring_alertdelivery d join public.monitoring_alert a on a.id = d.alert_id
+             where d.settled_at < before and a.closed_at < before);
+        delete from public.monitoring_alertdelivery d using public.monitoring_alert a
+         where a.id = d.alert_id and d.settled_at < before and a.closed_at < before;
+    elsif kind = 'imports' then
+        delete from public.monitoring_importrun where finished_at < before;
+    else
+        delete from public.monitoring_accessevent where at < before;
+    end if;
+    get diagnostics number = row_count;
+    perform set_config('pgtrigger.ignore', '', true);
+    return number;
+end $$
+"""  # noqa: S608  # of our own numbers
+_FORGET_IS_THE_SERVICE_S = f"""
+revoke all on function public.cml_forget(text, timestamptz) from public;
+grant execute on function public.cml_forget(text, timestamptz) to {APP_ROLE}
 """

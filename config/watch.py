@@ -62,6 +62,11 @@ CONDITIONS = (
         b"max(r.finished_at) filter (where r.ok and r.known_at is null), min(r.started_at)) as last"
         b" from cohorts_cohort c join cohorts_cohortrun r on r.cohort_id = c.id where c.is_active group by c.id) runs",
     ),
+    Condition(
+        "housekeeping", "the nightly lists, mails and forgetting were not done", 26 * HOUR,
+        b"select extract(epoch from clock_timestamp() - coalesce(max(finished_at) filter (where ok), min(claimed_at)))"
+        b" from monitoring_jobrun where job = 'housekeeping'",
+    ),
 )  # fmt: skip
 MOST_DISK_PERCENT = 80.0
 MOST_CLOCK_SECONDS = 2.0

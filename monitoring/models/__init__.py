@@ -2,6 +2,7 @@
 
 from monitoring.models.alerts import Alert, AlertDelivery, DeliveryAttempt
 from monitoring.models.centres import Centre, Membership, Role
+from monitoring.models.channels import AlertEndpoint, EndpointKind
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
 from monitoring.models.escalation import Absence, AlertKindSetting, DutyHours, EscalationPolicy
 from monitoring.models.laboratories import Assay, ConversionFactor, Laboratory, LaboratoryCentre, LaboratorySetting
@@ -30,6 +31,7 @@ __all__ = [
     "AccessEvent",
     "Alert",
     "AlertDelivery",
+    "AlertEndpoint",
     "AlertKindSetting",
     "ApiToken",
     "Assay",
@@ -38,6 +40,7 @@ __all__ = [
     "ConversionFactor",
     "DeliveryAttempt",
     "DutyHours",
+    "EndpointKind",
     "EscalationPolicy",
     "Heartbeat",
     "IdempotentRequest",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from monitoring.domain.alerting.kinds import OF_THE_SERVICE, WITHOUT_PATIENT, Urgency
 from monitoring.models import choices
 from monitoring.models.centres import Centre, Membership
+from monitoring.models.channels import AlertEndpoint
 from monitoring.models.fields import NumberField
 from monitoring.models.patients import Patient
 from monitoring.models.results import PcrResult
@@ -192,7 +193,7 @@ class DeliveryAbout(models.TextChoices):
 
 
 class AlertDelivery(models.Model):
-    """One message about one alert to one person: owed, claimed with a lease, sent, recorded.
+    """One message about one alert to one person or program: owed, claimed with a lease, sent, recorded.
 
     ``key`` is the same however often it is sent, so a repeat can be recognised by whoever receives it.
     """
@@ -201,7 +202,8 @@ class AlertDelivery(models.Model):
     key = models.CharField(max_length=200, unique=True)
     about = models.CharField(max_length=15, choices=DeliveryAbout.choices, default=DeliveryAbout.OPENED)
     channel = models.CharField(max_length=15, default="email")
-    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    endpoint = models.ForeignKey(AlertEndpoint, models.PROTECT, null=True, related_name="+")
     urgency = models.PositiveSmallIntegerField(default=Urgency.CONFIRMED)  # the order in which messages leave
     owed_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField()
@@ -224,6 +226,21 @@ class AlertDelivery(models.Model):
             models.Index(fields=["urgency", "owed_at"], condition=Q(settled_at__isnull=True), name="delivery_due"),
             models.Index(fields=["alert"], name="delivery_of_alert"),
         ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(channel="email", recipient__isnull=False, endpoint__isnull=True)
+                | Q(channel__in=["webhook", "gateway"], recipient__isnull=True, endpoint__isnull=False),
+                name="delivery_to_one",
+            )
+        ]
+
+    @property
+    def addressee(self) -> str:
+        """Who or what is told, by name."""
+        if self.endpoint is not None:
+            return self.endpoint.name
+        assert self.recipient is not None  # as the table demands
+        return self.recipient.get_username()
 
 
 class DeliveryAttempt(models.Model):

@@ -77,6 +77,7 @@ class SetAsideKind(models.TextChoices):
     NO_MMR_AFTER_RESTART = "no_mmr_after_restart", _("watch over the response after a restart")
     UPLOAD = "upload", _("file that waits to be loaded")
     NIGHT = "night", _("nightly job")
+    HOUSE = "house", _("nightly lists, mails and forgetting")
     LADDER = "ladder", _("escalation policy of a centre")
     TIME_ZONE = "time_zone", _("time zone of a centre")
     CENTRE = "centre", _("telling the administrators of a centre")

@@ -32,6 +32,8 @@ class Message:
     round: int
     urgency: str = "routine"
     operational: bool = False
+    channel: str = "email"
+    secret: bytes = b""  # of a program: the key that signs, or the address of a gateway
 
 
 class BadAddress(ValueError):
@@ -47,9 +49,10 @@ def compose(message: Message) -> EmailMessage:
         raise BadAddress(str(problem)) from problem
     host = urlsplit(settings.PUBLIC_URL).hostname
     digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
+    subject, body = subject_and_body(message)
     return EmailMessage(
-        subject=without_odd(_subject(message)),
-        body=_body(message),
+        subject=subject,
+        body=body,
         to=[address],
         headers={
             "Message-ID": f"<{digest}@{host}>",
@@ -57,6 +60,11 @@ def compose(message: Message) -> EmailMessage:
             "Auto-Submitted": "auto-generated",
         },
     )
+
+
+def subject_and_body(message: Message) -> tuple[str, str]:
+    """The words of a message, for whatever carries them."""
+    return without_odd(_subject(message)), _body(message)
 
 
 def _subject(message: Message) -> str:

@@ -12,8 +12,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
@@ -22,14 +23,16 @@ from monitoring import clock
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Drug
 from monitoring.intake.values import CellProblem, Cells
-from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, Role
+from monitoring.models import Alert, AlertDelivery, Centre, DeliveryAttempt, Membership, Role
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_doses, with_mutations, with_states
 from monitoring.selectors.home import open_alerts_of, worklist_rows
+from monitoring.selectors.open_alerts import counts_of
 from monitoring.selectors.why import alert_reason
 from monitoring.services.alerts import deliveries
+from monitoring.services.alerts.digest import printed
 from monitoring.services.alerts.escalation import (
     ActionTaken,
     AlertConflictError,
@@ -40,6 +43,7 @@ from monitoring.services.alerts.escalation import (
 )  # fmt: skip
 from monitoring.services.entry.reach import reach_of
 from monitoring.services.entry.restarts import record_restart
+from monitoring.services.foundation.access import record_access
 from monitoring.services.foundation.stale_version import StaleVersionError
 
 PAGE_SIZE = 25
@@ -103,6 +107,26 @@ def inbox(request: HttpRequest) -> HttpResponse:
     page = Paginator(open_alerts_of(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
     with_states(page, clock.now().date())
     return render(request, "alerts/inbox.html", {"page": page})
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def count(request: HttpRequest) -> JsonResponse:
+    """How many alerts are open in one's centres, for the number beside the menu. For everybody with a role."""
+    counts = counts_of(request.user)
+    words = _("%(open)s open alerts, %(urgent)s of them urgent") % {"open": counts.open, "urgent": counts.urgent}
+    return JsonResponse({"open": counts.open, "urgent": counts.urgent, "words": words})
+
+
+@require_GET
+@requires_role(ANY_ROLE)
+def printed_list(request: HttpRequest) -> HttpResponse:
+    """The open alerts of one's centres on paper; who took it is written down. For everybody with a role."""
+    assert isinstance(request.user, User)
+    centres = Centre.objects.filter(pk__in=Membership.objects.centres_of(request.user))
+    record_access(request.user, action="print open alerts")
+    context = printed(list(centres), clock.now()) | {"stylesheet": static("css/paper.css")}
+    return render(request, "alerts/list.html", context)
 
 
 @require_GET
@@ -228,7 +252,7 @@ def _detail(
             "alert": with_doses(with_mutations(with_states([alert], clock.now().date())))[0],
             "reason": alert_reason(alert),
             "deeds": deeds_of([alert])[alert.pk],
-            "deliveries": alert.deliveries.select_related("recipient", "asked_by")
+            "deliveries": alert.deliveries.select_related("recipient", "endpoint", "asked_by")
             .prefetch_related(Prefetch("tries", DeliveryAttempt.objects.order_by("-pk")))
             .order_by("-owed_at", "-pk")[:PAGE_SIZE],
             "worklist": Paginator(worklist_rows(alert), PAGE_SIZE).get_page(request.GET.get("page"))

@@ -44,6 +44,7 @@ COMMANDS = {
     "load_demo": [],
     "load_upload": ["1"],
     "recompute_cohorts": [],
+    "run_housekeeping": [],
     "run_night": ["c", "2026-01-01T02:00:00+00:00"],
 }
 

@@ -26,6 +26,7 @@ from monitoring.models import (
     AccessEvent,
     Alert,
     AlertDelivery,
+    AlertEndpoint,
     Assay,
     Centre,
     ConversionFactor,
@@ -76,6 +77,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
     "ladders": (D,), "centre-ladders": (D,), "ladder": (D,), "alert-kind": (D,), "absences": ANYBODY,
+    "alerts-count": ANYBODY, "alerts-list": ANYBODY, "alert-endpoints": (D,), "end-alert-endpoint": ONLY_POST,
     "end-absence": ONLY_POST,
     "people": (D,), "person": (D,), "person-link": ONLY_POST, "close-person": ONLY_POST, "confirm-role": ONLY_POST,
     "end-role": ONLY_POST,
@@ -99,6 +101,7 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "laboratory-settings"): (D,), ("POST", "laboratory-centres"): (D,), ("POST", "new-assay"): (D,),
     ("POST", "assay"): (D,), ("POST", "protocol-centres"): (D,), ("POST", "people"): (D,), ("POST", "person"): (D,),
     ("POST", "centre-ladders"): (D,), ("POST", "ladder"): (D,), ("POST", "alert-kind"): (D,),
+    ("POST", "alert-endpoints"): (D,), ("POST", "end-alert-endpoint"): (D,),
     ("POST", "absences"): ANYBODY, ("POST", "end-absence"): (D,),
     ("POST", "person-link"): (D,), ("POST", "close-person"): (D,), ("POST", "confirm-role"): (D,),
     ("POST", "end-role"): (D,), ("POST", "new-factor"): (D,), ("POST", "factor"): (D,), ("POST",
@@ -125,7 +128,7 @@ OBJECT_OF = {
     "api-alert-act": Alert,
     "api-alert-withdraw": Alert, "person": User, "person-link": User, "close-person": User,
     "confirm-role": Membership, "end-role": Membership, "centre-ladders": Centre, "ladder": Centre,
-    "alert-kind": Centre, "end-absence": Absence,
+    "alert-kind": Centre, "end-absence": Absence, "alert-endpoints": Centre, "end-alert-endpoint": Centre,
 }  # fmt: skip
 OF_A_PERSON = {"import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
 # Cohorts that are changed stand in the first centre alone.
@@ -248,6 +251,10 @@ def place(code: str, by: User) -> Place:
     classify_pending(now=clock.now())
     found: dict[type[Any], Any] = {Patient: patient, TkiCourse: course, Observation: seen}
     found |= {User: clinician, Membership: member, Centre: centre}
+    AlertEndpoint.objects.create(
+        centre=centre, kind="webhook", name=f"{code}-program", address="https://example.org/", severity="urgent",
+        sealed=b"", added_by=by,
+    )  # fmt: skip
     found[Absence] = Absence.objects.create(
         person=clinician, first_on=today, last_on=today + dt.timedelta(days=9), noted_by=by
     )  # fmt: skip
@@ -306,6 +313,9 @@ class Caller:
             factor, assay = ConversionFactor.objects.get(), Assay.objects.get()
             filled = filled.replace("<int:pk>", str(factor.laboratory_id)).replace("<int:factor_id>", str(factor.pk))
             filled = filled.replace("<int:assay_id>", str(assay.pk))
+        if "<int:endpoint_id>" in filled:
+            endpoint = AlertEndpoint.objects.filter(centre=of.centre).first()
+            filled = filled.replace("<int:endpoint_id>", str(endpoint.pk if endpoint else 0))
         if "<int:delivery>" in filled:
             owed = AlertDelivery.objects.filter(alert=of.objects[Alert]).first()
             filled = filled.replace("<int:delivery>", str(owed.pk if owed else 0))

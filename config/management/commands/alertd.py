@@ -53,6 +53,8 @@ LOCK_TIMEOUT = "2s"
 NIGHTLY_GRACE = dt.timedelta(minutes=5)
 NIGHTLY_LIMIT_SECONDS = 3600.0
 UPLOAD_LIMIT_SECONDS = 1800.0
+HOUSE_LIMIT_SECONDS = 1800.0
+HOUSEKEEPING = "housekeeping"  # as the command of that name claims it
 NAME = "alertd"
 
 
@@ -142,6 +144,7 @@ class Rounds:
         self._send_failed: Exception | None = None
         self._night: _Child | None = None
         self._upload: _Child | None = None
+        self._house: _Child | None = None
 
     def keep_lead(self) -> None:
         """Confirm the lead every few seconds, unless the rounds hang: then the next copy shall have it."""
@@ -199,6 +202,7 @@ class Rounds:
             "watch responses after a restart": lambda: raise_no_mmr_after_restart(now=clock.now()),
             "look after the night": self._look_after_the_night,
             "look after uploads": self._look_after_uploads,
+            "look after the house": self._look_after_the_house,
             "end killed imports": lambda: end_killed_runs(now=clock.now()),
             "check settings": lambda: check_settings(now=clock.now()),
             "tell of what is set aside": lambda: tell_of_set_aside(now=clock.now()),
@@ -262,6 +266,29 @@ class Rounds:
         if run is not None:
             words = ("run_night", run.job.removeprefix(NIGHTLY_PREFIX), run.slot_at.isoformat())
             self._night = _begin(_slot_key(run), NIGHTLY_LIMIT_SECONDS, *words)
+
+    def _look_after_the_house(self) -> None:
+        """Lists on disk, mails that say what waits, and forgetting: once after each slot, in a child."""
+        now = clock.now()
+        if self._lead is None:  # a single round ends before its children would
+            return
+        if self._house is not None:
+            code = self._house.code()
+            if code is None:
+                return
+            if code:
+                said = f"{self._house.key} ended with {code}"
+                set_aside.put(SetAsideKind.HOUSE, HOUSEKEEPING, said, centre_id=None, now=now)
+            else:
+                set_aside.settle(SetAsideKind.HOUSE, [HOUSEKEEPING], now=now)
+            self._house = None
+        slot = latest_nightly_slot(now, settings.DIGEST_HOUR, 0)
+        if now - slot > NIGHTLY_CATCH_UP:
+            return
+        run = JobRun.objects.filter(job=HOUSEKEEPING, slot_at=slot).first()
+        if run is None or (run.finished_at is None and (run.lease_until is None or run.lease_until < now)):
+            key = f"{HOUSEKEEPING}@{slot.isoformat()}"
+            self._house = _begin(key, HOUSE_LIMIT_SECONDS, "run_housekeeping", slot.isoformat())
 
     def _look_after_uploads(self) -> None:
         """Read files that no worker has taken, one at a time in a child; a child that dies frees its lease."""

@@ -10,17 +10,19 @@ import datetime as dt
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from monitoring.domain.alerting.kinds import Urgency
-from monitoring.models import Alert, AlertDelivery, DeliveryAttempt, SetAsideKind
+from monitoring.domain.alerting.kinds import Severity, Urgency
+from monitoring.models import Alert, AlertDelivery, AlertEndpoint, DeliveryAttempt, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryAbout, DeliveryOutcome
+from monitoring.notify.carriers import EMAIL
 from monitoring.notify.mail import Message
+from monitoring.services.alerts.endpoints import secret_of
 from monitoring.services.alerts.ladders import Ladders
 from monitoring.services.foundation import set_aside
 
@@ -32,16 +34,47 @@ MOST_IN_A_LIST = 500
 LESSER = min(urgency for urgency in Urgency if urgency.is_lesser)
 
 
+Addressee = User | AlertEndpoint
+
+
 def owe(alerts: Sequence[Alert], people: dict[int, list[User]], ladders: Ladders, *, now: dt.datetime) -> None:
-    """Write one delivery per alert and person for the alert's present step and round."""
+    """Write one delivery per alert and person, or program, for the alert's present step and round."""
+    programs = _programs(alerts, ladders)
     AlertDelivery.objects.bulk_create(
         [
-            _delivery(alert, person, DeliveryAbout.OPENED, ladders, now)
+            _delivery(alert, one, DeliveryAbout.OPENED, ladders, now)
             for alert in alerts
-            for person in people[alert.centre_id]
+            for one in _addressees(people[alert.centre_id], programs[alert.pk])
         ],
         ignore_conflicts=True,
     )
+
+
+def addressee_of(delivery: AlertDelivery) -> Addressee:
+    """The person or the program that a message is for."""
+    to = delivery.endpoint or delivery.recipient
+    assert to is not None  # as the table demands
+    return to
+
+
+def _addressees(people: Iterable[User], programs: Iterable[AlertEndpoint]) -> Iterator[Addressee]:
+    yield from people
+    yield from programs
+
+
+def _programs(alerts: Sequence[Alert], ladders: Ladders) -> dict[int, list[AlertEndpoint]]:
+    """The programs that hear of each alert: those of its centre, from the severity on that they are told."""
+    endpoints = list(AlertEndpoint.objects.filter(centre__in={a.centre_id for a in alerts}, ended_at__isnull=True))
+    order = list(Severity)
+    return {
+        alert.pk: [
+            one
+            for one in endpoints
+            if one.centre_id == alert.centre_id
+            and order.index(ladders.row(alert).severity) <= order.index(Severity(one.severity))
+        ]
+        for alert in alerts
+    }
 
 
 def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
@@ -54,20 +87,24 @@ def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
     ladders = Ladders({alert.centre_id for alert in alerts})
     AlertDelivery.objects.bulk_create(
         [
-            _delivery(delivery.alert, delivery.recipient, DeliveryAbout.WITHDRAWN, ladders, now)
-            for delivery in told.select_related("alert", "recipient").order_by("pk")
+            _delivery(delivery.alert, addressee_of(delivery), DeliveryAbout.WITHDRAWN, ladders, now)
+            for delivery in told.select_related("alert", "recipient", "endpoint").order_by("pk")
         ],
         ignore_conflicts=True,
     )
 
 
-def _delivery(alert: Alert, person: User, about: DeliveryAbout, ladders: Ladders, now: dt.datetime) -> AlertDelivery:
+def _delivery(alert: Alert, to: Addressee, about: DeliveryAbout, ladders: Ladders, now: dt.datetime) -> AlertDelivery:
     step = "withdrawn" if about == DeliveryAbout.WITHDRAWN else str(alert.step)
+    endpoint, person = (to, None) if isinstance(to, AlertEndpoint) else (None, to)
+    channel = endpoint.kind if endpoint else EMAIL
     return AlertDelivery(
         alert=alert,
-        key=f"{alert.public_id}:{step}:{alert.round}:email:{person.pk}",
+        key=f"{alert.public_id}:{step}:{alert.round}:{channel}:{to.pk}",
         about=about,
+        channel=channel,
         recipient=person,
+        endpoint=endpoint,
         owed_at=now,
         next_attempt_at=now,
         round=alert.round,
@@ -85,18 +122,23 @@ class Claim:
     message: Message
 
 
-def claim_due(*, now: dt.datetime, limit: int) -> list[Claim]:
+def claim_due(*, now: dt.datetime, limit: int, mail_rests: bool = False) -> list[Claim]:
     """Claim messages that are due, the most urgent first and then the oldest, each with a lease and a token.
 
-    What another sender holds is passed over. What nobody needs any more, or cannot be sent at all, is settled.
+    What another sender holds is passed over. What nobody needs any more, or cannot be sent at all, is settled. While
+    mail rests only programs are told.
     """
     due = AlertDelivery.objects.filter(
         Q(lease_until__isnull=True) | Q(lease_until__lt=now), settled_at__isnull=True, next_attempt_at__lte=now
     )
+    if mail_rests:
+        due = due.filter(endpoint__isnull=False)
     with transaction.atomic():
         locked = due.select_for_update(skip_locked=True, of=("self",)).order_by("urgency", "owed_at", "pk")
         ids = set(locked.values_list("pk", flat=True)[:limit])
-        lesser = AlertDelivery.objects.filter(pk__in=ids, urgency__gte=LESSER, about=DeliveryAbout.OPENED)
+        lesser = AlertDelivery.objects.filter(
+            pk__in=ids, urgency__gte=LESSER, about=DeliveryAbout.OPENED, recipient__isnull=False
+        )
         beside = Q(pk__in=[])
         for recipient, kind, centre in lesser.values_list("recipient", "alert__kind", "alert__centre").distinct():
             beside |= Q(recipient=recipient, alert__kind=kind, alert__centre=centre)
@@ -112,14 +154,16 @@ def claim_due(*, now: dt.datetime, limit: int) -> list[Claim]:
 
 
 def _prepared(ids: Collection[int], now: dt.datetime) -> list[Claim]:
-    claimed = AlertDelivery.objects.filter(pk__in=ids).select_related("alert__centre", "recipient")
+    claimed = AlertDelivery.objects.filter(pk__in=ids).select_related("alert__centre", "recipient", "endpoint")
     needless: dict[str, list[AlertDelivery]] = defaultdict(list)
     groups: dict[object, list[AlertDelivery]] = defaultdict(list)
     for delivery in claimed.order_by("urgency", "owed_at", "pk"):
         if _is_needless(delivery):
             needless[delivery.alert.state].append(delivery)
         else:
-            is_alone = delivery.urgency < LESSER or delivery.about == DeliveryAbout.WITHDRAWN
+            is_alone = (
+                delivery.urgency < LESSER or delivery.about == DeliveryAbout.WITHDRAWN or delivery.endpoint is not None
+            )
             of_kind = (delivery.recipient_id, delivery.alert.kind, delivery.alert.centre_id)
             groups[delivery.pk if is_alone else of_kind].append(delivery)
     for state, group in needless.items():
@@ -156,11 +200,12 @@ def _is_needless(delivery: AlertDelivery) -> bool:
 
 def _message(group: Sequence[AlertDelivery], ladders: Ladders) -> Message:
     first = group[0]
-    alert = first.alert
+    alert, to = first.alert, addressee_of(first)
     return Message(
-        first.key, first.recipient.email, first.about, alert.centre.code,
+        first.key, to.address if isinstance(to, AlertEndpoint) else to.email, first.about, alert.centre.code,
         tuple(str(delivery.alert.public_id) for delivery in group), alert.certainty, alert.round,
         urgency=ladders.row(alert).severity.value, operational=first.urgency == Urgency.OPERATIONAL,
+        channel=first.channel, secret=secret_of(to) if isinstance(to, AlertEndpoint) else b"",
     )  # fmt: skip
 
 
@@ -244,7 +289,9 @@ def send_again(delivery: AlertDelivery, *, by: User, now: dt.datetime) -> AlertD
     """
     with transaction.atomic():
         Alert.objects.select_for_update().get(pk=delivery.alert_id)
-        mine = AlertDelivery.objects.filter(alert=delivery.alert_id, recipient=delivery.recipient_id)
+        mine = AlertDelivery.objects.filter(
+            alert=delivery.alert_id, recipient=delivery.recipient_id, endpoint=delivery.endpoint_id
+        )
         if mine.filter(settled_at__isnull=True).exists():
             raise OnItsWay
         again = mine.filter(asked_by__isnull=False).count() + 1
@@ -252,7 +299,9 @@ def send_again(delivery: AlertDelivery, *, by: User, now: dt.datetime) -> AlertD
             alert_id=delivery.alert_id,
             key=f"{delivery.key.partition(':again')[0]}:again{again}",
             about=delivery.about,
+            channel=delivery.channel,
             recipient_id=delivery.recipient_id,
+            endpoint_id=delivery.endpoint_id,
             owed_at=now,
             next_attempt_at=now,
             round=delivery.round,

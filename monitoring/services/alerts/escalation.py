@@ -168,7 +168,11 @@ def hurry_on(alert_ids: Collection[int], *, now: dt.datetime) -> None:
     On the last step of a ladder its own wait holds, or messages to nobody would go out without end.
     """
     reached = AlertDelivery.objects.filter(
-        ~Q(delivered=False), alert=OuterRef("pk"), round=OuterRef("round"), about=DeliveryAbout.OPENED
+        ~Q(delivered=False),
+        alert=OuterRef("pk"),
+        round=OuterRef("round"),
+        about=DeliveryAbout.OPENED,
+        recipient__isnull=False,
     )
     with transaction.atomic():
         unheard = list(

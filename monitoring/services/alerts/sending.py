@@ -15,13 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from monitoring import clock
 from monitoring.models import AlertDelivery, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryOutcome
-from monitoring.notify.mail import BadAddress, compose
-from monitoring.notify.relay import Relay, Verdict
+from monitoring.notify.carriers import EMAIL, Carrier, carriers
+from monitoring.notify.mail import BadAddress
+from monitoring.notify.outside import ForbiddenAddress
+from monitoring.notify.relay import Verdict
 from monitoring.selectors.set_aside import now_set_aside
 from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.deliveries import LEASE_SECONDS, Claim
@@ -54,7 +56,7 @@ class _Slot:
     """A thread with its connection. It sends one message after another and reports each."""
 
     reports: queue.SimpleQueue[_Slot]
-    relay: Relay = field(default_factory=Relay)
+    carriers: dict[str, Carrier] = field(default_factory=carriers)
     work: queue.SimpleQueue[_Try | None] = field(default_factory=queue.SimpleQueue)
     trying: _Try | None = None
 
@@ -73,11 +75,15 @@ class _Slot:
                 # Somebody who was frozen since the claim has lost it, and another sends: better late than twice.
                 if time.monotonic() - one.claimed > LEASE_SECONDS:
                     raise LeaseLost
-                self.relay.send(compose(one.claim.message))
+                self.carrier_of(one).send(one.claim.message)
             except Exception as problem:  # noqa: BLE001  # handed to whoever records it
-                one.problem, one.verdict = problem, self.relay.verdict(problem)
+                one.problem, one.verdict = problem, self.carrier_of(one).verdict(problem)
             self.reports.put(self)
-        self.relay.close()
+        for carrier in self.carriers.values():
+            carrier.close()
+
+    def carrier_of(self, one: _Try) -> Carrier:
+        return self.carriers[one.claim.message.channel]
 
 
 class SendersHang(Exception):
@@ -116,15 +122,14 @@ class Sender:
         self._collect(wait_seconds)
         self._cut_late()
         self._hold()
-        if time.monotonic() < self._rests_until:
-            return 0
         hanging = sum(self._hangs(slot) for slot in self._busy)
         if hanging >= MOST_HANGING:
             raise SendersHang(f"{hanging} tries have not ended; no more are begun until one does")
         most = self._at_once + hanging
         if len(self._busy) < most and not self._waiting:
             claimed = time.monotonic()
-            due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once)
+            rests = claimed < self._rests_until
+            due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once, mail_rests=rests)
             self._waiting.extend(_Try(claim, claimed) for claim in due)
         begun = 0
         while self._waiting and len(self._busy) < most:
@@ -191,7 +196,7 @@ class Sender:
             one = slot.trying
             if one is not None and not one.ended_by_us and time.monotonic() - one.began > DEADLINE_SECONDS:
                 one.ended_by_us = True
-                slot.relay.cut()
+                slot.carrier_of(one).cut()
 
     def _hangs(self, slot: _Slot) -> bool:
         """Whether a try did not end although it was cut: it keeps its message and holds up no other."""
@@ -212,7 +217,8 @@ class Sender:
                 one.claimed = self._extended
 
     def _record_taken(self, taken: Sequence[_Try]) -> None:
-        self._rest_seconds = 0.0
+        if any(one.claim.message.channel == EMAIL for one in taken):
+            self._rest_seconds = 0.0
         sent, now = [delivery for one in taken for delivery in one.claim.deliveries], clock.now()
         deliveries.settle(sent, delivered=True, outcome="accepted", now=now)
         set_aside.settle(SetAsideKind.ADDRESS, {_address_key(delivery) for delivery in sent}, now=now)
@@ -225,12 +231,14 @@ class Sender:
             return
         if isinstance(problem, BadAddress):
             refuse(claimed, code=DeliveryOutcome.NO_ADDRESS, words="", now=now)
+        elif isinstance(problem, ForbiddenAddress):
+            refuse(claimed, code=DeliveryOutcome.REFUSED, words=str(problem), now=now)
         elif not isinstance(problem, OSError) and not one.ended_by_us:  # smtplib's own are among them
             deliveries.put_aside(claimed, problem, now=now)
         elif one.verdict is Verdict.REFUSED:
             refuse(claimed, code=DeliveryOutcome.REFUSED, words=words, now=now)
         else:
-            if one.verdict is Verdict.SERVER_AWAY:
+            if one.verdict is Verdict.SERVER_AWAY:  # of mail alone: each program is a server of its own
                 self._rest(words)
             else:
                 logger.warning("message %s was not sent: %s", claimed[0].key, type(problem).__name__)
@@ -243,8 +251,9 @@ class Sender:
             logger.error("the mail server cannot be reached (%s); it is asked again until it can", words)
         self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
         self._rests_until = time.monotonic() + self._rest_seconds
-        deliveries.release([one.claim for one in self._waiting])  # when it is back the most urgent go first
-        self._waiting.clear()
+        mail = [one for one in self._waiting if one.claim.message.channel == EMAIL]
+        deliveries.release([one.claim for one in mail])  # when it is back the most urgent go first
+        self._waiting = deque(one for one in self._waiting if one not in mail)
 
 
 def _words(problem: Exception) -> str:
@@ -254,7 +263,7 @@ def _words(problem: Exception) -> str:
 def refuse(claimed: Sequence[AlertDelivery], *, code: DeliveryOutcome, words: str, now: dt.datetime) -> None:
     """A person whom no message can reach: those who run the service are told, and the next person is told at once."""
     first = claimed[0]
-    said = f"{first.recipient.get_username()}: {words or 'no e-mail address'}"
+    said = f"{first.addressee}: {words or 'no e-mail address'}"
     with transaction.atomic():  # refused and told are one: whoever is killed between them has done neither
         if deliveries.settle(claimed, delivered=False, outcome=words, code=code, now=now):
             set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
@@ -267,8 +276,9 @@ def try_refused_again(*, now: dt.datetime) -> int:
     """
     owed_again = 0
     for row in now_set_aside().filter(kind=SetAsideKind.ADDRESS, retry_at__lte=now):
-        person, centre = map(int, row.key.split("@"))
-        mine = AlertDelivery.objects.filter(recipient=person, alert__centre=centre)
+        addressee, centre = row.key.split("@")
+        to = Q(endpoint=addressee[1:]) if addressee.startswith(_PROGRAM) else Q(recipient=addressee)
+        mine = AlertDelivery.objects.filter(to, alert__centre=int(centre))
         refused = mine.filter(
             outcome_code__in=[DeliveryOutcome.NO_ADDRESS, DeliveryOutcome.REFUSED],
             alert__state=AlertState.OPEN,
@@ -283,5 +293,9 @@ def try_refused_again(*, now: dt.datetime) -> int:
     return owed_again
 
 
+_PROGRAM = "e"
+
+
 def _address_key(delivery: AlertDelivery) -> str:
-    return f"{delivery.recipient_id}@{delivery.alert.centre_id}"
+    to = f"{_PROGRAM}{delivery.endpoint_id}" if delivery.endpoint_id else str(delivery.recipient_id)
+    return f"{to}@{delivery.alert.centre_id}"
