@@ -46,6 +46,7 @@ READ_ONLY = (
 # Not clinical, or made anew from facts: what is owed is deleted when it was paid, sessions expire, a reading that no
 # longer holds is replaced.
 DELETABLE = (
+    "monitoring_backtest",
     "monitoring_classificationrequest",
     "monitoring_idempotentrequest",
     "monitoring_laboratorycentre",

@@ -14,6 +14,7 @@ from monitoring.api.metrics import Metrics
 from monitoring.pages import (
     absences,
     alerts,
+    backtests,
     bench,
     due,
     endpoints,
@@ -77,6 +78,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:public_id>/", imports.detail, name="import"),
     path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),
     path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
+    path("backtests/", backtests.index, name="backtests"),
+    path("backtests/<uuid:public_id>/", backtests.detail, name="backtest"),
     path("protocols/", protocols.index, name="protocols"),
     path("protocols/<slug:code>/", protocols.detail, name="protocol"),
     path("protocols/<slug:code>/centres/", protocols.centres, name="protocol-centres"),

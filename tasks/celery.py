@@ -74,6 +74,7 @@ app.conf.update(
         "tasks.classify_owed": {"queue": "import"},
         "tasks.load_upload": {"queue": "import"},
         "tasks.recompute_*": {"queue": "stats"},
+        "tasks.run_backtest": {"queue": "stats"},
     },
     worker_send_task_events=False,
     task_send_sent_event=False,

@@ -31,6 +31,7 @@ BUILD_READINGS = "tasks.build_readings"
 LOAD_UPLOAD = "tasks.load_upload"
 MAKE_OUTPUT = "tasks.make_output"
 COUNT_MEMBERS = "tasks.count_members"
+RUN_BACKTEST = "tasks.run_backtest"
 QUEUE_OF = {
     CLASSIFY_PATIENT: "classify",
     CLASSIFY_OWED: "import",
@@ -39,6 +40,7 @@ QUEUE_OF = {
     LOAD_UPLOAD: "import",
     MAKE_OUTPUT: "stats",
     COUNT_MEMBERS: "stats",
+    RUN_BACKTEST: "stats",
 }
 
 

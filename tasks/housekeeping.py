@@ -17,7 +17,8 @@ from monitoring.services.foundation.idempotency import forget_old_requests
 from monitoring.services.foundation.jobs import owed_slots
 from monitoring.services.foundation.set_aside import passed_over
 from monitoring.services.foundation.sign_in import forget_old_tries
-from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, LOAD_UPLOAD, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
+from monitoring.services.settings.backtests import forget_old_backtests, owed_backtests
+from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, LOAD_UPLOAD, MAKE_OUTPUT, RECOMPUTE_NIGHT, RUN_BACKTEST, publish
 from tasks.schedule import NIGHTLY_CATCH_UP, latest_nightly_slot
 
 GRACE = dt.timedelta(minutes=5)
@@ -43,6 +44,9 @@ def sweep_nightly_jobs() -> int:
         publish(MAKE_OUTPUT, pk)
     for pk in owed_counts(now=now):
         publish(COUNT_MEMBERS, pk)
+    for pk in owed_backtests(now=now):
+        publish(RUN_BACKTEST, pk)
+    forget_old_backtests(now=now)
     forget_old_outputs(now=now)
     forget_old_counts(now=now)
     forget_old_files(now=now)

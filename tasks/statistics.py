@@ -9,11 +9,13 @@ from django.conf import settings
 
 from cohorts.services.night_queue import owe_night
 from monitoring import clock
-from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, MAKE_OUTPUT, RECOMPUTE_NIGHT, publish
+from monitoring.services.settings.backtests import run_backtest
+from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, MAKE_OUTPUT, RECOMPUTE_NIGHT, RUN_BACKTEST, publish
 from tasks.schedule import latest_nightly_slot
 
 STATS_TIME_LIMIT_SECONDS = 3600
 BUILD_SECONDS = 30
+BACKTEST_SECONDS = 20
 OUTPUT_TIME_LIMIT_SECONDS = 240
 COUNT_TIME_LIMIT_SECONDS = 60
 
@@ -47,6 +49,15 @@ def build_readings() -> bool:
     more = build_some(seconds=BUILD_SECONDS)
     if more:
         publish(BUILD_READINGS)
+    return more
+
+
+@shared_task(name=RUN_BACKTEST)
+def back_test(pk: int) -> bool:
+    """Run a change of rules against more of history, a short while at a time; returns whether some is left."""
+    more = run_backtest(pk, seconds=BACKTEST_SECONDS)
+    if more:
+        publish(RUN_BACKTEST, pk)
     return more
 
 

@@ -21,6 +21,7 @@ from monitoring.models import Assay, ConversionFactor, Laboratory, LaboratorySet
 from monitoring.pages.laboratories import administered_laboratory
 from monitoring.permissions import requires_role
 from monitoring.selectors.what_if import preview_setting
+from monitoring.services.settings.backtests import ask_setting
 from monitoring.services.settings.laboratories import save_setting
 from monitoring.wording.previews import preview_words
 
@@ -141,6 +142,9 @@ def _page(
             save_setting(changed, by=request.user.get_username(), reason=reason)
             messages.success(request, _("Stored. The results that rest on it are read again."))
             return redirect("laboratory", pk=laboratory.pk)
+        if "backtest" in request.POST:
+            asked = ask_setting(changed, f"{laboratory.code} · {title}", by=request.user)
+            return redirect("backtest", public_id=asked.public_id)
         preview = preview_setting(changed)
         context |= preview_words(preview) | {"cohorts": cohort_changes(preview.points, clock.now().date())}
     context["form"] = form

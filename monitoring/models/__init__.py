@@ -1,6 +1,7 @@
 """What is kept. Facts are never edited; opinions say which rule they come from."""
 
 from monitoring.models.alerts import Alert, AlertDelivery, DeliveryAttempt
+from monitoring.models.backtests import BackTest
 from monitoring.models.centres import Centre, Membership, Role
 from monitoring.models.channels import AlertEndpoint, EndpointKind
 from monitoring.models.episodes import ResponseEvent, TfrEpisode
@@ -35,6 +36,7 @@ __all__ = [
     "AlertKindSetting",
     "ApiToken",
     "Assay",
+    "BackTest",
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",

@@ -109,6 +109,7 @@ class Alert(models.Model):
     centre = models.ForeignKey(Centre, models.PROTECT, related_name="alerts")
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, related_name="alerts")
     hand_over = models.ForeignKey("self", models.PROTECT, null=True, related_name="handed_over")
+    by_rules = models.BooleanField(default=False)  # raised by a change of rules alone: a row of the worklist at any age
     rows_joined = models.PositiveIntegerField(default=0)  # how many rows this worklist has ever taken in
     certainty = models.CharField(_("certainty"), max_length=15, choices=choices.CERTAINTY)
     state = models.CharField(_("state"), max_length=15, choices=AlertState.choices, default=AlertState.OPEN)

@@ -18,6 +18,7 @@ class ClassificationRequest(models.Model):
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(db_default=Now())
     bulk = models.BooleanField(default=False)
+    by_rules = models.BooleanField(default=False)  # rules changed, and no fact: what it raises is one hand-over
     attempts = models.PositiveSmallIntegerField(default=0)
     last_error = models.CharField(max_length=300, blank=True)
 

@@ -20,6 +20,7 @@ class MonitoringPlan(models.Model):
     followed_until = models.DateField(null=True)
     slot_known_on = models.DateField()
     checked_on = models.DateField(null=True)
+    by_rules = models.BooleanField(default=False)  # this slot was over when a change of rules planned it
     rule_id = models.CharField(max_length=60)
     text_code = models.CharField(max_length=80)
 

@@ -24,6 +24,7 @@ from monitoring.models import Centre, Protocol, Role
 from monitoring.models.protocols import KIND_OF
 from monitoring.permissions import administered_centres, check_administers_all, requires_role
 from monitoring.selectors.what_if import Preview
+from monitoring.services.settings.backtests import ask_following, ask_protocol
 from monitoring.services.settings.protocols import change_protocol, follow, preview_change, preview_following
 from monitoring.wording.previews import preview_words
 from monitoring.wording.reasons import population_word
@@ -89,6 +90,9 @@ def detail(request: HttpRequest, code: str) -> HttpResponse:
             change_protocol(protocol, form.named(), by=request.user, reason=form.cleaned_data["reason"].strip())
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol", code=code)
+        if "backtest" in request.POST:
+            assert isinstance(request.user, User)
+            return redirect("backtest", public_id=ask_protocol(protocol, form.named(), by=request.user).public_id)
         preview = preview_change(protocol, form.named(), as_of=clock.now().date())
     context = {"protocol": protocol, "form": form} | (preview_words(preview) if preview else {})
     return render(request, "protocols/detail.html", context, status=400 if form.errors else 200)
@@ -125,6 +129,9 @@ def centres(request: HttpRequest, code: str) -> HttpResponse:
             follow(centre, followed, by=request.user, reason=reason)
             messages.success(request, _("Changed. Its patients are planned anew."))
             return redirect("protocol-centres", code=code)
+        if "backtest" in request.POST:
+            assert isinstance(request.user, User)
+            return redirect("backtest", public_id=ask_following(centre, followed, by=request.user).public_id)
         preview = preview_following(centre, followed, as_of=clock.now().date())
     following = administered.filter(protocol=protocol)
     context = {"protocol": protocol, "form": form, "following": following} | (preview_words(preview) if preview else {})

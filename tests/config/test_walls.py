@@ -68,6 +68,7 @@ NOT = {
 }
 # … and these are deleted.
 DELETED = {
+    "monitoring_backtest",
     "monitoring_classificationrequest",
     "monitoring_idempotentrequest",
     "monitoring_laboratorycentre",

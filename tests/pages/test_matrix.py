@@ -28,6 +28,7 @@ from monitoring.models import (
     AlertDelivery,
     AlertEndpoint,
     Assay,
+    BackTest,
     Centre,
     ConversionFactor,
     Membership,
@@ -77,6 +78,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
     "ladders": (D,), "centre-ladders": (D,), "ladder": (D,), "alert-kind": (D,), "absences": ANYBODY,
+    "backtests": (D,), "backtest": (D,),
     "alerts-count": ANYBODY, "alerts-list": ANYBODY, "alert-endpoints": (D,), "end-alert-endpoint": ONLY_POST,
     "end-absence": ONLY_POST,
     "people": (D,), "person": (D,), "person-link": ONLY_POST, "close-person": ONLY_POST, "confirm-role": ONLY_POST,
@@ -130,7 +132,7 @@ OBJECT_OF = {
     "confirm-role": Membership, "end-role": Membership, "centre-ladders": Centre, "ladder": Centre,
     "alert-kind": Centre, "end-absence": Absence, "alert-endpoints": Centre, "end-alert-endpoint": Centre,
 }  # fmt: skip
-OF_A_PERSON = {"import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
+OF_A_PERSON = {"backtest", "import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
 # Cohorts that are changed stand in the first centre alone.
 OF_ONE_CENTRE = {"edit-cohort", "count-members-of"}
 # One object of each kind stands in each centre; three results do.
@@ -277,7 +279,9 @@ def own_files(own: User) -> dict[str, str]:
     count = DefinitionCount.objects.create(definition={}, asked_by=own)
     count.refresh_from_db()
     ids = dict.fromkeys(("cohort-output", "cohort-output-file"), str(output.public_id))
-    return {**ids, "counted": str(count.public_id)}
+    asked = BackTest.objects.create(title="x", change={}, asked_by=own)
+    asked.refresh_from_db()
+    return {**ids, "counted": str(count.public_id), "backtest": str(asked.public_id)}
 
 
 @dataclasses.dataclass

@@ -75,9 +75,11 @@ def _untold(now: dt.datetime) -> Iterator[Discrepancy]:
 
 
 def _in_a_wrong_worklist() -> Iterator[Discrepancy]:
-    """A row of a worklist was history when it was first known, is of its centre, and its worklist is not over."""
+    """A row of a worklist was old when first known, or raised by rules; it is of its centre, whose worklist lives."""
     rows = Alert.objects.filter(hand_over__isnull=False).select_related("centre", "patient", "hand_over")
-    recent = Q(evidence_on__gt=F("opened_at__date") - dt.timedelta(days=HISTORY_AFTER_DAYS), kind__in=BY_REPLAY)
+    recent = Q(
+        evidence_on__gt=F("opened_at__date") - dt.timedelta(days=HISTORY_AFTER_DAYS), kind__in=BY_REPLAY, by_rules=False
+    )
     foreign = ~Q(hand_over__centre=F("centre")) | ~Q(hand_over__kind=AlertKind.HAND_OVER)
     over = Q(hand_over__closed_at__isnull=False, closed_at__isnull=True, acted_at__isnull=True)
     for alert in rows.filter(recent | foreign | over):

@@ -83,19 +83,22 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
             continue
         opened += open_without_evidence(loaded_series.patient, replayed, plan, now)
         if without_evidence(replayed, plan) is None:
-            opened += _open_overdue(loaded_series, plan, now, waits)
+            opened += _open_overdue(loaded_series, plan, now, waits, by_rules=row.by_rules)
     MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
     return opened
 
 
-def _open_overdue(loaded_series: LoadedSeries, plan: SamplePlan, now: dt.datetime, waits: Collection[str]) -> int:
+def _open_overdue(
+    loaded_series: LoadedSeries, plan: SamplePlan, now: dt.datetime, waits: Collection[str], *, by_rules: bool
+) -> int:
     opened = 0
     for kind, on in _overdue(plan):
         if is_history(on, now) and set(waits) - {kind}:
             continue
         opened += open_on_a_day(
-            kind, loaded_series.patient, loaded_series.series.patient_key, on, plan.reason.rule_id, now, since=on
-        )
+            kind, loaded_series.patient, loaded_series.series.patient_key, on, plan.reason.rule_id, now, since=on,
+            by_rules=by_rules and kind is AlertKind.OVERDUE_SAMPLE,
+        )  # fmt: skip
     return opened
 
 

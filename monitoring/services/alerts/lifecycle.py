@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class _AlertWrites:
     """What one settlement writes, gathered so that thousands of patients cost a few statements."""
 
     now: dt.datetime
+    by_rules: frozenset[int] = frozenset()
     opened: list[Alert] = field(default_factory=list)
     told_again: list[Alert] = field(default_factory=list)
     withdrawn: list[Alert] = field(default_factory=list)
@@ -53,12 +54,17 @@ class _AlertWrites:
         self.told_again.append(alert)
 
 
-def update_from_replays(replays: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime) -> None:
-    """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction."""
+def update_from_replays(
+    replays: Mapping[int, tuple[Patient, Replay]], *, now: dt.datetime, by_rules: Collection[int] = ()
+) -> None:
+    """Bring the alerts of these patients in line with their replays. Must run inside the classifying transaction.
+
+    What a change of rules alone raises of the patients ``by_rules`` are rows of their centres' worklists.
+    """
     standing = list(Alert.objects.filter(patient_id__in=list(replays)))
     live = {(a.kind, a.subject_key): a for a in standing if a.state in LIVE_STATES and a.kind not in BY_THE_PLAN}
     past = {a.public_id: a for a in standing if a.state not in LIVE_STATES}
-    changes = _AlertWrites(now)
+    changes = _AlertWrites(now, frozenset(by_rules))
     for patient, replay in replays.values():
         result_ids = {item.result.key: item.result.id for item in replay.assessed}
         for intention in replay.intentions:
@@ -158,7 +164,9 @@ def _open(
         public_id=public_id, kind=intention.kind.value, subject_key=intention.subject_key, centre_id=patient.centre_id,
         patient=patient, opened_at=changes.now, **values,
     )  # fmt: skip
-    if (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS:
+    is_old = (changes.now.date() - intention.evidence_on).days > HISTORY_AFTER_DAYS
+    alert.by_rules = patient.pk in changes.by_rules
+    if is_old or alert.by_rules:
         changes.joining.append(alert)
     changes.opened.append(alert)
 
@@ -175,6 +183,7 @@ def open_by_the_clock(
     evidence: PcrResult | None = None,
     opening_key: str = "",
     is_history: bool = False,
+    by_rules: bool = False,
 ) -> bool:
     """Open an alert that no replay raises, and tell its first step; False where it is open already or was dealt with.
 
@@ -193,6 +202,7 @@ def open_by_the_clock(
         evidence_on=evidence_on,
         rule_version=rule_version[:40],
         opened_at=now,
+        by_rules=by_rules,
     )
     try:
         with transaction.atomic():
@@ -216,9 +226,10 @@ def open_on_a_day(
     now: dt.datetime,
     *,
     since: dt.date | None = None,
+    by_rules: bool = False,
 ) -> bool:
     """Open an alert on the evidence of a day; what has been so ``since`` long before we knew it goes to the
-    worklist.
+    worklist, and so does what a change of rules alone has raised.
     """
     return open_by_the_clock(
         kind,
@@ -228,7 +239,8 @@ def open_on_a_day(
         evidence_on=on,
         rule_version=rule_version,
         now=now,
-        is_history=since is not None and is_history(since, now),
+        is_history=by_rules or (since is not None and is_history(since, now)),
+        by_rules=by_rules,
     )
 
 

@@ -32,8 +32,17 @@ DESIGN = "plan.1"
 _FIELDS = ("state", "earliest_on", "due_on", "latest_on", "result_late_on", "followed_until", "rule_id", "text_code")
 
 
-def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay], *, now: dt.datetime) -> None:
-    """Plan the next sample of these patients. Must run inside the classifying transaction."""
+def store_plans(
+    loaded: Mapping[int, LoadedSeries],
+    replays: Mapping[int, Replay],
+    *,
+    now: dt.datetime,
+    by_rules: Collection[int] = (),
+) -> None:
+    """Plan the next sample of these patients. Must run inside the classifying transaction.
+
+    A slot that only a change of rules has planned into the past, for the patients ``by_rules``, is marked as such.
+    """
     today = now.date()
     standing = {plan.patient_id: plan for plan in MonitoringPlan.objects.filter(patient__in=list(loaded))}
     fresh: list[MonitoringPlan] = []
@@ -49,11 +58,12 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
         elif any(getattr(row, name) != value for name, value in wanted.items()):
             if row.due_on != wanted["due_on"]:
                 row.slot_known_on, row.checked_on = today, None
+                row.by_rules = pk in by_rules and plans[pk].state is PlanState.OVERDUE_SAMPLE
             for name, value in wanted.items():
                 setattr(row, name, value)
             changed.append(row)
     MonitoringPlan.objects.bulk_create(fresh, ignore_conflicts=True)
-    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on"], batch_size=500)
+    MonitoringPlan.objects.bulk_update(changed, [*_FIELDS, "slot_known_on", "checked_on", "by_rules"], batch_size=500)
     known = {
         pk: _Known(plans[pk], replays[pk], _failed_milestones(loaded_series, replays[pk], today), today)
         for pk, loaded_series in loaded.items()
@@ -61,7 +71,7 @@ def store_plans(loaded: Mapping[int, LoadedSeries], replays: Mapping[int, Replay
     _close_answered(known, now)
     for pk, loaded_series in loaded.items():
         if known[pk].failed:
-            _open_milestone(loaded_series, known[pk].failed[0], now)
+            _open_milestone(loaded_series, known[pk].failed[0], now, by_rules=pk in by_rules)
         open_without_evidence(loaded_series.patient, replays[pk], plans[pk], now)
         if plans[pk].ended_by is FactKind.LOST_TO_FOLLOW_UP:
             open_lost(loaded_series, replays[pk], now)
@@ -159,13 +169,14 @@ def _failed_milestones(loaded_series: LoadedSeries, replayed: Replay, today: dt.
     return [m for m in steps if m.is_failure and m.sample_on is not None and m.sample_on >= since]
 
 
-def _open_milestone(loaded_series: LoadedSeries, failed: Milestone, now: dt.datetime) -> None:
+def _open_milestone(loaded_series: LoadedSeries, failed: Milestone, now: dt.datetime, *, by_rules: bool) -> None:
     assert failed.sample_on is not None
     rule_id = failed.reasons[0].rule_id
     on = failed.sample_on
     open_on_a_day(
-        AlertKind.MILESTONE_FAILED, loaded_series.patient, loaded_series.series.patient_key, on, rule_id, now, since=on
-    )
+        AlertKind.MILESTONE_FAILED, loaded_series.patient, loaded_series.series.patient_key, on, rule_id, now, since=on,
+        by_rules=by_rules,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

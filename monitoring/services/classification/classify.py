@@ -70,16 +70,21 @@ def reclassify(
         if if_free:
             locked += list(patients.filter(pk__in=if_free).select_for_update(no_key=True, skip_locked=True)[:most])
         # Read the requests before the series: a row that is committed later brings a request of its own.
-        answered = list(ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", flat=True))
+        requests = list(
+            ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", "patient_id", "by_rules")
+        )
+        by_rules = {pk for _id, pk, _why in requests} - {pk for _id, pk, is_by_rules in requests if not is_by_rules}
         loaded = load_series(locked)
         replays = {pk: replay(loaded_series.series) for pk, loaded_series in loaded.items()}
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
         _store_episodes(replays)
         store_readings({pk: history_of(loaded[pk], replayed) for pk, replayed in replays.items()})
-        lifecycle.update_from_replays({pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now)
-        plans.store_plans(loaded, replays, now=now)
-        ClassificationRequest.objects.filter(pk__in=answered).delete()
+        lifecycle.update_from_replays(
+            {pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now, by_rules=by_rules
+        )  # fmt: skip
+        plans.store_plans(loaded, replays, now=now, by_rules=by_rules)
+        ClassificationRequest.objects.filter(pk__in=[pk for pk, _patient, _why in requests]).delete()
     return len(locked)
 
 

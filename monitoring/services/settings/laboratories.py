@@ -30,7 +30,7 @@ def save_setting(row: LaboratorySetting, *, by: str, reason: str = "laboratory s
         results = PcrResult.objects.filter(laboratory_id=laboratory_id)
         if isinstance(row, ConversionFactor):
             results = results.filter(control_gene=row.control_gene)
-        request_classification(results.values_list("patient_id", flat=True).distinct(), bulk=True)
+        request_classification(results.values_list("patient_id", flat=True).distinct(), bulk=True, by_rules=True)
 
 
 def make_laboratories(known: dict[str, ReportingLaboratory], named: Collection[str], dry_run: bool) -> dict[str, str]:

@@ -43,7 +43,9 @@ def follow(centre: Centre, protocol: Protocol | None, *, by: User, reason: str) 
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         centre.protocol = protocol
         centre.save(update_fields=["protocol"])
-        request_classification(Patient.objects.filter(centre=centre).values_list("pk", flat=True), bulk=True)
+        request_classification(
+            Patient.objects.filter(centre=centre).values_list("pk", flat=True), bulk=True, by_rules=True
+        )
 
 
 def _compared(of: QuerySet[Patient], old: Rules, new: Rules, as_of: dt.date) -> Preview:
@@ -65,7 +67,7 @@ def change_protocol(protocol: Protocol, named: Mapping[str, str], *, by: User, r
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         wanted.save()
         touched = Patient.objects.filter(centre__protocol=protocol).values_list("pk", flat=True)
-        request_classification(touched, bulk=True)
+        request_classification(touched, bulk=True, by_rules=True)
     return wanted
 
 
