@@ -70,6 +70,7 @@ CONDITIONS = (
 )  # fmt: skip
 MOST_DISK_PERCENT = 80.0
 MOST_CLOCK_SECONDS = 2.0
+MOST_BACKUP_HOURS = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,11 @@ class Finding:
     is_never: bool = False  # what was to give a sign has never given one
 
 
-def look(address: str, folders: Sequence[Path], conditions: Sequence[Condition] = CONDITIONS) -> list[Finding]:
+def look(
+    address: str, folders: Sequence[Path], backups: Path | None = None, conditions: Sequence[Condition] = CONDITIONS
+) -> list[Finding]:
     """Everything that is not as it must be. A database that does not answer is one finding, and hides the others."""
-    findings = list(_disks(folders))
+    findings = [*_disks(folders), *(_backups(backups) if backups else [])]
     try:
         with psycopg.connect(address, connect_timeout=5, autocommit=True) as session:
             session.execute("set statement_timeout = '10s'")
@@ -122,6 +125,19 @@ def _disks(folders: Sequence[Path]) -> Iterator[Finding]:
         percent = 100 * (1 - usage.free / usage.total)
         if percent > MOST_DISK_PERCENT:
             yield Finding(f"disk {folder}", f"{folder} is {percent:.0f} % full")
+
+
+def _backups(folder: Path) -> Iterator[Finding]:
+    """Whether the newest file of a folder is young enough; whoever writes backups decides what they look like."""
+    try:
+        newest = max((file.stat().st_mtime for file in folder.iterdir() if file.is_file()), default=None)
+    except OSError as problem:
+        yield Finding("backup", f"{folder} cannot be looked at ({problem.strerror})")
+        return
+    if newest is None:
+        yield Finding("backup", f"there is no backup in {folder}")
+    elif time.time() - newest > MOST_BACKUP_HOURS * HOUR:
+        yield Finding("backup", f"the last backup is {(time.time() - newest) / HOUR:.0f} hours old")
 
 
 class Watch:

@@ -27,6 +27,21 @@ SOCKET_PATH_LIMIT = 100  # sun_path is 108 bytes on Linux and 104 elsewhere; lea
 START_TIMEOUT_SECONDS = 90
 
 
+LOG_BYTES = 20_000_000
+LOGS_KEPT = 5
+
+
+def rotated(log: Path) -> Path:
+    """The log of a server that is about to start; a full one becomes ``.1``, and the oldest is dropped."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        for number in range(LOGS_KEPT - 1, 0, -1):
+            older = log.with_name(f"{log.name}.{number}")
+            if older.exists():
+                older.replace(log.with_name(f"{log.name}.{number + 1}"))
+        log.replace(log.with_name(f"{log.name}.1"))
+    return log
+
+
 class EmbeddedServerError(Exception):
     """The embedded servers cannot be used; the message says why and what to do, in the operator's words."""
 

@@ -20,6 +20,7 @@ from config.embedded.place import (
     check_space,
     failure,
     kept_secret,
+    rotated,
     user_name,
 )
 from config.preparing import Login, Logins, database_statement, ownership_statements, role_statements
@@ -227,7 +228,7 @@ def _forget_stale_pid(data: Path, sockets: Path) -> None:
 
 def _start_postgres(place: Place, programs: Path, data: Path, superuser: Login) -> None:
     place.say("Starting PostgreSQL …")
-    log = place.account.take(place.var / "log") / "postgres.log"
+    log = rotated(place.account.take(place.var / "log") / "postgres.log")
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(place.sockets),

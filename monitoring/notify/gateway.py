@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from monitoring.notify.mail import Message, subject_and_body
 from monitoring.notify.outside import ForbiddenAddress
@@ -28,16 +29,18 @@ def check_gateway(address: str) -> None:
     try:
         parts = urlsplit(address)
     except ValueError:
-        raise ForbiddenAddress("is not an address") from None
+        raise ForbiddenAddress(_("is not an address")) from None
     if parts.scheme in OWN_HOSTS:
         if parts.hostname not in settings.WEBHOOK_INTERNAL_HOSTS:
-            raise ForbiddenAddress(f"names the host {parts.hostname}; the operator allows it by WEBHOOK_INTERNAL_HOSTS")
+            words = _("names the host %(host)s; the operator allows it by WEBHOOK_INTERNAL_HOSTS")
+            raise ForbiddenAddress(words % {"host": parts.hostname})
     elif parts.scheme not in VENDORS:
-        raise ForbiddenAddress(f"begins with one of {', '.join(sorted(VENDORS | OWN_HOSTS))}")
+        known = ", ".join(sorted(VENDORS | OWN_HOSTS))
+        raise ForbiddenAddress(_("must begin with one of %(known)s") % {"known": known})
     from apprise import Apprise  # loads slowly, and only whoever sends needs it
 
     if not Apprise().add(address):
-        raise ForbiddenAddress("cannot be read by apprise; see its documentation of this service")
+        raise ForbiddenAddress(_("cannot be read by apprise; see its documentation of this service"))
 
 
 class Gateway:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 
 class ForbiddenAddress(ValueError):
@@ -34,15 +35,15 @@ def read_address(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ForbiddenAddress("is not an address") from None
+        raise ForbiddenAddress(_("is not an address")) from None
     if parts.scheme != "https":
-        raise ForbiddenAddress("begins with https://, so that nobody reads along")
+        raise ForbiddenAddress(_("begins with https://, so that nobody reads along"))
     if not parts.hostname or parts.username or parts.password or parts.fragment:
-        raise ForbiddenAddress("names a host and a path, and neither a user nor a #")
+        raise ForbiddenAddress(_("names a host and a path, and neither a user nor a #"))
     if port is not None and port != 443 and port < 1024:
-        raise ForbiddenAddress("uses port 443 or one from 1024 on")
+        raise ForbiddenAddress(_("uses port 443 or one from 1024 on"))
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ForbiddenAddress("holds a blank or a character that is not seen")
+        raise ForbiddenAddress(_("holds a blank or a character that is not seen"))
     return parts
 
 
@@ -56,9 +57,8 @@ def resolve(url: str) -> Target:
     if host not in settings.WEBHOOK_INTERNAL_HOSTS:
         for ip in ips:  # one bad address is enough: which of them is used is not ours to say
             if not _is_public(ip):
-                raise ForbiddenAddress(
-                    f"leads to {ip}, which is inside; the operator allows a host by WEBHOOK_INTERNAL_HOSTS"
-                )
+                words = _("leads to %(ip)s, which is inside; the operator allows a host by WEBHOOK_INTERNAL_HOSTS")
+                raise ForbiddenAddress(words % {"ip": ip})
     return Target(host, port, ips[0], path)
 
 

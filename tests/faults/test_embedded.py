@@ -16,7 +16,16 @@ from pathlib import Path
 import pytest
 
 from config.embedded import postgres
-from config.embedded.place import Account, EmbeddedServerError, binaries, find_place, kept_secret
+from config.embedded.place import (
+    LOG_BYTES,
+    LOGS_KEPT,
+    Account,
+    EmbeddedServerError,
+    binaries,
+    find_place,
+    kept_secret,
+    rotated,
+)  # fmt: skip
 from config.preparing import Login
 from tests.processes import ROOT, wait_until
 
@@ -333,3 +342,18 @@ def test_serve_loads_the_demo_shows_it_and_survives_being_killed(var: Path) -> N
     assert second.returncode == 0
     assert closed()
     assert not servers_of(var)
+
+
+def test_a_full_log_is_put_away_when_its_server_starts_and_five_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    assert rotated(log) == log
+    for number in range(8):
+        log.write_bytes(bytes([number]) * (LOG_BYTES + 1))
+        rotated(log)
+        assert not log.exists()
+    kept = sorted(tmp_path.iterdir())
+    assert [file.name for file in kept] == [f"postgres.log.{n}" for n in range(1, LOGS_KEPT + 1)]
+    assert [file.read_bytes()[0] for file in kept] == [7, 6, 5, 4, 3]
+    log.write_bytes(b"a little")
+    rotated(log)
+    assert log.exists()

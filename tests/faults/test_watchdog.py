@@ -15,7 +15,7 @@ from config import watch
 from config.management.commands.watchdog import _Channel
 from config.watch import Finding, Watch, look
 from monitoring import clock
-from monitoring.models import Alert, AlertDelivery, Centre, ClassificationRequest, Heartbeat, Patient
+from monitoring.models import Alert, AlertDelivery, Centre, ClassificationRequest, Heartbeat, JobRun, Patient
 from monitoring.services.foundation.actors import system_actor
 from tests.processes import on_this_database
 from tests.smtp_stub import smtp_stub
@@ -60,6 +60,9 @@ PROVOKED: dict[str, Callable[[Alert], object]] = {
     "messages": lambda alert: AlertDelivery.objects.update(owed_at=ago(minutes=16), urgency=5),
     "alertd": lambda alert: Heartbeat.objects.filter(name="alertd").update(beat_at=ago(minutes=2)),
     "worker": lambda alert: Heartbeat.objects.filter(name="worker classify").delete(),
+    "housekeeping": lambda alert: JobRun.objects.create(
+        job="housekeeping", slot_at=ago(hours=27), claimed_at=ago(hours=27), finished_at=ago(hours=27), ok=True
+    ),
     "night": lambda alert: CohortRun.objects.update(finished_at=ago(hours=27)),
 }
 
@@ -78,6 +81,26 @@ def test_each_condition_is_found_and_names_nobody(address: str, ordinary: Alert,
     (found,) = look(address, [])
     assert (found.name, found.is_never) == (name, name == "worker")
     assert "P1" not in found.words
+
+
+def test_housekeeping_that_fails_every_night_is_found(address: str, ordinary: Alert) -> None:
+    JobRun.objects.create(job="housekeeping", slot_at=ago(hours=2), claimed_at=ago(hours=2), ok=False)
+    assert look(address, []) == []
+    JobRun.objects.update(claimed_at=ago(hours=27), finished_at=ago(hours=1))
+    assert [one.name for one in look(address, [])] == ["housekeeping"]
+
+
+def test_a_backup_that_is_missing_or_old_is_found(address: str, ordinary: Alert, tmp_path: Path) -> None:
+    (found,) = look(address, [], tmp_path)
+    assert found.words == f"there is no backup in {tmp_path}"
+    backup = tmp_path / "base.tar"
+    backup.write_bytes(b"x")
+    assert look(address, [], tmp_path) == []
+    os.utime(backup, (time.time() - 27.2 * 3600,) * 2)
+    (found,) = look(address, [], tmp_path)
+    assert (found.name, found.words) == ("backup", "the last backup is 27 hours old")
+    (found,) = look(address, [], tmp_path / "not there")
+    assert found.name == "backup"
 
 
 def test_a_failed_night_is_found_though_it_finished(address: str, ordinary: Alert) -> None:

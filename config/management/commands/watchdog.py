@@ -34,13 +34,15 @@ class Command(BaseCommand):
         environment = environ.Env()
         address = os.environ.get("DATABASE_WATCHDOG_URL") or os.environ["DATABASE_URL"]
         folders = [Path(folder) for folder in environment.list("WATCHDOG_FOLDERS", default=[str(settings.VAR_DIR)])]
+        backup_folder = environment.str("WATCHDOG_BACKUPS", default="")
+        backups = Path(backup_folder) if backup_folder else None
         beat_url = environment.str("WATCHDOG_HEARTBEAT_URL", default="")
         if beat_url and not beat_url.startswith(("https://", "http://")):
             raise CommandError(
                 f"WATCHDOG_HEARTBEAT_URL is {beat_url!r}; write an address such as https://…", returncode=2
             )
         if options["once"]:
-            findings = look(address, folders)
+            findings = look(address, folders, backups)
             for finding in findings:
                 self.stdout.write(f"{finding.name}: {finding.words}")
             if findings:
@@ -49,7 +51,7 @@ class Command(BaseCommand):
         channel = _Channel(environment)
         watch, began = Watch(self._teller(channel)), time.monotonic()
         while True:
-            findings = look(address, folders)
+            findings = look(address, folders, backups)
             starting = time.monotonic() - began < START_SECONDS
             watch.take([one for one in findings if not (starting and one.is_never)], time.time())
             if beat_url and not findings:

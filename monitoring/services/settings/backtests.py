@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from monitoring import clock
-from monitoring.domain.alerting.backtest import Difference, difference, walk
+from monitoring.domain.backtest import Difference, difference, walk
 from monitoring.models import BackTest, Centre, Laboratory, LaboratorySetting, Patient, Protocol
 from monitoring.models.protocols import KIND_OF
 from monitoring.selectors.clinical import Rules, rules_of

@@ -272,8 +272,9 @@ def test_the_key_is_sealed_and_a_lost_one_stops_no_other_message(
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("json://10.0.0.1/", "begins with one of"), ("file:///etc/passwd", "begins with one of"),
-        ("mailto://a:b@example.org", "begins with one of"), ("mmosts://inside.example/token", "the operator allows it"),
+        ("json://10.0.0.1/", "must begin with one of"), ("file:///etc/passwd", "must begin with one of"),
+        ("mailto://a:b@example.org", "must begin with one of"),
+        ("mmosts://inside.example/token", "the operator allows it"),
         ("slack://", "cannot be read by apprise"),
     ],
 )  # fmt: skip

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from monitoring import clock
-from monitoring.domain.alerting.backtest import Walked, difference, walk
 from monitoring.domain.alerting.kinds import AlertKind
+from monitoring.domain.backtest import Walked, difference, walk
 from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
 from monitoring.models import (
     Alert,
