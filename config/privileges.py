@@ -85,6 +85,7 @@ THESE_STAY = {
         "about",
         "channel",
         "recipient_id",
+        "endpoint_id",
         "owed_at",
         "round",
         "step",

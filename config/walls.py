@@ -93,7 +93,8 @@ begin
 end $$
 """
 # The one way to delete what only grows: with the owner's rights, by kind, and nothing younger than its floor. What
-# belongs to an alert that is open is never old.
+# belongs to an alert that is open is never old. An end can be written by the service, so it does not count alone: each
+# row has a beginning that nobody can change, and a try its moment.
 _FLOORS = " ".join(f"when '{kind}' then {days[0]}" for kind, days in RETENTION_FLOORS.items())
 _FORGET = f"""
 create or replace function public.cml_forget(kind text, before timestamptz) returns bigint language plpgsql
@@ -110,15 +111,18 @@ begin
          where tgrelid in ('public.monitoring_deliveryattempt'::regclass, 'public.monitoring_accessevent'::regclass)
     ), '{{}}'), true);
     if kind = 'jobs' then
-        delete from public.monitoring_jobrun where finished_at < before;
+        delete from public.monitoring_jobrun where finished_at < before and slot_at < before;
     elsif kind = 'deliveries' then
         delete from public.monitoring_deliveryattempt where delivery_id in (
             select d.id from public.monitoring_alertdelivery d join public.monitoring_alert a on a.id = d.alert_id
-             where d.settled_at < before and a.closed_at < before);
+             where d.settled_at < before and a.closed_at < before and d.owed_at < before and a.opened_at < before
+        ) and at < before;
         delete from public.monitoring_alertdelivery d using public.monitoring_alert a
-         where a.id = d.alert_id and d.settled_at < before and a.closed_at < before;
+         where a.id = d.alert_id and d.settled_at < before and a.closed_at < before and d.owed_at < before
+           and a.opened_at < before
+           and not exists (select from public.monitoring_deliveryattempt t where t.delivery_id = d.id);
     elsif kind = 'imports' then
-        delete from public.monitoring_importrun where finished_at < before;
+        delete from public.monitoring_importrun where finished_at < before and started_at < before;
     else
         delete from public.monitoring_accessevent where at < before;
     end if;

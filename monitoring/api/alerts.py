@@ -96,7 +96,7 @@ class AlertOut(serializers.Serializer[Alert]):
 
     def get_read_back(self, alert: Alert) -> bool:
         """Whether acknowledging needs the value."""
-        return must_read_back(alert)
+        return must_read_back(alert) and alert.acknowledged_at is None
 
 
 class NoteIn(serializers.Serializer[Any]):
@@ -113,7 +113,7 @@ class AcknowledgeIn(NoteIn):
     )
 
 
-class ActIn(NoteIn):
+class ActIn(AcknowledgeIn):
     """What was done: a restart needs drug and started_on; repeat and watch need the day on which it comes back."""
 
     action = serializers.ChoiceField(choices=[a.value for a in ActionTaken])
@@ -254,14 +254,18 @@ class ActOnAlert(AlertVerb):
         return idempotently(request, lambda: self.done(request, id))
 
     def deed(self, request: Request, alert: Alert, now: dt.datetime) -> None:
-        cells = Cells(cells_of(request.data, ("action", "drug", "started_on", "until", "note")))
+        cells = Cells(cells_of(request.data, ("action", "drug", "started_on", "until", "note", "is_percent")))
         action = ActionTaken(cells.choice("action", ActionTaken, required=True))
         note = cells.text("note", longest=500)
         if action is not ActionTaken.RESTART:
-            act(
-                alert, by=self.person, action=action, note=note, until=cells.exact_day("until"), now=now,
-                version=alert.version_tag,
-            )  # fmt: skip
+            read_back, _sign = cells.percentage("is_percent")
+            try:
+                act(
+                    alert, by=self.person, action=action, note=note, until=cells.exact_day("until"), now=now,
+                    version=alert.version_tag, read_back=read_back,
+                )  # fmt: skip
+            except NotReadBack as problem:
+                raise field_refusal("is_percent", cells.text("is_percent"), str(problem)) from None
             return
         drug = cells.choice("drug", [d for d in Drug if d.is_tki and d is not Drug.OTHER], required=True)
         started_on = cells.exact_day("started_on")

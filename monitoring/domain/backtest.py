@@ -36,10 +36,6 @@ class Difference:
     moved: tuple[tuple[Told, int], ...]
     extra_samples: int
 
-    @property
-    def is_nothing(self) -> bool:
-        return not (self.gained or self.lost or self.moved or self.extra_samples)
-
 
 def walk(series: Series, schedule: RuleSet, steps: RuleSet, until: date) -> Walked:
     """Walk a history day by day as it became known, up to a day.

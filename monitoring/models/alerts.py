@@ -51,13 +51,13 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Alerts of the centres in which the person has a role today; nobody else's.
 
         The operator sees what concerns the service, the alerts of centres in which nobody is left to see them, and
-        those that an operator was told of, since nobody in the centre had acted for days.
+        those that this very operator was told of, since nobody in the centre had acted for days.
         """
         mine = Q(centre__in=Membership.objects.centres_of(user))
         if user.is_authenticated and user.is_active and getattr(user, "is_superuser", False):
             mine |= Q(kind__in=OF_THE_SERVICE) | Q(centre__in=Membership.objects.deserted_centres())
             told = AlertDelivery.objects.filter(
-                recipient__is_superuser=True, round=models.F("alert__round"), alert__state=AlertState.OPEN
+                recipient=user.pk, round=models.F("alert__round"), alert__state=AlertState.OPEN
             )
             mine |= Q(pk__in=told.values("alert"))
         return self.filter(mine)
@@ -92,6 +92,7 @@ class DeliveryOutcome(models.TextChoices):
     NOT_NEEDED = "not_needed", _("not sent: the alert is %(state)s")
     NO_ADDRESS = "no_address", _("not sent: the person has no e-mail address")
     REFUSED = "refused", _("refused for good: %(words)s")
+    ENDED = "ended", _("not sent: the program is told nothing more")
 
 
 @pghistory.track()

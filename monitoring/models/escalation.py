@@ -110,7 +110,8 @@ class EscalationPolicy(models.Model):
 class AlertKindSetting(models.Model):
     """How a centre treats one kind of alert; without a row the table of kinds holds.
 
-    ``owner_role`` is told first, in place of the roles of the first step of its ladder; empty: these.
+    ``owner_role`` is told first, in place of the roles of the first step of its ladder (beside them where that is the
+    only step); people whom the step names are told as well. Empty: as the ladder says.
     """
 
     centre = models.ForeignKey(Centre, models.PROTECT, related_name="alert_kinds", verbose_name=_("centre"))

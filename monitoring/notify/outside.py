@@ -42,7 +42,7 @@ def read_address(url: str) -> SplitResult:
         raise ForbiddenAddress(_("names a host and a path, and neither a user nor a #"))
     if port is not None and port != 443 and port < 1024:
         raise ForbiddenAddress(_("uses port 443 or one from 1024 on"))
-    if any(character.isspace() or not character.isprintable() for character in url):
+    if not url.isascii() or any(character.isspace() or not character.isprintable() for character in url):
         raise ForbiddenAddress(_("holds a blank or a character that is not seen"))
     return parts
 
@@ -52,7 +52,10 @@ def resolve(url: str) -> Target:
     parts = read_address(url)
     host, port = str(parts.hostname), parts.port or 443
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a part of the name that is empty or too long
+        raise ForbiddenAddress(_("is not an address")) from None
     ips = [str(entry[4][0]) for entry in found]
     if host not in settings.WEBHOOK_INTERNAL_HOSTS:
         for ip in ips:  # one bad address is enough: which of them is used is not ours to say
@@ -70,7 +73,11 @@ def _is_public(ip: str) -> bool:
             return _is_public(str(inner))
         if address in _NAT64:
             return _is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+        if address.is_site_local or any(address in network for network in _OTHER_INSIDE):
+            return False
     return address.is_global and not address.is_multicast
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# NAT64 of a house's own, and the old form of an IPv4 address.
+_OTHER_INSIDE = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("::/96"))

@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 
@@ -57,11 +58,11 @@ class Webhook:
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
-        self._is_cut = self._is_connected = self._has_left = False
+        self._is_cut = self._has_left = False
 
     def send(self, message: Message) -> None:
         """Raises ``OSError`` (``NotTaken`` where the program has answered) and ``ForbiddenAddress``."""
-        self._is_cut = self._is_connected = self._has_left = False
+        self._is_cut = self._has_left = False
         body, timestamp = body_of(message), str(int(time.time()))
         headers = {
             "Content-Type": "application/json",
@@ -70,12 +71,9 @@ class Webhook:
             "X-CML-Timestamp": timestamp,
             "X-CML-Signature": f"v1={signature(message.secret, timestamp, body)}",
         }
-        connection = _Pinned(resolve(message.address))
+        connection = _Pinned(resolve(message.address), self._uses)
         try:
             connection.connect()
-            self._socket, self._is_connected = connection.sock, True
-            if self._is_cut:
-                self.cut()
             connection.request("POST", connection.target.path, body, headers)
             self._has_left = True
             answer = connection.getresponse()
@@ -88,12 +86,18 @@ class Webhook:
         if not 200 <= answer.status < 300:  # also no redirect is followed: it could lead inside
             raise NotTaken(answer.status, " ".join(words.split())[:100])
 
+    def _uses(self, used: socket.socket) -> None:
+        """Remember the socket from its first byte on, so that it can be cut."""
+        self._socket = used
+        if self._is_cut:
+            self.cut()
+
     def cut(self) -> None:
         """End the call that is under way."""
         self._is_cut = True
         if self._socket is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # below TLS, which another thread is using
 
     def close(self) -> None:
         """Nothing is kept between calls."""
@@ -112,15 +116,23 @@ class Webhook:
 class _Pinned(http.client.HTTPSConnection):
     """Connects to the address that was judged, and checks the certificate for the name."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, uses: Callable[[socket.socket], None]) -> None:
         self._tls = ssl.create_default_context(cafile=settings.WEBHOOK_CA_FILE or None)
         super().__init__(target.host, target.port, timeout=TIMEOUT_SECONDS, context=self._tls)
-        self.target = target
+        self.target, self._uses = target, uses
 
     def connect(self) -> None:
         plain = socket.create_connection((self.target.ip, self.target.port), TIMEOUT_SECONDS)
+        self._uses(plain)
         try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.target.host)
+            # The wrapped socket takes the plain one over before it shakes hands, and a handshake may never end.
+            self.sock = self._tls.wrap_socket(plain, server_hostname=self.target.host, do_handshake_on_connect=False)
         except BaseException:
             plain.close()
+            raise
+        self._uses(self.sock)
+        try:
+            self.sock.do_handshake()
+        except BaseException:
+            self.sock.close()
             raise

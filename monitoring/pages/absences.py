@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -67,7 +67,9 @@ def index(request: HttpRequest) -> HttpResponse:
 def end(request: HttpRequest, absence_id: int) -> HttpResponse:
     """End an absence: one's own, or that of somebody in a centre one administers."""
     mine, _colleagues = _people_of(request, _me(request))
-    absence = _seen(request, mine).filter(pk=absence_id).first()
+    # What somebody has said of themselves is theirs to end: it holds in other centres too.
+    of_others = _seen(request, mine).exclude(~Q(person=request.user.pk), noted_by=F("person"))
+    absence = of_others.filter(pk=absence_id).first()
     if absence is None:
         if may_configure(request.user):
             raise Http404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -56,10 +57,9 @@ class ReadForm(forms.Form):
     version = forms.CharField(widget=forms.HiddenInput, max_length=16)
 
 
-class AcknowledgeForm(ReadForm):
-    """The note with which a person acknowledges an alert."""
+class ReadBackForm(ReadForm):
+    """The value of a confirmed loss, as whoever acknowledges it has read it."""
 
-    note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
     is_percent = forms.CharField(
         label=gettext_lazy("The value you have read, % IS"), max_length=40, required=False,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
@@ -74,7 +74,13 @@ class AcknowledgeForm(ReadForm):
             raise forms.ValidationError(str(problem)) from None
 
 
-class ActForm(ReadForm):
+class AcknowledgeForm(ReadBackForm):
+    """The note with which a person acknowledges an alert."""
+
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=500, required=False)
+
+
+class ActForm(ReadBackForm):
     """What was done, with the day and the drug where they belong to it."""
 
     action = forms.ChoiceField(
@@ -170,6 +176,9 @@ def act_on_alert(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return _detail(request, alert, act_form=form, status=400)
     try:
         _act(alert, by, form.cleaned_data, clock.now())
+    except NotReadBack as problem:
+        form.add_error("is_percent", str(problem))
+        return _detail(request, alert, act_form=form, status=400)
     except AlertConflictError as problem:
         form.add_error(None, str(problem))
         return _detail(request, alert, act_form=form, status=409)
@@ -188,11 +197,14 @@ def _act_form(data: QueryDict | None = None, *, version: str = "") -> ActForm:
     return ActForm(data, auto_id="act_%s", initial={"version": version})
 
 
-def _act(alert: Alert, by: User, values: dict[str, str | dt.date | None], now: dt.datetime) -> None:
+def _act(alert: Alert, by: User, values: dict[str, Any], now: dt.datetime) -> None:
     action, note, day = ActionTaken(str(values["action"])), str(values["note"] or ""), values["day"]
     on = day if isinstance(day, dt.date) else None
     if action is not ActionTaken.RESTART:
-        act(alert, by=by, action=action, note=note, until=on, now=now, version=str(values["version"]))
+        act(
+            alert, by=by, action=action, note=note, until=on, now=now, version=str(values["version"]),
+            read_back=values["is_percent"],
+        )  # fmt: skip
         return
     if not values["drug"] or on is None:
         raise AlertConflictError(_("a restart needs the drug and its first day"))
@@ -262,7 +274,7 @@ def _detail(
             or AcknowledgeForm(initial={"version": read}, auto_id="acknowledge_%s"),
             "act_form": act_form or _act_form(version=read),
             "problem": problem,
-            "read_back": must_read_back(alert),
+            "read_back": must_read_back(alert) and alert.acknowledged_at is None,
             "may_act": alert.closed_at is None and has_role_in(request.user, alert.centre_id, MAY_ACT),
         },
         status=status,

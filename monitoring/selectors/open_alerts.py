@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, When
 
-from monitoring.domain.alerting.kinds import KINDS, Severity
-from monitoring.models import Alert, Centre
+from monitoring.domain.alerting.kinds import KINDS, AlertKind, Severity
+from monitoring.models import Alert, AlertKindSetting, Centre
 from monitoring.models.alerts import AlertState
 
 MOST_LISTED = 1000
@@ -26,14 +26,21 @@ class OpenCounts:
 
 
 def open_in(centres: Iterable[Centre] | QuerySet[Centre]) -> QuerySet[Alert]:
-    """Open alerts of these centres as a list for paper: the urgent first, then the oldest."""
+    """Open alerts of these centres for paper, with the rows of worklists: the urgent first, then the oldest."""
     return (
         Alert.objects.live()
-        .told_alone()
         .filter(centre__in=centres)
+        .exclude(kind=AlertKind.HAND_OVER)  # its rows are here
         .select_related("centre", "patient", "acknowledged_by")
-        .order_by("centre__code", "opened_at", "pk")
+        .annotate(later=Case(When(_is_urgent(), then=0), default=1, output_field=IntegerField()))
+        .order_by("later", "centre__code", "opened_at", "pk")
     )
+
+
+def _is_urgent() -> Q:
+    """What the table of kinds calls urgent, or the centre of the alert has signed as such."""
+    signed = AlertKindSetting.objects.filter(centre=OuterRef("centre"), kind=OuterRef("kind"), severity=Severity.URGENT)
+    return Q(kind__in=URGENT) | Q(Exists(signed))
 
 
 def counts_of(user: AbstractBaseUser | AnonymousUser) -> OpenCounts:
@@ -47,7 +54,7 @@ def counts_in(centre: Centre) -> OpenCounts:
 
 
 def _counted(alerts: QuerySet[Alert]) -> OpenCounts:
-    urgent = Q(kind__in=URGENT)
+    urgent = _is_urgent()
     found = alerts.aggregate(
         open=Count("pk"), urgent=Count("pk", filter=urgent),
         unseen=Count("pk", filter=urgent & Q(state=AlertState.OPEN)),

@@ -27,7 +27,7 @@ def policy_words(policy: Any, names: Mapping[int, str]) -> Sequence[str]:
             _words(step["roles"], step.get("people", ()), step["wait_hours"], step.get("working_hours"), names)
             for step in policy.steps
         ]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return [_("cannot be read")]
 
 

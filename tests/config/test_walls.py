@@ -54,6 +54,7 @@ NOT = {
         "about",
         "channel",
         "recipient_id",
+        "endpoint_id",
         "owed_at",
         "round",
         "step",

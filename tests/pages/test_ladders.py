@@ -76,6 +76,7 @@ def test_a_ladder_is_shown_then_signed_then_taken_back(client: Client, centre: C
         ({"steps-0-roles": ["nurse"]}, "nurse"),
         ({"steps-0-roles": [], "steps-0-people": ["999999"]}, "999999"),
         ({"steps-0-roles": ["analyst"]}, "would reach nobody"),
+        ({"steps-0-roles": ["technician"]}, "would reach nobody"),
         ({"signed_by": ""}, "required"),
         ({"reason": ""}, "required"),
         ({"comes_back_days": "0"}, "greater than or equal"),
@@ -146,3 +147,15 @@ def test_people_note_their_own_absence_and_administrators_that_of_their_people(
     elsewhere = Client()
     elsewhere.force_login(stranger)
     assert "grace" not in elsewhere.get("/absences/").content.decode()
+
+
+def test_a_ladder_that_cannot_be_read_is_mended_on_its_page(
+    client: Client, centre: Centre, adam: User, grace: User
+) -> None:
+    EscalationPolicy.objects.create(centre=centre, steps=[{"roles": ["ward"]}], signed_by="Dr Example")
+    for address in (f"/ladders/{centre.pk}/", f"/ladders/{centre.pk}/clinical/"):
+        assert client.get(address).status_code == 200
+    assert "cannot be read" in client.get(f"/ladders/{centre.pk}/clinical/").content.decode()
+    data = steps({"roles": ["clinician"], "wait_hours": "2"}) | SIGNED | {"sign": "1"}
+    assert client.post(f"/ladders/{centre.pk}/clinical/", data).status_code == 302
+    assert EscalationPolicy.objects.get().signed_by == "Dr Example"

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -75,7 +76,8 @@ class Command(DoorCommand):
             try:
                 rounds = Rounds()
                 rounds.one()
-                rounds.sender.finish(SEND_ONCE_SECONDS)  # what the round itself came to owe
+                for sender in rounds.senders:
+                    sender.finish(SEND_ONCE_SECONDS)  # what the round itself came to owe
             finally:
                 lead.release()
             return True
@@ -95,8 +97,9 @@ class Command(DoorCommand):
         while not lead.is_held and not lead.take():
             time.sleep(ROUND_SECONDS)
         rounds = Rounds(lead)
-        for work in (rounds.keep_lead, rounds.keep_sending):
-            threading.Thread(target=_on_own_connection, args=(work,), name=work.__name__, daemon=True).start()
+        sending = [partial(rounds.keep_sending, sender) for sender in rounds.senders]
+        for work in (rounds.keep_lead, *sending):
+            threading.Thread(target=_on_own_connection, args=(work,), daemon=True).start()
         while lead.is_held:
             started = time.monotonic()
             try:
@@ -138,7 +141,7 @@ class Rounds:
     """One round after another, beside sending without a pause; the night and files have a process of their own."""
 
     def __init__(self, lead: Lead | None = None) -> None:
-        self.sender = Sender()
+        self.senders = (Sender(), Sender(to_programs=True))
         self._lead = lead
         self._step, self._step_began = "", time.monotonic()
         self._send_failed: Exception | None = None
@@ -159,11 +162,11 @@ class Rounds:
                 connection.close()
             time.sleep(KEEP_LEAD_SECONDS)
 
-    def keep_sending(self) -> None:
+    def keep_sending(self, sender: Sender) -> None:
         """Send what is due for as long as the lead is held."""
         while self._lead is not None and self._lead.is_held:
             try:
-                if not self.sender.turn(SEND_WAIT_SECONDS):
+                if not sender.turn(SEND_WAIT_SECONDS):
                     time.sleep(SEND_WAIT_SECONDS / 2)
             except Exception as problem:  # noqa: BLE001  # the round sets it aside by name, and it is tried again
                 if not set_aside.is_database_lost(problem):
@@ -173,7 +176,7 @@ class Rounds:
         until = time.monotonic() + SEND_ONCE_SECONDS
         while time.monotonic() < until:
             try:
-                self.sender.wind_up(SEND_ONCE_SECONDS)
+                sender.wind_up(SEND_ONCE_SECONDS)
                 return
             except Error as problem:  # what was sent is still to be recorded: asked again until it is
                 logger.error("alertd: what was sent cannot be recorded: %s", type(problem).__name__)
@@ -236,7 +239,8 @@ class Rounds:
     def _send(self) -> None:
         """Without a thread for it, send what is due; with one, raise what stopped it since the last round."""
         if self._lead is None:
-            self.sender.finish(SEND_ONCE_SECONDS)
+            for sender in self.senders:
+                sender.finish(SEND_ONCE_SECONDS)
             return
         problem, self._send_failed = self._send_failed, None
         if problem is not None:
@@ -284,6 +288,8 @@ class Rounds:
             self._house = None
         slot = latest_nightly_slot(now, settings.DIGEST_HOUR, 0)
         if now - slot > NIGHTLY_CATCH_UP:
+            return
+        if HOUSEKEEPING in set_aside.passed_over(SetAsideKind.HOUSE, now=now):
             return
         run = JobRun.objects.filter(job=HOUSEKEEPING, slot_at=slot).first()
         if run is None or (run.finished_at is None and (run.lease_until is None or run.lease_until < now)):

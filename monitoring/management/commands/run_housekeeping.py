@@ -12,17 +12,22 @@ from monitoring import clock
 from monitoring.management.door import DoorCommand
 from monitoring.services.alerts.digest import send_digests, write_lists
 from monitoring.services.foundation import set_aside
-from monitoring.services.foundation.jobs import claim_slot, finish
+from monitoring.services.foundation.jobs import claim_slot, finish, put_off
 from monitoring.services.foundation.retention import forget_old
 
 JOB = "housekeeping"
 LEASE_SECONDS = 1800
+AGAIN_AFTER = dt.timedelta(minutes=15)
+
+
+class NotTaken(Exception):
+    """Mails that no server took; whoever did not get one gets it with the next try."""
 
 
 class Command(DoorCommand):
     help = (
         "Once a night (alertd starts it): write each centre's open alerts to OPEN_ALERTS_DIR, mail how many wait, "
-        "forget what is older than its time. Each part fails alone; exit 1 where one did."
+        "forget what is older than its time. Each part fails alone; exit 1 where one did, and the slot stays owed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,18 +47,26 @@ class Command(DoorCommand):
             "forgetting": lambda: ", ".join(f"{n} {kind}" for kind, n in forget_old(now=now).items()) + " forgotten",
         }
         failed = [name for name, part in parts.items() if not self._done(part, name, said)]
-        finish(run, ok=not failed, detail="; ".join(said), now=clock.now())
+        if failed:
+            put_off(run, detail="; ".join(said), until=clock.now() + AGAIN_AFTER)
+        else:
+            finish(run, ok=True, detail="; ".join(said), now=clock.now())
         self.tell("; ".join(said))
         return not failed
 
     def _mails(self, slot: dt.datetime, now: dt.datetime) -> str:
         taken, failed = send_digests(slot, now=now)
-        return f"{taken} mails" + (f", {failed} not taken" if failed else "")
+        if failed:
+            raise NotTaken(f"{taken} mails taken, {failed} not")
+        return f"{taken} mails"
 
     def _done(self, part: Callable[[], str], name: str, said: list[str]) -> bool:
         """Whether a part went well; what failed is written down, and the other parts go on."""
         try:
             said.append(part())
+        except NotTaken as problem:
+            said.append(str(problem))
+            return False
         except Exception as problem:
             if set_aside.is_database_lost(problem):
                 raise

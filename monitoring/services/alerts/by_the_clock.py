@@ -79,9 +79,9 @@ def _check_overdue(plan_ids: Sequence[int], now: dt.datetime) -> int:
         plan = plan_of(loaded_series, now.date(), replayed.assessed)
         waits = waiting[row.patient_id]
         if is_lost(plan):
-            opened += open_lost(loaded_series, replayed, now, waits)
+            opened += open_lost(loaded_series, replayed, now, waits, by_rules=row.by_rules)
             continue
-        opened += open_without_evidence(loaded_series.patient, replayed, plan, now)
+        opened += open_without_evidence(loaded_series.patient, replayed, plan, now, by_rules=row.by_rules)
         if without_evidence(replayed, plan) is None:
             opened += _open_overdue(loaded_series, plan, now, waits, by_rules=row.by_rules)
     MonitoringPlan.objects.filter(pk__in=[row.pk for row in rows]).update(checked_on=now.date())
@@ -97,7 +97,7 @@ def _open_overdue(
             continue
         opened += open_on_a_day(
             kind, loaded_series.patient, loaded_series.series.patient_key, on, plan.reason.rule_id, now, since=on,
-            by_rules=by_rules and kind is AlertKind.OVERDUE_SAMPLE,
+            by_rules=by_rules,
         )  # fmt: skip
     return opened
 

@@ -83,7 +83,9 @@ def tell_of_withdrawal(alerts: Sequence[Alert], *, now: dt.datetime) -> None:
         return
     pending = AlertDelivery.objects.filter(alert__in=alerts, settled_at__isnull=True, attempts=0)
     pending.update(settled_at=now, delivered=False, outcome_code=DeliveryOutcome.WITHDRAWN)
-    told = AlertDelivery.objects.filter(alert__in=alerts, about=DeliveryAbout.OPENED).exclude(delivered=False)
+    told = AlertDelivery.objects.filter(
+        Q(endpoint__isnull=True) | Q(endpoint__ended_at__isnull=True), alert__in=alerts, about=DeliveryAbout.OPENED
+    ).exclude(delivered=False)
     ladders = Ladders({alert.centre_id for alert in alerts})
     AlertDelivery.objects.bulk_create(
         [
@@ -122,17 +124,16 @@ class Claim:
     message: Message
 
 
-def claim_due(*, now: dt.datetime, limit: int, mail_rests: bool = False) -> list[Claim]:
+def claim_due(*, now: dt.datetime, limit: int, to_programs: bool = False) -> list[Claim]:
     """Claim messages that are due, the most urgent first and then the oldest, each with a lease and a token.
 
-    What another sender holds is passed over. What nobody needs any more, or cannot be sent at all, is settled. While
-    mail rests only programs are told.
+    What another sender holds is passed over. What nobody needs any more, or cannot be sent at all, is settled. People
+    and programs are told apart: a program that hangs holds up no mail.
     """
     due = AlertDelivery.objects.filter(
-        Q(lease_until__isnull=True) | Q(lease_until__lt=now), settled_at__isnull=True, next_attempt_at__lte=now
-    )
-    if mail_rests:
-        due = due.filter(endpoint__isnull=False)
+        Q(lease_until__isnull=True) | Q(lease_until__lt=now), settled_at__isnull=True, next_attempt_at__lte=now,
+        endpoint__isnull=not to_programs,
+    )  # fmt: skip
     with transaction.atomic():
         locked = due.select_for_update(skip_locked=True, of=("self",)).order_by("urgency", "owed_at", "pk")
         ids = set(locked.values_list("pk", flat=True)[:limit])
@@ -156,9 +157,12 @@ def claim_due(*, now: dt.datetime, limit: int, mail_rests: bool = False) -> list
 def _prepared(ids: Collection[int], now: dt.datetime) -> list[Claim]:
     claimed = AlertDelivery.objects.filter(pk__in=ids).select_related("alert__centre", "recipient", "endpoint")
     needless: dict[str, list[AlertDelivery]] = defaultdict(list)
+    ended: list[AlertDelivery] = []
     groups: dict[object, list[AlertDelivery]] = defaultdict(list)
     for delivery in claimed.order_by("urgency", "owed_at", "pk"):
-        if _is_needless(delivery):
+        if delivery.endpoint is not None and delivery.endpoint.ended_at is not None:
+            ended.append(delivery)
+        elif _is_needless(delivery):
             needless[delivery.alert.state].append(delivery)
         else:
             is_alone = (
@@ -168,6 +172,8 @@ def _prepared(ids: Collection[int], now: dt.datetime) -> list[Claim]:
             groups[delivery.pk if is_alone else of_kind].append(delivery)
     for state, group in needless.items():
         settle(group, delivered=False, outcome=state, code=DeliveryOutcome.NOT_NEEDED, now=now)
+    if ended:
+        settle(ended, delivered=False, outcome="", code=DeliveryOutcome.ENDED, now=now)
     claims = []
     ladders = Ladders({group[0].alert.centre_id for group in groups.values()})
     for group in groups.values():
@@ -228,7 +234,7 @@ def settle(
         settled.filter(pk__in=held).update(
             settled_at=now, delivered=delivered, outcome=outcome[:300], outcome_code=code
         )
-        if code != DeliveryOutcome.NOT_NEEDED:
+        if code not in (DeliveryOutcome.NOT_NEEDED, DeliveryOutcome.ENDED):
             _note(ours, outcome or code, now, is_taken=delivered)
     tried_before = [delivery.key for delivery in ours if delivery.attempts > 1]
     if tried_before:
@@ -268,7 +274,16 @@ def postpone(
     )
     if is_ours:
         _note(deliveries, problem, now)
+        _let_rest(first, now + dt.timedelta(seconds=pause))
     return is_ours
+
+
+def _let_rest(delivery: AlertDelivery, until: dt.datetime) -> None:
+    """What else a program is owed waits as well: one that hangs takes no more than the tries it has already."""
+    if delivery.endpoint_id is not None:
+        AlertDelivery.objects.filter(
+            endpoint=delivery.endpoint_id, settled_at__isnull=True, lease_until__isnull=True, next_attempt_at__lt=until
+        ).update(next_attempt_at=until)
 
 
 def _note(deliveries: Sequence[AlertDelivery], words: str, now: dt.datetime, *, is_taken: bool = False) -> None:
@@ -279,7 +294,7 @@ def _note(deliveries: Sequence[AlertDelivery], words: str, now: dt.datetime, *, 
 
 
 class OnItsWay(Exception):
-    """A message about this alert to this person has not left yet."""
+    """A message about this alert to this person or program has not left yet, or the program is told nothing more."""
 
 
 def send_again(delivery: AlertDelivery, *, by: User, now: dt.datetime) -> AlertDelivery:
@@ -292,7 +307,8 @@ def send_again(delivery: AlertDelivery, *, by: User, now: dt.datetime) -> AlertD
         mine = AlertDelivery.objects.filter(
             alert=delivery.alert_id, recipient=delivery.recipient_id, endpoint=delivery.endpoint_id
         )
-        if mine.filter(settled_at__isnull=True).exists():
+        is_ended = delivery.endpoint is not None and delivery.endpoint.ended_at is not None
+        if is_ended or mine.filter(settled_at__isnull=True).exists():
             raise OnItsWay
         again = mine.filter(asked_by__isnull=False).count() + 1
         return AlertDelivery.objects.create(

@@ -25,7 +25,7 @@ from monitoring.models import Centre, Role
 from monitoring.selectors.open_alerts import MOST_LISTED, counts_in, open_in
 from monitoring.services.alerts.audience import audience
 from monitoring.services.alerts.ladders import Step
-from monitoring.services.foundation.jobs import claim_slot, finish
+from monitoring.services.foundation.jobs import claim_slot, finish, put_off
 
 LEASE_SECONDS = 600
 READERS = Step((Role.CLINICIAN, Role.ADMINISTRATOR), dt.timedelta(days=1))
@@ -63,16 +63,13 @@ def printed(centres: Sequence[Centre], now: dt.datetime) -> dict[str, object]:
 def send_digests(slot_at: dt.datetime, *, now: dt.datetime) -> tuple[int, int]:
     """Tell the people of each centre what waits there; returns how many mails were taken and how many were not.
 
-    A centre without open alerts is left in peace. Each is told once a slot; where no mail of a centre is taken its slot
-    stays owed, and is tried again when its lease is over.
+    A centre without open alerts is left in peace. Each person is told once a slot; a mail that was not taken stays
+    owed, and is tried again by whoever asks for the slot again.
     """
     taken = failed = 0
     for centre in Centre.objects.order_by("pk"):
         counts = counts_in(centre)
         if not counts.open:
-            continue
-        run = claim_slot(f"digest:{centre.pk}", slot_at, now=now, lease_seconds=LEASE_SECONDS)
-        if run is None:
             continue
         subject = _("Centre %(centre)s: %(open)s alerts are open, %(urgent)s of them urgent") % {
             "centre": centre.code, "open": counts.open, "urgent": counts.urgent
@@ -81,22 +78,24 @@ def send_digests(slot_at: dt.datetime, *, now: dt.datetime) -> tuple[int, int]:
         body = _("Nobody has acknowledged %(unseen)s of the urgent ones. The list, to print:") % {
             "unseen": counts.unseen
         }  # fmt: skip
-        sent, lost = _send(audience([centre.pk], READERS, now.date())[centre.pk], subject, f"{body}\n\n{address}\n")
-        taken, failed = taken + sent, failed + lost
-        if sent or not lost:
-            finish(run, ok=not lost, detail=f"{sent} mails, {lost} not taken", now=now)
+        for person in audience([centre.pk], READERS, now.date())[centre.pk]:
+            job = f"digest:{centre.pk}:{person.pk}"
+            run = claim_slot(job, slot_at, now=now, lease_seconds=LEASE_SECONDS) if person.email else None
+            if run is None:
+                continue
+            is_taken = _send(person, subject, f"{body}\n\n{address}\n")
+            taken, failed = taken + is_taken, failed + (not is_taken)
+            if is_taken:
+                finish(run, ok=True, detail="", now=now)
+            else:
+                put_off(run, detail="not taken", until=now)
     return taken, failed
 
 
-def _send(people: Sequence[User], subject: str, body: str) -> tuple[int, int]:
-    sent = lost = 0
-    for person in people:
-        if not person.email:
-            continue
-        mail = EmailMessage(subject, body, to=[person.email], headers={"Auto-Submitted": "auto-generated"})
-        try:
-            mail.send()
-            sent += 1
-        except (OSError, smtplib.SMTPException, ValueError):
-            lost += 1
-    return sent, lost
+def _send(person: User, subject: str, body: str) -> bool:
+    mail = EmailMessage(subject, body, to=[person.email], headers={"Auto-Submitted": "auto-generated"})
+    try:
+        mail.send()
+    except (OSError, smtplib.SMTPException, ValueError):
+        return False
+    return True

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from monitoring.domain.alerting.kinds import Severity
 from monitoring.models import AlertEndpoint, Centre, EndpointKind
-from monitoring.notify.gateway import check_gateway
+from monitoring.notify.gateway import gateway_of
 from monitoring.notify.outside import ForbiddenAddress, resolve
 from monitoring.services.foundation.actors import recorded_as
 from monitoring.services.foundation.sealing import seal, unseal
@@ -50,7 +50,7 @@ def add_endpoint(
             resolve(address)
             key = secrets.token_urlsafe(32)
         else:
-            check_gateway(address)
+            gateway_of(address)
             shown = f"{urlsplit(address).scheme}://…"  # the rest holds its password
     except ForbiddenAddress as problem:
         raise EndpointProblem("address", _("%(address)s %(why)s") % {"address": shown, "why": problem}) from None

@@ -262,12 +262,14 @@ def act(
     started_on: dt.date | None = None,
     now: dt.datetime,
     version: str | None = None,
+    read_back: Decimal | None = None,
 ) -> Alert:
     """Record what was done; who did it, when, and with which drug or day stays with the alert.
 
     A repeat or watching has a day on which the alert comes back unless its evidence was answered; a result entered in
     error is withdrawn by its correction; anything else needs words and closes the alert. A restart is recorded as a
-    course (``record_restart``), which settles the alert by the replay.
+    course (``record_restart``), which settles the alert by the replay. ``read_back`` as for ``acknowledge``, where
+    nobody has acknowledged yet.
     """
     if action in (ActionTaken.REPEAT, ActionTaken.WATCH) and (until is None or until <= now.date()):
         raise AlertConflictError(_("a day after today is needed on which this comes back"))
@@ -283,6 +285,9 @@ def act(
         standing = _locked(alert, version)
         if standing.closed_at is not None:
             raise _already(standing)
+        # Acting acknowledges too: what quiets a confirmed loss says its value. A restart answers it.
+        if action is not ActionTaken.RESTART and standing.acknowledged_at is None and must_read_back(standing):
+            _check_read_back(standing, read_back)
         standing.action, standing.note = action.value, note.strip()[:500] or standing.note
         standing.acted_at, standing.acted_by = now, by
         standing.action_drug, standing.action_on = drug, started_on or until

@@ -125,7 +125,10 @@ class Ladders:
         setting = self._kinds.get((alert.centre_id, alert.kind))
         if setting is None or not setting.owner_role:
             return ladder
-        first = dataclasses.replace(ladder.steps[0], roles=(Role(setting.owner_role),), people=())
+        owner = Role(setting.owner_role)
+        # The only step of a ladder is also its last: the owner is told there beside the others.
+        roles = (owner,) if len(ladder.steps) > 1 else tuple(dict.fromkeys((owner, *ladder.steps[0].roles)))
+        first = dataclasses.replace(ladder.steps[0], roles=roles)
         return dataclasses.replace(ladder, steps=(first, *ladder.steps[1:]))
 
     def next_at(self, alert: Alert, now: dt.datetime) -> dt.datetime:

@@ -39,6 +39,7 @@ class _AlertWrites:
     withdrawn: list[Alert] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
     joining: list[Alert] = field(default_factory=list)  # rows of worklists, which are told by their worklist
+    left: set[int] = field(default_factory=set)  # worklists that a row has left
 
     def end(self, alert: Alert, state: AlertState, reason: ClosingReason, on: dt.date | None = None) -> None:
         alert.state, alert.closed_at, alert.closing_reason, alert.next_action_at = state, self.now, reason.value, None
@@ -46,6 +47,12 @@ class _AlertWrites:
         self.changed.append(alert)
         if state == AlertState.WITHDRAWN:
             self.withdrawn.append(alert)
+
+    def take_out(self, alert: Alert) -> None:
+        """A row of a worklist of which a new fact is known: it is told by itself from now on."""
+        if alert.hand_over_id is not None:
+            self.left.add(alert.hand_over_id)
+        alert.hand_over, alert.by_rules = None, False
 
     def raise_again(self, alert: Alert) -> None:
         """A new round: reopened, or more certain than what people were told."""
@@ -80,19 +87,23 @@ def update_from_replays(
                 if _take(alert, values):
                     changes.changed.append(alert)
                 if tell_again:
+                    if alert.hand_over_id and alert.acted_at is None and patient.pk not in changes.by_rules:
+                        changes.take_out(alert)
                     changes.raise_again(alert)
         unverified = {item.result.key for item in replay.assessed if item.result.is_preliminary}
         _close_verified(patient, live, unverified, changes)
     for alert in live.values():
         changes.end(alert, AlertState.WITHDRAWN, ClosingReason.EVIDENCE_GONE)
-    written = ["state", "closed_at", "closing_reason", "closing_values", "next_action_at", "round", *_VALUE_FIELDS]
+    ends = ("state", "closed_at", "closing_reason", "closing_values", "next_action_at", "round")
+    written = [*ends, "hand_over", "by_rules", *_VALUE_FIELDS]
     Alert.objects.bulk_update(changes.changed, written, batch_size=500)
     # Rows before worklists, as whoever acts on one locks them.
     told_anew = join_worklists(changes.joining, now=now)
     Alert.objects.bulk_create(changes.opened)
     escalation.begin([*changes.opened, *told_anew, *changes.told_again], now=now)
     deliveries.tell_of_withdrawal(changes.withdrawn, now=now)
-    escalation.close_worked_off({a.hand_over_id for a in changes.changed if a.hand_over_id}, now=now)
+    ended_rows = {a.hand_over_id for a in changes.changed if a.hand_over_id}
+    escalation.close_worked_off(ended_rows | changes.left, now=now)
 
 
 def _close_verified(

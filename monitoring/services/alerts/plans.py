@@ -32,6 +32,10 @@ DESIGN = "plan.1"
 _FIELDS = ("state", "earliest_on", "due_on", "latest_on", "result_late_on", "followed_until", "rule_id", "text_code")
 
 
+_EDGES = ("due_on", "latest_on", "result_late_on", "followed_until")
+_LATE = (PlanState.OVERDUE_SAMPLE, PlanState.OVERDUE_RESULT, PlanState.NOT_FOLLOWED)
+
+
 def store_plans(
     loaded: Mapping[int, LoadedSeries],
     replays: Mapping[int, Replay],
@@ -58,7 +62,8 @@ def store_plans(
         elif any(getattr(row, name) != value for name, value in wanted.items()):
             if row.due_on != wanted["due_on"]:
                 row.slot_known_on, row.checked_on = today, None
-                row.by_rules = pk in by_rules and plans[pk].state is PlanState.OVERDUE_SAMPLE
+            if any(getattr(row, name) != wanted[name] for name in _EDGES):
+                row.by_rules = pk in by_rules and plans[pk].state in _LATE
             for name, value in wanted.items():
                 setattr(row, name, value)
             changed.append(row)
@@ -72,9 +77,10 @@ def store_plans(
     for pk, loaded_series in loaded.items():
         if known[pk].failed:
             _open_milestone(loaded_series, known[pk].failed[0], now, by_rules=pk in by_rules)
-        open_without_evidence(loaded_series.patient, replays[pk], plans[pk], now)
+        is_by_rules = pk in by_rules
+        open_without_evidence(loaded_series.patient, replays[pk], plans[pk], now, by_rules=is_by_rules)
         if plans[pk].ended_by is FactKind.LOST_TO_FOLLOW_UP:
-            open_lost(loaded_series, replays[pk], now)
+            open_lost(loaded_series, replays[pk], now, by_rules=is_by_rules)
 
 
 def plan_of(loaded_series: LoadedSeries, today: dt.date, assessed: Sequence[Assessed] | None = None) -> SamplePlan:
@@ -102,12 +108,16 @@ def without_evidence(replayed: Replay, plan: SamplePlan) -> tuple[str, dt.date] 
     return last.subject_key, rests_on.proof_on or last.episode.stopped_on
 
 
-def open_without_evidence(patient: Patient, replayed: Replay, plan: SamplePlan, now: dt.datetime) -> bool:
+def open_without_evidence(
+    patient: Patient, replayed: Replay, plan: SamplePlan, now: dt.datetime, *, by_rules: bool = False
+) -> bool:
     without = without_evidence(replayed, plan)
     if without is None:
         return False
     since = plan.slot.latest if plan.slot else now.date()
-    return open_on_a_day(AlertKind.NO_EVIDENCE, patient, without[0], without[1], STATE, now, since=since)
+    return open_on_a_day(
+        AlertKind.NO_EVIDENCE, patient, without[0], without[1], STATE, now, since=since, by_rules=by_rules
+    )  # fmt: skip
 
 
 def is_lost(plan: SamplePlan) -> bool:
@@ -117,7 +127,14 @@ def is_lost(plan: SamplePlan) -> bool:
     return plan.state is PlanState.NOT_FOLLOWED
 
 
-def open_lost(loaded_series: LoadedSeries, replayed: Replay, now: dt.datetime, waits: Collection[str] = ()) -> bool:
+def open_lost(
+    loaded_series: LoadedSeries,
+    replayed: Replay,
+    now: dt.datetime,
+    waits: Collection[str] = (),
+    *,
+    by_rules: bool = False,
+) -> bool:
     if set(waits) - {AlertKind.LOST_TO_FOLLOW_UP}:
         return False
     last = last_record(loaded_series.series, replayed.assessed, now.date())
@@ -131,6 +148,7 @@ def open_lost(loaded_series: LoadedSeries, replayed: Replay, now: dt.datetime, w
         DESIGN,
         now,
         since=since,
+        by_rules=by_rules,
     )
 
 

@@ -20,7 +20,7 @@ from django.db.models import F, Q
 from monitoring import clock
 from monitoring.models import AlertDelivery, SetAsideKind
 from monitoring.models.alerts import AlertState, DeliveryOutcome
-from monitoring.notify.carriers import EMAIL, Carrier, carriers
+from monitoring.notify.carriers import Carrier, carriers
 from monitoring.notify.mail import BadAddress
 from monitoring.notify.outside import ForbiddenAddress
 from monitoring.notify.relay import Verdict
@@ -36,6 +36,7 @@ DEADLINE_SECONDS = 20.0
 EXTEND_EVERY_SECONDS = 10.0
 MOST_HANGING = 32  # tries that were cut and have not ended; each holds a thread, and its message waits with it
 HANGS_AFTER_SECONDS = 10.0
+TRIES_BEFORE_TOLD = 5  # of a program that takes nothing: then those who administer the centre are told
 LONGEST_REST_SECONDS = 10.0  # while nobody can speak to the mail server, it is asked this often
 
 
@@ -95,10 +96,11 @@ class LeaseLost(Exception):
 
 
 class Sender:
-    """Sends what is due for as long as somebody calls ``turn``."""
+    """Sends what is due to people, or to programs, for as long as somebody calls ``turn``."""
 
-    def __init__(self, at_once: int = SEND_AT_ONCE) -> None:
+    def __init__(self, at_once: int = SEND_AT_ONCE, *, to_programs: bool = False) -> None:
         self._at_once = at_once
+        self._to_programs = to_programs
         self._reports: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._free: list[_Slot] = []
         self._busy: list[_Slot] = []
@@ -122,14 +124,15 @@ class Sender:
         self._collect(wait_seconds)
         self._cut_late()
         self._hold()
+        if time.monotonic() < self._rests_until:
+            return 0
         hanging = sum(self._hangs(slot) for slot in self._busy)
         if hanging >= MOST_HANGING:
             raise SendersHang(f"{hanging} tries have not ended; no more are begun until one does")
         most = self._at_once + hanging
         if len(self._busy) < most and not self._waiting:
             claimed = time.monotonic()
-            rests = claimed < self._rests_until
-            due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once, mail_rests=rests)
+            due = deliveries.claim_due(now=clock.now(), limit=2 * self._at_once, to_programs=self._to_programs)
             self._waiting.extend(_Try(claim, claimed) for claim in due)
         begun = 0
         while self._waiting and len(self._busy) < most:
@@ -217,8 +220,7 @@ class Sender:
                 one.claimed = self._extended
 
     def _record_taken(self, taken: Sequence[_Try]) -> None:
-        if any(one.claim.message.channel == EMAIL for one in taken):
-            self._rest_seconds = 0.0
+        self._rest_seconds = 0.0
         sent, now = [delivery for one in taken for delivery in one.claim.deliveries], clock.now()
         deliveries.settle(sent, delivered=True, outcome="accepted", now=now)
         set_aside.settle(SetAsideKind.ADDRESS, {_address_key(delivery) for delivery in sent}, now=now)
@@ -244,6 +246,10 @@ class Sender:
                 logger.warning("message %s was not sent: %s", claimed[0].key, type(problem).__name__)
             may_have_arrived = one.verdict is Verdict.MAY_HAVE_ARRIVED
             deliveries.postpone(claimed, problem=words, may_have_arrived=may_have_arrived, now=now)
+            first = claimed[0]
+            if first.endpoint is not None and first.attempts % TRIES_BEFORE_TOLD == 0:
+                said = f"{first.addressee}: {words}"
+                set_aside.put(SetAsideKind.ADDRESS, _address_key(first), said, centre_id=first.alert.centre_id, now=now)
 
     def _rest(self, words: str) -> None:
         """The server speaks to nobody: said once, then asked again after growing pauses."""
@@ -251,9 +257,8 @@ class Sender:
             logger.error("the mail server cannot be reached (%s); it is asked again until it can", words)
         self._rest_seconds = min(LONGEST_REST_SECONDS, max(1.0, 2 * self._rest_seconds))
         self._rests_until = time.monotonic() + self._rest_seconds
-        mail = [one for one in self._waiting if one.claim.message.channel == EMAIL]
-        deliveries.release([one.claim for one in mail])  # when it is back the most urgent go first
-        self._waiting = deque(one for one in self._waiting if one not in mail)
+        deliveries.release([one.claim for one in self._waiting])  # when it is back the most urgent go first
+        self._waiting.clear()
 
 
 def _words(problem: Exception) -> str:
@@ -278,7 +283,7 @@ def try_refused_again(*, now: dt.datetime) -> int:
     for row in now_set_aside().filter(kind=SetAsideKind.ADDRESS, retry_at__lte=now):
         addressee, centre = row.key.split("@")
         to = Q(endpoint=addressee[1:]) if addressee.startswith(_PROGRAM) else Q(recipient=addressee)
-        mine = AlertDelivery.objects.filter(to, alert__centre=int(centre))
+        mine = AlertDelivery.objects.filter(to, endpoint__ended_at__isnull=True, alert__centre=int(centre))
         refused = mine.filter(
             outcome_code__in=[DeliveryOutcome.NO_ADDRESS, DeliveryOutcome.REFUSED],
             alert__state=AlertState.OPEN,

@@ -70,11 +70,11 @@ def reclassify(
         if if_free:
             locked += list(patients.filter(pk__in=if_free).select_for_update(no_key=True, skip_locked=True)[:most])
         # Read the requests before the series: a row that is committed later brings a request of its own.
-        requests = list(
-            ClassificationRequest.objects.filter(patient_id__in=locked).values_list("pk", "patient_id", "by_rules")
-        )
-        by_rules = {pk for _id, pk, _why in requests} - {pk for _id, pk, is_by_rules in requests if not is_by_rules}
+        owed = ClassificationRequest.objects.filter(patient_id__in=locked)
+        answered = dict(owed.values_list("pk", "patient_id"))
         loaded = load_series(locked)
+        # Asked after the series was read: a fact that came meanwhile is in it, and its request says that it is a fact.
+        by_rules = set(answered.values()) - set(owed.filter(by_rules=False).values_list("patient_id", flat=True))
         replays = {pk: replay(loaded_series.series) for pk, loaded_series in loaded.items()}
         _store_assessments(loaded, replays, now)
         _store_events(replays, now)
@@ -84,7 +84,7 @@ def reclassify(
             {pk: (loaded[pk].patient, replays[pk]) for pk in replays}, now=now, by_rules=by_rules
         )  # fmt: skip
         plans.store_plans(loaded, replays, now=now, by_rules=by_rules)
-        ClassificationRequest.objects.filter(pk__in=[pk for pk, _patient, _why in requests]).delete()
+        ClassificationRequest.objects.filter(pk__in=list(answered)).delete()
     return len(locked)
 
 

@@ -40,6 +40,12 @@ def finish(run: JobRun, *, ok: bool, detail: str, now: dt.datetime) -> bool:
     )
 
 
+def put_off(run: JobRun, *, detail: str, until: dt.datetime) -> None:
+    """Leave a slot owed that did not go well: nobody takes it up before ``until``."""
+    mine = JobRun.objects.filter(pk=run.pk, attempts=run.attempts, finished_at__isnull=True)
+    mine.update(detail=detail[:500], lease_until=until)
+
+
 def owed_slots(prefix: str, *, now: dt.datetime, since: dt.timedelta) -> list[JobRun]:
     """Slots that nobody is working on: never claimed, or claimed by something that died."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName, Severity
 from monitoring.models import Absence, AlertKindSetting, Centre, DutyHours, EscalationPolicy, Membership, Role
 from monitoring.models.escalation import UNHURRIED
-from monitoring.services.alerts.audience import audience
+from monitoring.services.alerts.audience import MAY_ACT, audience
 from monitoring.services.alerts.ladders import BUILT_IN, Ladder, signed_ladder
 from monitoring.services.foundation.actors import recorded_as
 
@@ -56,11 +57,17 @@ def written(ladder: Ladder) -> list[WrittenStep]:
 
 
 def standing_ladder(centre: Centre, name: LadderName) -> tuple[Ladder, EscalationPolicy | None]:
-    """The ladder that holds in a centre, and what was signed for it; None where it is the built-in one."""
+    """The ladder that holds in a centre, and what was signed for it; None where it is the built-in one.
+
+    So it is where what was signed cannot be read: it is mended by signing it again.
+    """
     policy = EscalationPolicy.objects.filter(centre=centre, ladder=name).first()
     if policy is None or not policy.is_in_force:
         return BUILT_IN[name], None
-    return signed_ladder(policy), policy
+    try:
+        return signed_ladder(policy), policy
+    except ValidationError:
+        return BUILT_IN[name], None
 
 
 def sign_ladder(
@@ -88,13 +95,17 @@ def sign_ladder(
 
 
 def _check_somebody(centre: Centre, ladder: Ladder, today: dt.date) -> None:
-    """Every step reaches somebody who works in the centre today, or it is no step."""
+    """Every step reaches somebody who works in the centre today, the last one, which repeats, somebody who may act."""
     for number, step in enumerate(ladder.steps, start=1):
         there = set(Membership.objects.valid_on(today).filter(centre=centre).values_list("user_id", flat=True))
         if set(step.people) - there:
             raise SettingProblem("steps", _("step %(n)s names somebody without a role in the centre") % {"n": number})
         if not audience([centre.pk], step, today)[centre.pk]:
             raise SettingProblem("steps", _("step %(n)s would reach nobody in the centre today") % {"n": number})
+    acting = Membership.objects.valid_on(today).filter(centre=centre, role__in=MAY_ACT)
+    told_last = {person.pk for person in audience([centre.pk], ladder.steps[-1], today)[centre.pk]}
+    if not told_last & set(acting.values_list("user_id", flat=True)):
+        raise SettingProblem("steps", _("the last step must reach a clinician or an administrator, who can act"))
 
 
 def follow_built_in(centre: Centre, name: LadderName, *, by: User, reason: str) -> None:
@@ -179,7 +190,7 @@ def note_absence(
     if deputy is not None and not _work_together(person, deputy, today):
         raise SettingProblem(
             "deputy",
-            _("%(name)s has no role in a centre of %(person)s and would be told nothing")
+            _("%(name)s cannot do in a centre of %(person)s what an alert asks for; choose somebody who can")
             % {"name": deputy.get_username(), "person": person.get_username()},
         )
     with transaction.atomic(), recorded_as(by.get_username(), "absence"):
@@ -193,8 +204,13 @@ def note_absence(
 
 
 def _work_together(person: User, deputy: User, today: dt.date) -> bool:
-    theirs = Membership.objects.valid_on(today).filter(user=deputy, user__is_active=True)
-    return theirs.filter(centre__in=Membership.objects.centres_of(person)).exists() and deputy.pk != person.pk
+    """Whether the deputy may act wherever the person may in some centre, or shares a centre where neither does."""
+    here = Membership.objects.valid_on(today)
+    theirs = here.filter(user=deputy, user__is_active=True).exclude(user=person)
+    acts_in = here.filter(user=person, role__in=MAY_ACT).values("centre")
+    if here.filter(user=person, role__in=MAY_ACT).exists():
+        return theirs.filter(centre__in=acts_in, role__in=MAY_ACT).exists()
+    return theirs.filter(centre__in=Membership.objects.centres_of(person)).exists()
 
 
 def end_absence(absence: Absence, *, by: User) -> None:

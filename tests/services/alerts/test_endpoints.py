@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,10 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.notify import outside
+from monitoring.notify.mail import Message
 from monitoring.notify.outside import ForbiddenAddress, resolve
-from monitoring.services.alerts import escalation
+from monitoring.notify.webhook import Webhook
+from monitoring.services.alerts import deliveries, escalation
 from monitoring.services.alerts.endpoints import EndpointProblem, add_endpoint, end_endpoint, secret_of
 from monitoring.services.alerts.sending import Sender
 from monitoring.services.classification.classify import classify_pending
@@ -82,7 +86,8 @@ def lose(patient: Patient, by: User) -> Alert:
 
 
 def send() -> None:
-    Sender().finish(20)
+    for sender in (Sender(), Sender(to_programs=True)):
+        sender.finish(20)
 
 
 def of_program() -> AlertDelivery:
@@ -156,22 +161,65 @@ def test_what_a_program_answers_decides_what_becomes_of_it(
         assert of_program().delivered
 
 
-def test_while_mail_rests_programs_are_told(
+def test_people_and_programs_are_told_apart_so_that_neither_holds_up_the_other(
     hook: tuple[AlertEndpoint, str], stub: WebStub, patient: Patient, ada: User, settings: Any
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", closed.getsockname()[1]
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     lose(patient, ada)
-    sender = Sender()
-    sender.finish(5)
+    mail, programs = Sender(), Sender(to_programs=True)
+    mail.finish(3)
+    programs.finish(5)
     assert of_program().delivered
     assert not AlertDelivery.objects.filter(endpoint__isnull=True, delivered=True).exists()
-    escalation.advance(now=clock.now() + dt.timedelta(hours=13))
-    AlertDelivery.objects.update(next_attempt_at=clock.now())
-    sender.finish(5)
-    assert len(stub.calls) == 2, "the second step, though mail still rests"
+
+
+def test_a_program_that_hangs_rests_and_is_told_of(
+    hook: tuple[AlertEndpoint, str], stub: WebStub, patient: Patient, ada: User
+) -> None:
+    stub.manner = lambda _call: (503, {})
+    alert = lose(patient, ada)
+    second = AlertDelivery.objects.create(
+        alert=alert, key="second", channel="webhook", endpoint=hook[0], next_attempt_at=clock.now(), urgency=5
+    )  # fmt: skip
+    Sender(at_once=1, to_programs=True).finish(5)
+    second.refresh_from_db()
+    assert second.next_attempt_at > clock.now(), "it waits with the program"
+    for _ in range(8):
+        AlertDelivery.objects.filter(settled_at__isnull=True).update(next_attempt_at=clock.now(), lease_until=None)
+        send()
+    aside = SetAside.objects.get(kind="address", settled_at__isnull=True)
+    assert "pager: NotTaken: HTTP 503" in aside.error
+    stub.manner = HUSH
+    AlertDelivery.objects.filter(settled_at__isnull=True).update(next_attempt_at=clock.now(), lease_until=None)
+    send()
+    aside.refresh_from_db()
+    assert aside.settled_at is not None
+
+
+def test_a_handshake_that_never_ends_can_be_cut(tmp_path: Path, settings: Any) -> None:
+    settings.WEBHOOK_INTERNAL_HOSTS = frozenset({"localhost"})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        webhook = Webhook()
+        address = f"https://localhost:{silent.getsockname()[1]}/"
+        message = Message("k", address, "opened", "H1", ("a",), "confirmed", 1, secret=b"x")
+        ended: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                webhook.send(message)
+            except OSError as problem:
+                ended.append(problem)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        accepted, _where = silent.accept()
+        began = time.monotonic()
+        while not ended and time.monotonic() - began < 8:
+            webhook.cut()
+            thread.join(0.1)
+        accepted.close()
+        assert ended, "cut before its own time was over"
 
 
 def test_a_program_hears_from_its_severity_on_and_nothing_once_it_has_ended(
@@ -182,9 +230,17 @@ def test_a_program_hears_from_its_severity_on_and_nothing_once_it_has_ended(
     quiet.save()
     escalation.begin([quiet], now=clock.now())
     assert not AlertDelivery.objects.filter(endpoint__isnull=False).exists()
+    alert = lose(patient, ada)
+    owed = of_program()
     end_endpoint(hook[0], by=lead, now=clock.now())
-    lose(patient, ada)
-    assert not AlertDelivery.objects.filter(endpoint__isnull=False).exists()
+    send()
+    owed.refresh_from_db()
+    assert (owed.delivered, owed.outcome_code, stub.calls) == (False, "ended", [])
+    escalation.advance(now=clock.now() + dt.timedelta(hours=13))
+    escalation.withdraw(alert, by=lead, reason="slip", now=clock.now())
+    assert AlertDelivery.objects.filter(endpoint__isnull=False).count() == 1, "neither the next step nor the withdrawal"
+    with pytest.raises(deliveries.OnItsWay):
+        deliveries.send_again(owed, by=lead, now=clock.now())
 
 
 # --- addresses ---------------------------------------------------------------------------------------------------
@@ -192,7 +248,7 @@ def test_a_program_hears_from_its_severity_on_and_nothing_once_it_has_ended(
 INSIDE = (
     "127.0.0.1", "10.1.2.3", "172.16.0.9", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
     "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1",
-    "64:ff9b::a00:1", "2002:a00:1::", "ff02::1",
+    "64:ff9b::a00:1", "2002:a00:1::", "ff02::1", "fec0::1", "64:ff9b:1::a00:1", "::10.0.0.1",
 )  # fmt: skip
 
 
@@ -219,7 +275,7 @@ def test_an_address_of_the_internet_is_called_where_it_was_judged(monkeypatch: p
         "http://hooks.example.org/", "ftp://hooks.example.org/", "file:///etc/passwd", "https://", "https:///x",
         "https://user:pass@hooks.example.org/", "https://hooks.example.org/#x", "https://hooks.example.org:22/",
         "https://hooks.example.org:99999/", "https://hooks.example.org/a b", "https://hooks.example.org/\r\nX: y",
-        "javascript:alert(1)", "",
+        "javascript:alert(1)", "", "https://x..y/", f"https://{'a' * 64}.example/", "https://hooks.example.org/\u00e4",
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_a_webhook_is_refused(centre: Centre, lead: User, address: str) -> None:
@@ -276,6 +332,12 @@ def test_the_key_is_sealed_and_a_lost_one_stops_no_other_message(
         ("mailto://a:b@example.org", "must begin with one of"),
         ("mmosts://inside.example/token", "the operator allows it"),
         ("slack://", "cannot be read by apprise"),
+        ("workflows://10.0.0.5:8443/x/y?template=/etc/passwd", "without options"),
+        ("workflows://10.0.0.5:8443/x/y", "must begin with one of"),
+        ("discord://1/abc,json://10.0.0.5/x", "names one service"),
+        ("discord://1/abc;json://10.0.0.5/x", "names one service"),
+        ("discord://1/abc json://10.0.0.5/x", "names one service"),
+        ("slack://AAAAAAAAA/BBBBBBBBB/cccccccccccccccccccccccc/#one/#two", "names several targets"),
     ],
 )  # fmt: skip
 def test_a_gateway_that_could_call_inside_is_refused(centre: Centre, lead: User, address: str, says: str) -> None:
@@ -289,7 +351,7 @@ def test_a_gateway_is_told_and_its_password_is_not_shown(
     import apprise
 
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(apprise.Apprise, "notify", lambda _self, **said: bool(told.append(said)) or len(told) > 1)
+    monkeypatch.setattr(apprise.NotifyBase, "notify", lambda _self, **said: bool(told.append(said)) or len(told) > 1)
     address = "slack://AAAAAAAAA/BBBBBBBBB/cccccccccccccccccccccccc/#ward"
     endpoint, _key = add_endpoint(
         centre, EndpointKind.GATEWAY, name="ward", address=address, severity=Severity.SOON, by=lead
@@ -297,7 +359,9 @@ def test_a_gateway_is_told_and_its_password_is_not_shown(
     assert endpoint.address == "slack://…"
     lose(patient, ada)
     send()
-    assert of_program().delivered is None, "it was not taken, and goes again"
+    waits = of_program()
+    assert waits.delivered is None, "it was not taken, and goes again"
+    assert waits.next_attempt_at > clock.now() + dt.timedelta(minutes=10), "at most three times an hour"
     AlertDelivery.objects.update(next_attempt_at=clock.now())
     send()
     assert of_program().delivered

@@ -149,10 +149,12 @@ def test_a_worklist_ends_with_its_last_row_and_not_before(gone_live: Alert, grac
     assert advance(now=later(2)) == 1, "it escalates; its rows do not by themselves"
     *rest, last = Alert.objects.filter(hand_over=gone_live).order_by("pk")
     for row in rest:
-        act(row, by=grace, action=ActionTaken.OTHER, note="known, followed elsewhere", now=now)
+        act(
+            row, by=grace, action=ActionTaken.OTHER, note="known, followed elsewhere", now=now, read_back=row.is_percent
+        )
     gone_live.refresh_from_db()
     assert gone_live.state == "open"
-    act(last, by=grace, action=ActionTaken.WATCH, note="", until=ago(-30), now=now)
+    act(last, by=grace, action=ActionTaken.WATCH, note="", until=ago(-30), now=now, read_back=last.is_percent)
     gone_live.refresh_from_db()
     assert (gone_live.state, gone_live.closing_reason) == ("closed", "emptied")
     assert advance(now=later(20)) == 0

@@ -137,8 +137,28 @@ def test_mails_that_nobody_takes_are_tried_again_and_stop_no_other_part(
     slot = clock.now().replace(microsecond=0)
     assert digest.send_digests(slot, now=clock.now()) == (0, 1)
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    assert digest.send_digests(slot, now=clock.now()) == (0, 0), "its lease lasts"
-    assert digest.send_digests(slot, now=clock.now() + dt.timedelta(minutes=11)) == (1, 0)
+    assert digest.send_digests(slot, now=clock.now()) == (1, 0)
+
+
+def test_a_slot_whose_mails_nobody_took_stays_owed(loss: Alert, folder: Path, settings: Any) -> None:
+    taken = settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    slot = clock.now().replace(microsecond=0).isoformat()
+    with pytest.raises(SystemExit) as ended:
+        call_command("run_housekeeping", slot)
+    assert ended.value.code == 1
+    run = JobRun.objects.get(job="housekeeping")
+    assert run.finished_at is None
+    assert "0 mails taken, 1 not" in run.detail
+    assert run.lease_until is not None
+    assert run.lease_until > clock.now() + dt.timedelta(minutes=10)
+    settings.EMAIL_BACKEND = taken
+    JobRun.objects.filter(pk=run.pk).update(lease_until=clock.now())
+    call_command("run_housekeeping", slot)
+    run.refresh_from_db()
+    assert run.ok
+    assert len(mail.outbox) == 1
 
 
 def test_the_command_does_a_slot_once_and_says_what_it_did(
@@ -169,9 +189,9 @@ def rows(now: dt.datetime, days: int, loss: Alert, by: User) -> None:
     then = now - dt.timedelta(days=days)
     JobRun.objects.create(job=f"j{days}", slot_at=then, finished_at=then, ok=True)
     JobRun.objects.create(job=f"unfinished{days}", slot_at=then)
-    ImportRun.objects.create(kind="results", file_name="f.csv", sha256="x", by=by, finished_at=then)
+    ImportRun.objects.create(kind="results", file_name="f.csv", sha256="x", by=by, started_at=then, finished_at=then)
     delivery = AlertDelivery.objects.create(
-        alert=loss, key=f"k{days}", recipient=by, next_attempt_at=then, settled_at=then, delivered=True
+        alert=loss, key=f"k{days}", recipient=by, next_attempt_at=then, settled_at=then, delivered=True, owed_at=then
     )  # fmt: skip
     DeliveryAttempt.objects.create(delivery=delivery, at=then, is_taken=True, words="")
     event = AccessEvent(user=by, action="look", at=then)
@@ -191,12 +211,26 @@ def test_what_is_older_than_its_time_is_forgotten_and_nothing_else(loss: Alert, 
     for days in (10, 100, 1100, 4000):
         rows(now, days, loss, ada)
     Alert.objects.filter(pk=loss.pk).update(
-        state="closed", closed_at=now - dt.timedelta(days=1099), next_action_at=None
+        state="closed", opened_at=now - dt.timedelta(days=5000), closed_at=now - dt.timedelta(days=1099),
+        next_action_at=None,
     )  # fmt: skip
     assert forget_old(now=now) == {"jobs": 3, "deliveries": 2, "imports": 2, "access": 1}
     assert left() == {"jobs": 1, "deliveries": 2, "imports": 2, "access": 3}
     assert JobRun.objects.filter(job__startswith="unfinished").count() == 4
     assert forget_old(now=now) == dict.fromkeys(KINDS, 0)
+
+
+def test_an_end_that_was_written_into_the_past_makes_nothing_old(loss: Alert, ada: User) -> None:
+    now, long_ago = clock.now(), clock.now() - dt.timedelta(days=5000)
+    run = JobRun.objects.create(job="j", slot_at=now, finished_at=long_ago)
+    given = ImportRun.objects.create(kind="results", file_name="f.csv", sha256="x", by=ada, finished_at=long_ago)
+    delivery = AlertDelivery.objects.get(alert=loss)
+    DeliveryAttempt.objects.create(delivery=delivery, at=now, is_taken=True, words="")
+    AlertDelivery.objects.filter(pk=delivery.pk).update(settled_at=long_ago)
+    Alert.objects.filter(pk=loss.pk).update(state="closed", closed_at=long_ago, next_action_at=None)
+    assert forget_old(now=now) == dict.fromkeys(KINDS, 0)
+    for row in (run, given, delivery):
+        row.refresh_from_db()
 
 
 def test_messages_of_an_alert_that_is_open_are_kept_however_old(loss: Alert, ada: User) -> None:
@@ -272,6 +306,9 @@ def test_the_leader_starts_it_once_a_slot_and_says_when_it_failed(monkeypatch: p
     aside = SetAside.objects.get(kind="house")
     assert aside.settled_at is None
     run.delete()
+    rounds._look_after_the_house()
+    assert len(begun) == 1, "it is tried again in the pauses of what is set aside"
+    SetAside.objects.update(retry_at=clock.now())
     rounds._look_after_the_house()
     begun[1].ended = 0
     rounds._look_after_the_house()

@@ -27,6 +27,7 @@ from monitoring.models import (
 from monitoring.selectors.settings_history import changes_of
 from monitoring.services.alerts import escalation
 from monitoring.services.alerts.audience import audience
+from monitoring.services.alerts.escalation import ActionTaken
 from monitoring.services.alerts.ladders import BUILT_IN, Ladders, Step
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
@@ -119,6 +120,10 @@ def test_named_people_are_told_and_a_step_that_reaches_nobody_is_refused(
     assert told(2) == {"gil", "grace", "lena"}
     with pytest.raises(SettingProblem, match="step 1 names somebody without a role"):
         sign(centre, lead, WrittenStep((), (stranger.pk,), 2))
+    member("ana", centre, Role.ANALYST)
+    with pytest.raises(SettingProblem, match="a clinician or an administrator, who can act"):
+        sign(centre, lead, WrittenStep(CLINICIANS, (), 2), WrittenStep((Role.ANALYST,), (), 2))
+    Membership.objects.filter(role=Role.ANALYST).delete()
     with pytest.raises(SettingProblem, match="step 2 would reach nobody"):
         sign(centre, lead, WrittenStep(CLINICIANS, (), 2), WrittenStep((Role.ANALYST,), (), 2))
     assert EscalationPolicy.objects.get().steps == policy.steps, "nothing of a refused ladder is kept"
@@ -208,14 +213,14 @@ def away(person: User, deputy: User | None, by: User, *, last: int = 7, first: i
 def test_a_deputy_is_told_in_the_stead_of_who_is_away(
     patient: Patient, ada: User, grace: User, lead: User, gil: User
 ) -> None:
-    Membership.objects.filter(user=gil).update(role=Role.ANALYST)
+    Membership.objects.filter(user=gil).update(role=Role.ADMINISTRATOR)
     away(grace, gil, lead)
     lose(patient, ada)
     assert told() == {"gil"}
 
 
 def test_who_comes_back_sooner_is_told_again(patient: Patient, ada: User, grace: User, lead: User, gil: User) -> None:
-    Membership.objects.filter(user=gil).update(role=Role.ANALYST)
+    Membership.objects.filter(user=gil).update(role=Role.ADMINISTRATOR)
     absence = away(grace, gil, grace)
     settings.end_absence(absence, by=grace)
     lose(patient, ada)
@@ -267,9 +272,25 @@ def test_an_absence_that_cannot_be_is_refused(
 
 def test_a_deputy_works_in_a_centre_of_the_person(grace: User, lead: User, member: Callable[..., User]) -> None:
     stranger = member("mallory", Centre.objects.create(code="H2"))
-    for deputy in (stranger, grace):
-        with pytest.raises(SettingProblem, match="has no role in a centre of grace"):
+    analyst = member("ana", lead.memberships.get().centre, Role.ANALYST)
+    for deputy in (stranger, grace, analyst):
+        with pytest.raises(SettingProblem, match="cannot do in a centre of grace"):
             away(grace, deputy, lead)
+
+
+def test_an_administrator_s_word_holds_in_their_own_centre_only(
+    centre: Centre, grace: User, gil: User, lead: User, member: Callable[..., User]
+) -> None:
+    other = Centre.objects.create(code="H2")
+    Membership.objects.create(user=grace, centre=other, role=Role.CLINICIAN, valid_from="2020-01-01")
+    elsewhere = member("hugo", other)
+    step, today = Step(CLINICIANS, dt.timedelta(hours=1)), clock.now().date()
+    away(grace, gil, lead)
+    found = audience([centre.pk, other.pk], step, today)
+    assert found == {centre.pk: [gil], other.pk: [grace, elsewhere]}
+    settings.end_absence(Absence.objects.get(), by=lead)
+    away(grace, gil, grace)
+    assert audience([other.pk], step, today)[other.pk] == [elsewhere], "what she says of herself holds everywhere"
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------
@@ -289,6 +310,13 @@ def test_a_kind_is_told_first_to_the_role_that_owns_it(
     assert told() == {"vera"}
     escalation.advance(now=clock.now() + dt.timedelta(hours=13))
     assert told(2) == {"grace"}, "the next step as the ladder says"
+
+
+def test_the_owner_of_a_ladder_of_one_step_is_told_beside_the_others(centre: Centre, lead: User, grace: User) -> None:
+    sign(centre, lead, WrittenStep(CLINICIANS, (lead.pk,), 2))
+    treat(centre, lead, AlertKind.LOSS_OF_MMR, owner_role=Role.ANALYST)
+    (step,) = Ladders([centre.pk]).of(Alert(centre=centre, kind="loss_of_mmr")).steps
+    assert (step.roles, step.people) == ((Role.ANALYST, Role.CLINICIAN), (lead.pk,))
 
 
 def test_severity_and_ladder_of_a_kind_are_followed(centre: Centre, lead: User) -> None:
@@ -338,8 +366,34 @@ def test_a_confirmed_loss_is_acknowledged_by_its_value_only(patient: Patient, ad
         with pytest.raises(escalation.NotReadBack, match=says):
             escalation.acknowledge(alert, by=grace, note="", now=now, read_back=wrong)
         assert Alert.objects.get().state == "open"
+    day = now.date() + dt.timedelta(days=3)
+    for action, until in ((ActionTaken.WATCH, day), (ActionTaken.OTHER, None)):
+        with pytest.raises(escalation.NotReadBack):
+            escalation.act(alert, by=grace, action=action, note="x", until=until, now=now)
     acknowledged = escalation.acknowledge(alert, by=grace, note="", now=now, read_back=Decimal("0.200"))
     assert acknowledged.state == "acknowledged"
+    assert escalation.act(alert, by=grace, action=ActionTaken.WATCH, note="", until=day, now=now).action == "watch"
+
+
+def test_a_row_of_a_worklist_that_a_new_sample_confirms_is_told_by_itself(
+    patient: Patient, ada: User, grace: User
+) -> None:
+    alert = lose(patient, ada)
+    worklist = Alert.objects.create(
+        public_id="0" * 32, kind="hand_over", subject_key="hand-over", centre=patient.centre, certainty="confirmed",
+        evidence_key="x", evidence_on=clock.now().date(), rule_version="x", state="acknowledged",
+        acknowledged_at=clock.now(), acknowledged_by=grace, next_action_at=clock.now() + dt.timedelta(days=7),
+    )  # fmt: skip
+    Alert.objects.filter(pk=alert.pk).update(hand_over=worklist, by_rules=True)
+    AlertDelivery.objects.filter(alert=alert).delete()
+    on = (clock.now().date() - dt.timedelta(days=1)).isoformat()
+    record_result(report("L9", on, "617/50000"), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
+    classify_pending(now=clock.now())
+    alert.refresh_from_db()
+    assert (alert.certainty, alert.hand_over, alert.state) == ("confirmed", None, "open")
+    assert alert.deliveries.filter(recipient=grace, round=alert.round).exists()
+    worklist.refresh_from_db()
+    assert worklist.state == "closed", "its last row has left"
 
 
 def test_the_page_takes_the_value_as_people_write_it(client: Client, patient: Patient, ada: User, grace: User) -> None:

@@ -587,7 +587,7 @@ def test_sends_that_never_end_are_replaced_bounded_and_told(
     monkeypatch.setattr(Relay, "send", send)
     monkeypatch.setattr(sending, "DEADLINE_SECONDS", 20.0)
     released.set()
-    rounds.sender.finish(10)
+    rounds.senders[0].finish(10)
     AlertDelivery.objects.filter(settled_at__isnull=True).update(next_attempt_at=clock.now())
     time.sleep(sending.LONGEST_REST_SECONDS / 5)  # the sender rests after a server that answered nobody
     rounds_of()

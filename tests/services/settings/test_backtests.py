@@ -10,7 +10,7 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.domain.alerting.kinds import AlertKind
-from monitoring.domain.backtest import Walked, difference, walk
+from monitoring.domain.backtest import Difference, Walked, difference, walk
 from monitoring.domain.rules.rule_sets import rule_set, rule_sets_of
 from monitoring.models import (
     Alert,
@@ -104,7 +104,7 @@ def test_the_difference_counts_gained_lost_moved_and_samples() -> None:
     assert (found.gained, found.lost, found.moved, found.extra_samples) == (
         ((c, TODAY),), ((a, TODAY),), ((b, -3),), 2
     )  # fmt: skip
-    assert difference(old, old).is_nothing
+    assert difference(old, old) == Difference((), (), (), 0)
 
 
 @pytest.mark.parametrize("schedule", schedules())
