@@ -79,6 +79,8 @@ except ValueError as problem:
     ) from problem
 
 # How far away a person may put the day on which an alert comes back.
+# The mailbox of the hourly canary; without one none is sent. The watchdog misses it after seventy minutes.
+CANARY_MAIL_TO = env.str("CANARY_MAIL_TO", default="")
 DIGEST_HOUR = env.int("DIGEST_HOUR", default=5)  # UTC: when people are told what waits, before the day begins
 if not 0 <= DIGEST_HOUR <= 23:
     raise ImproperlyConfigured(f"DIGEST_HOUR is {DIGEST_HOUR}; write an hour from 0 to 23")

@@ -63,6 +63,12 @@ CONDITIONS = (
         b" from cohorts_cohort c join cohorts_cohortrun r on r.cohort_id = c.id where c.is_active group by c.id) runs",
     ),
     Condition(
+        "canary", "the mail about the hourly canary has not left", 70 * MINUTE,
+        b"select extract(epoch from clock_timestamp() - coalesce(max(d.settled_at) filter (where d.delivered),"
+        b" min(d.owed_at))) from monitoring_alertdelivery d join monitoring_alert a on a.id = d.alert_id"
+        b" join monitoring_centre c on c.id = a.centre_id where c.is_canary",
+    ),
+    Condition(
         "housekeeping", "the nightly lists, mails and forgetting were not done", 26 * HOUR,
         b"select extract(epoch from clock_timestamp() - coalesce(max(finished_at) filter (where ok), min(claimed_at)))"
         b" from monitoring_jobrun where job = 'housekeeping'",

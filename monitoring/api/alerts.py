@@ -25,17 +25,16 @@ from monitoring.api.refusals import field_refusal, public_id_of
 from monitoring.api.resources import Resource, etag, idempotently, require_match
 from monitoring.domain.course.series import Drug
 from monitoring.intake.values import Cells
-from monitoring.models import Alert, Role
+from monitoring.models import Alert
 from monitoring.models.alerts import AlertState
 from monitoring.models.choices import ALERT_KIND, CERTAINTY
 from monitoring.selectors.deeds import deeds_of
 from monitoring.selectors.episodes import with_mutations, with_states
 from monitoring.selectors.why import alert_reason
+from monitoring.services.alerts.audience import MAY_ACT
 from monitoring.services.alerts.escalation import ActionTaken, NotReadBack, acknowledge, act, must_read_back, withdraw
 from monitoring.services.entry.restarts import record_restart
 from monitoring.wording.codes import closing_words
-
-ACTING = (Role.CLINICIAN, Role.ADMINISTRATOR)
 
 
 class DeedOut(serializers.Serializer[Any]):
@@ -210,12 +209,12 @@ class AlertVerb(Resource):
 
     serializer_class = AlertOut
     queryset = Alert.objects.none()
-    write_roles = ACTING
+    write_roles = MAY_ACT
 
     def done(self, request: Request, id: str) -> Response:
         """Find the alert, check who asks and what was read, do the deed, answer the alert as it stands."""
         alert = _found(request, id)
-        if alert.centre_id not in self.centres_with(ACTING):
+        if alert.centre_id not in self.centres_with(MAY_ACT):
             raise PermissionDenied
         require_match(request, alert.version_tag)
         self.deed(request, alert, clock.now())

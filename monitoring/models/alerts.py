@@ -173,12 +173,14 @@ class Alert(models.Model):
 
     @property
     def version_tag(self) -> str:
-        """Changes whenever something changes that a person decides on: what was read is then no longer what stands."""
+        """Changes whenever something changes that a person decides on: what was read is then no longer what stands.
+
+        That somebody was told once more is no such thing: a reminder makes no page stale.
+        """
         seen = (
             self.state,
             self.certainty,
             self.level_percent,
-            self.round,
             self.evidence_key,
             self.acknowledged_at,
             self.action,

@@ -58,6 +58,9 @@ def validate_time_zone(value: str) -> None:
         )
 
 
+CANARY_CODE = "CANARY-OF-THE-SERVICE"
+
+
 @pghistory.track(exclude=["look"])  # derived from the identifier
 class Centre(models.Model):
     """A hospital; its time zone decides which calendar day a sample belongs to."""
@@ -75,6 +78,8 @@ class Centre(models.Model):
         help_text=_("Which rule sets are followed here; without one the defaults."),
     )  # fmt: skip
     is_synthetic = models.BooleanField(_("synthetic data"), default=False)
+    # The fenced centre of the hourly canary: the database lets nobody in and keeps no reading of it.
+    is_canary = models.BooleanField(default=False, editable=False)
 
     class Meta:
         verbose_name = _("centre")
@@ -82,6 +87,7 @@ class Centre(models.Model):
         ordering = ["code"]
         constraints = [
             models.CheckConstraint(condition=Q(code__regex=plain_pattern()), name="centre_code_plain"),
+            models.CheckConstraint(condition=Q(is_canary=False) | Q(code=CANARY_CODE), name="centre_canary_code"),
             models.CheckConstraint(condition=Q(time_zone__regex="^[A-Za-z0-9_+/-]*$"), name="centre_time_zone_plain"),
         ]
 

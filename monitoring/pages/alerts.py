@@ -24,7 +24,7 @@ from monitoring import clock
 from monitoring.domain.alerting.kinds import AlertKind
 from monitoring.domain.course.series import Drug
 from monitoring.intake.values import CellProblem, Cells
-from monitoring.models import Alert, AlertDelivery, Centre, DeliveryAttempt, Membership, Role
+from monitoring.models import Alert, AlertDelivery, Centre, DeliveryAttempt, Membership
 from monitoring.models.choices import DRUG_WORD
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
 from monitoring.selectors.deeds import deeds_of
@@ -33,6 +33,7 @@ from monitoring.selectors.home import open_alerts_of, worklist_rows
 from monitoring.selectors.open_alerts import counts_of
 from monitoring.selectors.why import alert_reason
 from monitoring.services.alerts import deliveries
+from monitoring.services.alerts.audience import MAY_ACT
 from monitoring.services.alerts.digest import printed
 from monitoring.services.alerts.escalation import (
     ActionTaken,
@@ -48,7 +49,6 @@ from monitoring.services.foundation.access import record_access
 from monitoring.services.foundation.stale_version import StaleVersionError
 
 PAGE_SIZE = 25
-MAY_ACT = (Role.CLINICIAN, Role.ADMINISTRATOR)
 
 
 class ReadForm(forms.Form):

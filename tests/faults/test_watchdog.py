@@ -16,6 +16,7 @@ from config.management.commands.watchdog import _Channel
 from config.watch import Finding, Watch, look
 from monitoring import clock
 from monitoring.models import Alert, AlertDelivery, Centre, ClassificationRequest, Heartbeat, JobRun, Patient
+from monitoring.models.centres import CANARY_CODE
 from monitoring.services.foundation.actors import system_actor
 from tests.processes import on_this_database
 from tests.smtp_stub import smtp_stub
@@ -60,6 +61,11 @@ PROVOKED: dict[str, Callable[[Alert], object]] = {
     "messages": lambda alert: AlertDelivery.objects.update(owed_at=ago(minutes=16), urgency=5),
     "alertd": lambda alert: Heartbeat.objects.filter(name="alertd").update(beat_at=ago(minutes=2)),
     "worker": lambda alert: Heartbeat.objects.filter(name="worker classify").delete(),
+    "canary": lambda alert: (
+        Centre.objects.create(code=CANARY_CODE, is_canary=True),
+        Alert.objects.update(centre=Centre.objects.get(is_canary=True)),
+        AlertDelivery.objects.update(settled_at=ago(minutes=71), owed_at=ago(minutes=72), delivered=True),
+    ),
     "housekeeping": lambda alert: JobRun.objects.create(
         job="housekeeping", slot_at=ago(hours=27), claimed_at=ago(hours=27), finished_at=ago(hours=27), ok=True
     ),

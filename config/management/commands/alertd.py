@@ -35,6 +35,7 @@ from monitoring.services.alerts.by_the_clock import (
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
 from monitoring.services.alerts.sending import Sender, try_refused_again
 from monitoring.services.classification.classify import ClassificationFailed, classify_pending
+from monitoring.services.entry import canary
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.jobs import owed_slots
@@ -206,6 +207,7 @@ class Rounds:
             "look after the night": self._look_after_the_night,
             "look after uploads": self._look_after_uploads,
             "look after the house": self._look_after_the_house,
+            "send the canary": lambda: canary.fly(now=clock.now()),
             "end killed imports": lambda: end_killed_runs(now=clock.now()),
             "check settings": lambda: check_settings(now=clock.now()),
             "tell of what is set aside": lambda: tell_of_set_aside(now=clock.now()),

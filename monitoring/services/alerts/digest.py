@@ -36,7 +36,7 @@ def write_lists(*, now: dt.datetime) -> int:
     folder = Path(settings.OPEN_ALERTS_DIR)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = 0
-    for centre in Centre.objects.order_by("pk").iterator():
+    for centre in Centre.objects.filter(is_canary=False).order_by("pk").iterator():
         page = render_to_string("alerts/list.html", printed([centre], now))
         target = folder / f"{centre.pk}-{re.sub('[^A-Za-z0-9_-]', '_', centre.code)}.html"
         part = target.with_suffix(".part")
@@ -67,7 +67,7 @@ def send_digests(slot_at: dt.datetime, *, now: dt.datetime) -> tuple[int, int]:
     owed, and is tried again by whoever asks for the slot again.
     """
     taken = failed = 0
-    for centre in Centre.objects.order_by("pk"):
+    for centre in Centre.objects.filter(is_canary=False).order_by("pk"):
         counts = counts_in(centre)
         if not counts.open:
             continue

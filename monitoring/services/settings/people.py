@@ -22,7 +22,7 @@ from monitoring.services.settings.tokens import OPERATOR
 
 NEEDS_TWO = (Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
 # The service signs its own deeds with these names.
-OF_THE_SERVICE = (OPERATOR, IMPORT_ACTOR, CLASSIFIER_ACTOR, "demo", "alertd", "nightly", "root", "admin")
+OF_THE_SERVICE = (OPERATOR, IMPORT_ACTOR, CLASSIFIER_ACTOR, "demo", "alertd", "canary", "nightly", "root", "admin")
 
 
 class PeopleProblem(Exception):

@@ -410,3 +410,12 @@ def test_the_page_takes_the_value_as_people_write_it(client: Client, patient: Pa
         assert 'value="kept"' in answer.content.decode()
     assert client.post(f"{address}acknowledge/", {"version": version, "is_percent": "0,2 %"}).status_code == 302
     assert Alert.objects.get().acknowledged_by == grace
+
+
+def test_a_reminder_makes_no_page_stale(client: Client, patient: Patient, ada: User, grace: User) -> None:
+    alert = lose(patient, ada)
+    client.force_login(grace)
+    version = client.get(f"/alerts/{alert.public_id}/").context["acknowledge_form"]["version"].value()
+    escalation.advance(now=clock.now() + dt.timedelta(hours=13))
+    assert Alert.objects.get().round == 2
+    assert client.post(f"/alerts/{alert.public_id}/acknowledge/", {"version": version}).status_code == 302
