@@ -56,7 +56,7 @@ def is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
 def administered_centres(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Centre]:
     """The centres that a person administers today; all of them for the operator."""
     if is_operator(user):
-        return Centre.objects.all()
+        return Centre.objects.filter(is_canary=False)
     return Centre.objects.filter(pk__in=centres_with_role(user, (Role.ADMINISTRATOR,)))
 
 

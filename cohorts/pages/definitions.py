@@ -28,7 +28,7 @@ ANALYSTS = (Role.ANALYST, Role.ADMINISTRATOR)
 
 
 def _centre_choices(own: frozenset[int] | None) -> list[tuple[str, str]]:
-    centres = Centre.objects.all() if own is None else Centre.objects.filter(pk__in=own)
+    centres = Centre.objects.filter(is_canary=False) if own is None else Centre.objects.filter(pk__in=own)
     return [(centre.code, f"{centre.code} {centre.name}".strip()) for centre in centres.order_by("code")]
 
 

@@ -105,7 +105,7 @@ def _check_standing(cohort: Cohort, centres: Collection[int] | None) -> None:
 
 def _takes_only(definition: Definition, codes: Collection[str]) -> bool:
     """Whether a cohort takes patients from these centres alone; one that names none takes them from all there are."""
-    named = _named(definition) or Centre.objects.values_list("code", flat=True)
+    named = _named(definition) or Centre.objects.filter(is_canary=False).values_list("code", flat=True)
     return set(named) <= set(codes)
 
 

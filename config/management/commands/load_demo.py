@@ -39,7 +39,7 @@ class Command(DoorCommand):
                 follow_the_chinese_guideline()
                 make_demo_users()  # before anything is told: a centre without a clinician is an alert of its own
         define_cohort(json.loads((DEMO_FOLDER / "cohort.json").read_text(encoding="utf-8")), by=DEMO_ACTOR)
-        codes = sorted(Centre.objects.values_list("code", flat=True))
+        codes = sorted(Centre.objects.filter(is_canary=False).values_list("code", flat=True))
         asked = study.definition("zhao-2025-study", "What Zhao 2025 asked, of the SYNTHETIC twin", codes)
         define_cohort(asked, by=DEMO_ACTOR)
         until = time.monotonic() + WAIT_SECONDS

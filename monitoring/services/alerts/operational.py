@@ -46,7 +46,11 @@ def tell_of_set_aside(*, now: dt.datetime) -> int:
             newest[centre_id] = max(first_at, newest.get(centre_id, first_at))
     if not newest:
         return 0
-    centres = Centre.objects.all() if None in newest else Centre.objects.filter(pk__in=[pk for pk in newest if pk])
+    centres = (
+        Centre.objects.filter(is_canary=False)
+        if None in newest
+        else Centre.objects.filter(pk__in=[pk for pk in newest if pk])
+    )
     known: dict[int, dt.datetime | None] = {}  # the latest end of each centre's alerts, None while one is live
     for centre_id, closed_at in (
         alerts.filter(centre__in=centres).order_by("opened_at").values_list("centre_id", "closed_at")

@@ -41,7 +41,7 @@ def follow_the_chinese_guideline() -> None:
     with transaction.atomic(), recorded_as(DEMO_ACTOR, "the demo's centres are Chinese"):
         values = {"title": "Chinese guideline 2020", **DEMO_PROTOCOL}
         protocol, _ = Protocol.objects.get_or_create(code="chinese-2020", defaults=values)
-        Centre.objects.update(protocol=protocol)
+        Centre.objects.filter(is_canary=False).update(protocol=protocol)
 
 
 def demo_logins_path() -> Path:
@@ -53,8 +53,8 @@ def make_demo_users(say: Callable[[str], None] = lambda text: None) -> None:
     """One user per role in every synthetic centre, with a fresh password and token each, written to a 0600 file."""
     logins: dict[str, dict[str, str]] = {}
     with transaction.atomic(), recorded_as(DEMO_ACTOR, "demo users"):
-        Centre.objects.filter(is_synthetic=False).update(is_synthetic=True)
-        centres = list(Centre.objects.all())
+        Centre.objects.filter(is_synthetic=False, is_canary=False).update(is_synthetic=True)
+        centres = list(Centre.objects.filter(is_canary=False))
         for role, username in DEMO_USERS.items():
             user, _ = get_user_model().objects.get_or_create(username=username, defaults={"is_active": True})
             password = secrets.token_urlsafe(12)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.management import call_command
 from django.db import Error, transaction
 from django.test import Client
 
@@ -91,3 +92,10 @@ def test_a_killed_one_is_sent_again_and_a_real_centre_of_that_code_is_left_alone
     Centre.objects.all().delete()
     JobRun.objects.update(lease_until=clock.now())
     assert canary.fly(now=clock.now() + dt.timedelta(seconds=1))
+
+
+def test_the_demo_is_loaded_beside_it_and_gives_nobody_a_role_in_it() -> None:
+    canary.fly(now=clock.now())
+    call_command("load_demo")
+    assert set(Membership.objects.filter(centre__is_canary=True).values_list("user__username", flat=True)) == {"canary"}
+    assert Patient.objects.filter(centre__is_canary=False).count() == 36
