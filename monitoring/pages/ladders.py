@@ -190,14 +190,18 @@ def ladder(request: HttpRequest, centre_id: int, name: str) -> HttpResponse:
     formset = forms.formset_factory(StepForm, extra=1, max_num=MOST_STEPS, validate_max=True)
     posted = request.POST if request.method == "POST" else None
     initial = [
-        {"roles": list(s.roles), "people": list(s.people), "wait_hours": s.wait_hours, "working_hours": s.working_hours}
+        {
+            "roles": list(s.roles), "people": list(s.people), "wait_hours": _plain(s.wait_hours),
+            "working_hours": _plain(s.working_hours),
+        }
         for s in written(standing)
-    ]
+    ]  # fmt: skip
     steps = formset(posted, initial=initial, form_kwargs={"members": members}, prefix="steps")
-    sign = SignForm(
-        posted,
-        initial={"comes_back_days": standing.comes_back.days, "signed_by": policy.signed_by if policy else ""},
-    )
+    signing = {"comes_back_days": standing.comes_back.days, "signed_by": policy.signed_by if policy else ""}
+    is_signed = posted is not None and ("sign" in posted or "built_in" in posted)
+    if posted is not None and not is_signed:  # only shown: what was written so far stays, and nothing is missing yet
+        signing |= {name: posted.get(name, "") for name in SignForm.base_fields}
+    sign = SignForm(posted if is_signed else None, initial=signing)
     preview: list[dict[str, Any]] = []
     if posted is not None and "built_in" in posted:
         if not posted.get("reason", "").strip():
@@ -220,7 +224,7 @@ def ladder(request: HttpRequest, centre_id: int, name: str) -> HttpResponse:
         "preview": preview, "changes": [(change, policy_words(change.row, names)) for change in changes],
         "built_in_tells": policy is None and any(step.operators for step in standing.steps),
     }  # fmt: skip
-    wrong = posted is not None and ("sign" in posted or "built_in" in posted or not steps.is_valid())
+    wrong = is_signed or (posted is not None and not steps.is_valid())
     return render(request, "ladders/ladder.html", context, status=400 if wrong else 200)
 
 
@@ -275,6 +279,10 @@ def _told(where: Centre, steps: Sequence[Step]) -> list[dict[str, Any]]:
         sooner = duty.after(at, step.working_hours) if duty and step.working_hours else None
         at = min(sooner or longest, longest)
     return found
+
+
+def _plain(hours: float | None) -> str:
+    return "" if hours is None else f"{hours:g}"
 
 
 def _step(one: WrittenStep) -> Step:

@@ -1,6 +1,7 @@
 """The pages on which a centre signs its ladders, kinds and hours, and on which people say that they are away."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,7 @@ def test_a_ladder_is_shown_then_signed_then_taken_back(client: Client, centre: C
     shown = client.post(address, written | {"preview": "1"})
     assert shown.status_code == 200
     assert "If an alert were opened now and nobody acted" in shown.content.decode()
+    assert "required" not in re.sub(r"<(input|select)[^>]*>", "", shown.content.decode()), "nothing is missing yet"
     assert not EscalationPolicy.objects.exists(), "only shown"
     assert client.post(address, written | SIGNED | {"sign": "1"}).status_code == 302
     policy = EscalationPolicy.objects.get()
