@@ -66,7 +66,7 @@ CONDITIONS = (
         "canary", "the mail about the hourly canary has not left", 70 * MINUTE,
         b"select extract(epoch from clock_timestamp() - coalesce(max(d.settled_at) filter (where d.delivered),"
         b" min(d.owed_at))) from monitoring_alertdelivery d join monitoring_alert a on a.id = d.alert_id"
-        b" join monitoring_centre c on c.id = a.centre_id where c.is_canary",
+        b" join monitoring_centre c on c.id = a.centre_id where c.is_canary and a.kind = 'loss_of_mmr'",
     ),
     Condition(
         "housekeeping", "the nightly lists, mails and forgetting were not done", 26 * HOUR,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Concatenate, ParamSpec
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.functions import Now, TruncDate
@@ -17,6 +17,12 @@ from monitoring.models import Centre, Membership, Role
 ANY_ROLE: tuple[Role, ...] = tuple(Role)
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def signed_in(request: HttpRequest) -> User:
+    """Whoever asks, behind a page that strangers do not reach."""
+    assert isinstance(request.user, User)
+    return request.user
 
 
 def memberships_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[tuple[int, str]]:

@@ -122,17 +122,11 @@ class _Pinned(http.client.HTTPSConnection):
         self.target, self._uses = target, uses
 
     def connect(self) -> None:
-        plain = socket.create_connection((self.target.ip, self.target.port), TIMEOUT_SECONDS)
-        self._uses(plain)
-        try:
-            # The wrapped socket takes the plain one over before it shakes hands, and a handshake may never end.
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.target.host, do_handshake_on_connect=False)
-        except BaseException:
-            plain.close()
-            raise
+        """Whatever fails here, whoever asked closes the connection, and with it what stands of it."""
+        self.sock = socket.create_connection((self.target.ip, self.target.port), TIMEOUT_SECONDS)
+        # Known before it shakes hands: a handshake may never end.
+        self.sock = self._tls.wrap_socket(
+            self.sock, server_hostname=self.target.host, do_handshake_on_connect=False
+        )  # fmt: skip
         self._uses(self.sock)
-        try:
-            self.sock.do_handshake()
-        except BaseException:
-            self.sock.close()
-            raise
+        self.sock.do_handshake()

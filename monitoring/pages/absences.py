@@ -18,8 +18,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from monitoring import clock
 from monitoring.models import Absence, Membership
-from monitoring.permissions import ANY_ROLE, administered_centres, may_configure, requires_role
-from monitoring.services.settings.ladders import SettingProblem, end_absence, note_absence
+from monitoring.permissions import ANY_ROLE, administered_centres, may_configure, requires_role, signed_in
+from monitoring.services.foundation.field_problem import FieldProblem
+from monitoring.services.settings.ladders import end_absence, note_absence
 
 PAGE_SIZE = 25
 _DAY = {"type": "date"}
@@ -46,14 +47,14 @@ class AbsenceForm(forms.Form):
 @requires_role(ANY_ROLE)
 def index(request: HttpRequest) -> HttpResponse:
     """One's own absences, and for administrators those of their centres' people. For everybody with a role."""
-    me = _me(request)
+    me = signed_in(request)
     mine, colleagues = _people_of(request, me)
     posted = request.POST if request.method == "POST" else None
     form = AbsenceForm(posted, people=mine, colleagues=colleagues, initial={"person": me.pk})
     if posted is not None and form.is_valid():
         try:
             note_absence(**form.cleaned_data, by=me, today=clock.now().date())
-        except SettingProblem as problem:
+        except FieldProblem as problem:
             form.add_error(problem.field, problem.words)
         else:
             messages.success(request, _("Noted. Alerts of these days go to whoever stands in."))
@@ -66,7 +67,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @requires_role(ANY_ROLE)
 def end(request: HttpRequest, absence_id: int) -> HttpResponse:
     """End an absence: one's own, or that of somebody in a centre one administers."""
-    mine, _colleagues = _people_of(request, _me(request))
+    mine, _colleagues = _people_of(request, signed_in(request))
     # What somebody has said of themselves is theirs to end: it holds in other centres too.
     of_others = _seen(request, mine).exclude(~Q(person=request.user.pk), noted_by=F("person"))
     absence = of_others.filter(pk=absence_id).first()
@@ -74,7 +75,7 @@ def end(request: HttpRequest, absence_id: int) -> HttpResponse:
         if may_configure(request.user):
             raise Http404
         raise PermissionDenied  # whoever administers nothing ends their own alone
-    end_absence(absence, by=_me(request))
+    end_absence(absence, by=signed_in(request))
     messages.success(request, _("Ended. Alerts go to %(name)s again.") % {"name": absence.person.get_username()})
     return redirect("absences")
 
@@ -95,8 +96,3 @@ def _people_of(request: HttpRequest, me: User) -> tuple[QuerySet[User], QuerySet
 def _seen(request: HttpRequest, mine: QuerySet[User]) -> QuerySet[Absence]:
     standing = Absence.objects.filter(is_over=False, last_on__gte=clock.now().date(), person__in=mine)
     return standing.select_related("person", "deputy").order_by("first_on", "pk")
-
-
-def _me(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user

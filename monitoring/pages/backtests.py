@@ -5,14 +5,13 @@ from __future__ import annotations
 from statistics import median
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from monitoring.models import BackTest, Role
-from monitoring.permissions import administered_centres, requires_role
+from monitoring.permissions import administered_centres, requires_role, signed_in
 from monitoring.services.settings.backtests import backtest_of
 
 PAGE_SIZE = 25
@@ -22,8 +21,7 @@ PAGE_SIZE = 25
 @requires_role((Role.ADMINISTRATOR,))
 def index(request: HttpRequest) -> HttpResponse:
     """One's own back-tests of the last month, newest first. For administrators."""
-    assert isinstance(request.user, User)
-    mine = BackTest.objects.filter(asked_by=request.user).defer("answer").order_by("-asked_at")
+    mine = BackTest.objects.filter(asked_by=signed_in(request)).defer("answer").order_by("-asked_at")
     return render(
         request, "backtests/index.html", {"page": Paginator(mine, PAGE_SIZE).get_page(request.GET.get("page"))}
     )
@@ -33,8 +31,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @requires_role((Role.ADMINISTRATOR,))
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One back-test, as far as it is. For the administrator who asked, of the centres administered today."""
-    assert isinstance(request.user, User)
-    asked = backtest_of(public_id, request.user)
+    asked = backtest_of(public_id, signed_in(request))
     if asked is None:
         raise Http404
     seen = set(administered_centres(request.user).values_list("code", flat=True))

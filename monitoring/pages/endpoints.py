@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,8 +15,9 @@ from monitoring import clock
 from monitoring.domain.alerting.kinds import Severity
 from monitoring.models import AlertEndpoint, EndpointKind, Role
 from monitoring.models.escalation import SEVERITY
-from monitoring.permissions import administered_centres, requires_role
-from monitoring.services.alerts.endpoints import EndpointProblem, add_endpoint, end_endpoint
+from monitoring.permissions import administered_centres, requires_role, signed_in
+from monitoring.services.alerts.endpoints import add_endpoint, end_endpoint
+from monitoring.services.foundation.field_problem import FieldProblem
 
 PAGE_SIZE = 25
 
@@ -40,13 +40,12 @@ def index(request: HttpRequest, centre_id: int) -> HttpResponse:
     key = ""
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
-        assert isinstance(request.user, User)
         try:
             _endpoint, key = add_endpoint(
                 centre, EndpointKind(values["kind"]), name=values["name"], address=values["address"],
-                severity=Severity(values["severity"]), by=request.user,
+                severity=Severity(values["severity"]), by=signed_in(request),
             )  # fmt: skip
-        except EndpointProblem as problem:
+        except FieldProblem as problem:
             form.add_error(problem.field, problem.words)
         else:
             if not key:
@@ -67,7 +66,6 @@ def end(request: HttpRequest, centre_id: int, endpoint_id: int) -> HttpResponse:
     """Tell a program nothing more. For administrators of the centre."""
     centre = get_object_or_404(administered_centres(request.user), pk=centre_id)
     endpoint = get_object_or_404(AlertEndpoint, pk=endpoint_id, centre=centre, ended_at__isnull=True)
-    assert isinstance(request.user, User)
-    end_endpoint(endpoint, by=request.user, now=clock.now())
+    end_endpoint(endpoint, by=signed_in(request), now=clock.now())
     messages.success(request, _("%(name)s is told nothing more.") % {"name": endpoint.name})
     return redirect("alert-endpoints", centre_id=centre_id)

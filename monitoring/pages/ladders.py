@@ -23,12 +23,12 @@ from monitoring.domain.alerting.kinds import KINDS, AlertKind, LadderName, Sever
 from monitoring.models import AlertKindSetting, Centre, DutyHours, EscalationPolicy, Membership, Role
 from monitoring.models.choices import ALERT_KIND
 from monitoring.models.escalation import LADDER_NAME, MOST_STEPS, SEVERITY
-from monitoring.permissions import administered_centres, requires_role
+from monitoring.permissions import administered_centres, requires_role, signed_in
 from monitoring.selectors.settings_history import changes_of
 from monitoring.services.alerts.audience import audience, operators
 from monitoring.services.alerts.ladders import Step, duty_of, treated
+from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.settings.ladders import (
-    SettingProblem,
     WrittenStep,
     configurable,
     follow_built_in,
@@ -157,7 +157,7 @@ def centre(request: HttpRequest, centre_id: int) -> HttpResponse:
         values = form.cleaned_data
         if _done(form, lambda: set_duty_hours(
             where, days="".join(values["days"]), opens_at=values["opens_at"], closes_at=values["closes_at"],
-            by=_me(request), reason=values["reason"],
+            by=signed_in(request), reason=values["reason"],
         )):  # fmt: skip
             messages.success(request, _("Signed. It holds from the next step of every alert on."))
             return redirect("centre-ladders", centre_id=centre_id)
@@ -208,7 +208,7 @@ def ladder(request: HttpRequest, centre_id: int, name: str) -> HttpResponse:
             sign.errors.clear()
             sign.add_error("reason", _("say why the ladder changes"))
         else:
-            follow_built_in(where, ladder_name, by=_me(request), reason=posted["reason"].strip()[:500])
+            follow_built_in(where, ladder_name, by=signed_in(request), reason=posted["reason"].strip()[:500])
             messages.success(request, _("The built-in ladder holds again, from the next step of every alert on."))
             return redirect("ladder", centre_id=centre_id, name=name)
     elif posted is not None and steps.is_valid():
@@ -234,7 +234,7 @@ def _signed(
     values = sign.cleaned_data
     return _done(sign, lambda: sign_ladder(
         where, name, wanted, comes_back_days=values["comes_back_days"], signed_by=values["signed_by"],
-        by=_me(request), reason=values["reason"], now=clock.now(),
+        by=signed_in(request), reason=values["reason"], now=clock.now(),
     ))  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def kind(request: HttpRequest, centre_id: int, name: str) -> HttpResponse:
         if _done(form, lambda: sign_kind(
             where, alert_kind, severity=Severity(values["severity"]), ladder=LadderName(values["ladder"]),
             owner_role=Role(values["owner_role"]) if values["owner_role"] else None,
-            signed_by=values["signed_by"], by=_me(request), reason=values["reason"],
+            signed_by=values["signed_by"], by=signed_in(request), reason=values["reason"],
         )):  # fmt: skip
             messages.success(request, _("Signed. It holds from the next step of every alert on."))
             return redirect("centre-ladders", centre_id=centre_id)
@@ -275,9 +275,7 @@ def _told(where: Centre, steps: Sequence[Step]) -> list[dict[str, Any]]:
     for step in steps:
         people = audience([where.pk], step, at.date())[where.pk]
         found.append({"at": at, "people": [*people, *(operators() if step.operators else [])]})
-        longest = at + step.wait
-        sooner = duty.after(at, step.working_hours) if duty and step.working_hours else None
-        at = min(sooner or longest, longest)
+        at = step.over_at(at, duty)
     return found
 
 
@@ -308,16 +306,11 @@ def _one_of(kinds: Any, name: str) -> Any:
         raise Http404 from None
 
 
-def _me(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
-
-
 def _done(form: forms.Form, deed: Callable[[], object]) -> bool:
     """Do it; what stands against it is said at its field."""
     try:
         deed()
-    except SettingProblem as problem:
+    except FieldProblem as problem:
         form.add_error(problem.field if problem.field in form.fields else None, problem.words)
         return False
     except ValidationError as problem:

@@ -22,9 +22,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from monitoring import clock
 from monitoring.models import Centre, Membership, Role
 from monitoring.notify.links import send_password_link
-from monitoring.permissions import administered_centres, requires_role
+from monitoring.permissions import administered_centres, requires_role, signed_in
+from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.foundation.sign_in import forget_tries
-from monitoring.services.settings.people import PeopleProblem, close_account, confirm_role, end_role, give_role, invite
+from monitoring.services.settings.people import close_account, confirm_role, end_role, give_role, invite
 
 PAGE_SIZE = 50
 MOST_ROLES = 200  # of one person in one's centres, ended ones included
@@ -106,9 +107,9 @@ def index(request: HttpRequest) -> HttpResponse:
         try:
             person = invite(
                 username=values["username"], email=values["email"], centre=values["centre"],
-                role=Role(values["role"]), by=_me(request), now=clock.now(),
+                role=Role(values["role"]), by=signed_in(request), now=clock.now(),
             )  # fmt: skip
-        except PeopleProblem as problem:
+        except FieldProblem as problem:
             form.add_error(problem.field if problem.field in form.fields else None, problem.words)
         else:
             _send_link(request, person)
@@ -134,8 +135,8 @@ def detail(request: HttpRequest, person_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         centre, role = form.cleaned_data["centre"], Role(form.cleaned_data["role"])
         try:
-            give_role(person=person, centre=centre, role=role, by=_me(request), now=clock.now())
-        except PeopleProblem as problem:
+            give_role(person=person, centre=centre, role=role, by=signed_in(request), now=clock.now())
+        except FieldProblem as problem:
             form.add_error(problem.field if problem.field in form.fields else None, problem.words)
         else:
             _say_what_waits(request, role, person, centre)
@@ -166,7 +167,7 @@ def close(request: HttpRequest, person_id: int) -> HttpResponse:
 
     def deed() -> str:
         within = frozenset(centres.values_list("pk", flat=True))
-        if close_account(person=person, by=_me(request), within=within, now=clock.now()):
+        if close_account(person=person, by=signed_in(request), within=within, now=clock.now()):
             return _("The account is closed, its roles have ended, its tokens open nothing any more.")
         return _("The roles in your centres have ended. The account stays open: it has roles elsewhere.")
 
@@ -181,7 +182,7 @@ def confirm(request: HttpRequest, membership_id: int) -> HttpResponse:
     membership = _membership(request, membership_id)
 
     def deed() -> str:
-        confirm_role(membership=membership, by=_me(request), now=clock.now())
+        confirm_role(membership=membership, by=signed_in(request), now=clock.now())
         return _("Confirmed: the role is in force.")
 
     _try(request, deed)
@@ -195,7 +196,7 @@ def end(request: HttpRequest, membership_id: int) -> HttpResponse:
     membership = _membership(request, membership_id)
 
     def deed() -> str:
-        end_role(membership=membership, by=_me(request), now=clock.now())
+        end_role(membership=membership, by=signed_in(request), now=clock.now())
         return _("The role has ended.")
 
     _try(request, deed)
@@ -213,16 +214,11 @@ def _membership(request: HttpRequest, membership_id: int) -> Membership:
     return get_object_or_404(rows.filter(centre__in=administered_centres(request.user)), pk=membership_id)
 
 
-def _me(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
-
-
 def _try(request: HttpRequest, deed: Callable[[], str]) -> None:
     """Do something and say how it went."""
     try:
         messages.success(request, deed())
-    except PeopleProblem as problem:
+    except FieldProblem as problem:
         messages.error(request, problem.words)
 
 

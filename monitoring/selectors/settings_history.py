@@ -30,5 +30,4 @@ def changes_of(model: type[models.Model], most: int = 20, **of: Any) -> Sequence
 
 def _change(row: Any) -> Change:
     context = row.pgh_context or {}
-    context = context.get("metadata", context) if isinstance(context, dict) else {}
     return Change(row.pgh_created_at, str(context.get("by", "")), str(context.get("reason", "")), row)

@@ -16,7 +16,8 @@ from monitoring import clock
 from monitoring.models import ApiToken, Centre, Membership, Patient, Role
 from monitoring.permissions import memberships_of, roles_of
 from monitoring.services.alerts.audience import people_of
-from monitoring.services.settings.people import PeopleProblem, confirm_role, end_role, give_role
+from monitoring.services.foundation.field_problem import FieldProblem
+from monitoring.services.settings.people import confirm_role, end_role, give_role
 from monitoring.services.settings.tokens import create_token
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +159,7 @@ def test_a_waiting_role_is_declined_by_ending_it(centre: Centre, adam: User, eve
     grace = member("grace", centre, Role.ANALYST)
     row = give_role(person=grace, centre=centre, role=Role.VERIFIER, by=adam, now=clock.now())
     end_role(membership=row, by=eve, now=clock.now())
-    with pytest.raises(PeopleProblem, match="does not wait"):
+    with pytest.raises(FieldProblem, match="does not wait"):
         confirm_role(membership=row, by=eve, now=clock.now())
     assert roles_of(grace) == {"analyst"}
 

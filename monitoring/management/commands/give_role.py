@@ -12,7 +12,8 @@ from monitoring import clock
 from monitoring.management.door import DoorCommand
 from monitoring.management.named import named_centre
 from monitoring.models import Centre, Membership, Role
-from monitoring.services.settings.people import PeopleProblem, end_role, give_role
+from monitoring.services.foundation.field_problem import FieldProblem
+from monitoring.services.settings.people import end_role, give_role
 
 
 class Command(DoorCommand):
@@ -37,7 +38,7 @@ class Command(DoorCommand):
                 self._end(person, centre, role)
             else:
                 give_role(person=person, centre=centre, role=role, by=None, now=now, until=options["until"])
-        except PeopleProblem as problem:
+        except FieldProblem as problem:
             raise CommandError(problem.words, returncode=2) from None
         self.tell(f"{person.get_username()}: {role.value} in {centre.code} {'ended' if options['end'] else 'given'}")
         return True

@@ -67,7 +67,7 @@ class Command(DoorCommand):
         except NotTaken as problem:
             said.append(str(problem))
             return False
-        except Exception as problem:
+        except Exception as problem:  # named in the row of the job, and exit 1 has people told
             if set_aside.is_database_lost(problem):
                 raise
             said.append(f"{name} failed: {set_aside.describe(problem)}")

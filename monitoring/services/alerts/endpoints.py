@@ -15,18 +15,10 @@ from monitoring.models import AlertEndpoint, Centre, EndpointKind
 from monitoring.notify.gateway import gateway_of
 from monitoring.notify.outside import ForbiddenAddress, resolve
 from monitoring.services.foundation.actors import recorded_as
+from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.foundation.sealing import seal, unseal
 
 PURPOSE = "alert endpoint"
-
-
-class EndpointProblem(Exception):
-    """What is asked for cannot be done; ``field`` is where it was asked, ``words`` say why."""
-
-    def __init__(self, field: str, words: str) -> None:
-        super().__init__(words)
-        self.field = field
-        self.words = words
 
 
 def secret_of(endpoint: AlertEndpoint) -> bytes:
@@ -42,7 +34,7 @@ def add_endpoint(
 ) -> tuple[AlertEndpoint, str]:
     """Let a program hear of a centre's alerts from now on; returns it with the key that signs, which is shown once.
 
-    Raises ``EndpointProblem`` for an address that is never called or a name that is taken.
+    Raises ``FieldProblem`` for an address that is never called or a name that is taken.
     """
     shown, key = address, ""
     try:
@@ -53,10 +45,10 @@ def add_endpoint(
             gateway_of(address)
             shown = f"{urlsplit(address).scheme}://…"  # the rest holds its password
     except ForbiddenAddress as problem:
-        raise EndpointProblem("address", _("%(address)s %(why)s") % {"address": shown, "why": problem}) from None
+        raise FieldProblem("address", _("%(address)s %(why)s") % {"address": shown, "why": problem}) from None
     except OSError:
         words = _("the host of %(address)s is not known; correct the address")
-        raise EndpointProblem("address", words % {"address": address}) from None
+        raise FieldProblem("address", words % {"address": address}) from None
     endpoint = AlertEndpoint(
         centre=centre, kind=kind.value, name=name, address=shown, severity=severity.value, added_by=by, sealed=b""
     )  # fmt: skip
@@ -67,7 +59,7 @@ def add_endpoint(
             endpoint.sealed = seal((key or address).encode(), owner=endpoint.public_id, purpose=PURPOSE)
             endpoint.save(update_fields=["sealed"])
     except IntegrityError:
-        raise EndpointProblem("name", _("%(name)s is taken; choose another name") % {"name": name}) from None
+        raise FieldProblem("name", _("%(name)s is taken; choose another name") % {"name": name}) from None
     return endpoint, key
 
 

@@ -36,6 +36,13 @@ class Step:
     people: tuple[int, ...] = ()
     working_hours: float | None = None
 
+    def over_at(self, now: dt.datetime, duty: Duty | None) -> dt.datetime:
+        """When silence has lasted for long enough: after the wait, or the working hours where these are over sooner."""
+        longest = now + self.wait
+        if self.working_hours is None or duty is None:
+            return longest
+        return min(duty.after(now, self.working_hours) or longest, longest)
+
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
@@ -133,11 +140,7 @@ class Ladders:
 
     def next_at(self, alert: Alert, now: dt.datetime) -> dt.datetime:
         """When the present step of an alert is over."""
-        step, duty = self.of(alert).step(alert.step), self._duty.get(alert.centre_id)
-        longest = now + step.wait
-        if step.working_hours is None or duty is None:
-            return longest
-        return min(duty.after(now, step.working_hours) or longest, longest)
+        return self.of(alert).step(alert.step).over_at(now, self._duty.get(alert.centre_id))
 
 
 def treated(row: KindRow, setting: AlertKindSetting | None) -> KindRow:

@@ -13,13 +13,21 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from monitoring.domain.course.series import FactKind
 from monitoring.domain.scoring.laboratory_report import LaboratoryReport, ReplicateReport
 from monitoring.domain.vocabulary.dates import PartialDate
-from monitoring.models import Alert, Centre, JobRun, Membership, Patient, Role
+from monitoring.models import Alert, Centre, JobRun, Membership, MonitoringPlan, Patient, Role
 from monitoring.models.centres import CANARY_CODE
 from monitoring.services.alerts.escalation import ActionTaken, act
 from monitoring.services.entry.reach import EVERYWHERE
-from monitoring.services.entry.records import CourseFacts, PatientFacts, record_courses, record_patients
+from monitoring.services.entry.records import (
+    CourseFacts,
+    ObservationFacts,
+    PatientFacts,
+    record_courses,
+    record_observations,
+    record_patients,
+)  # fmt: skip
 from monitoring.services.entry.results import record_results
 from monitoring.services.foundation.jobs import claim_slot, finish
 
@@ -71,9 +79,12 @@ def _home(now: dt.datetime) -> tuple[Centre, User]:
 
 
 def _answer_earlier(centre: Centre, account: User, now: dt.datetime) -> None:
-    """Close what the earlier ones have raised: it was to arrive, and nothing else."""
+    """Close what the earlier ones have raised, and follow them no more: nothing else is to come of them."""
     for alert in Alert.objects.live().told_alone().filter(centre=centre):
         act(alert, by=account, action=ActionTaken.OTHER, note="canary", now=now, read_back=alert.is_percent)
+    followed = MonitoringPlan.objects.filter(patient__centre=centre, due_on__isnull=False).select_related("patient")
+    ends = [ObservationFacts(plan.patient, FactKind.DEATH.value, PartialDate(now.date()), {}) for plan in followed]
+    record_observations(ends, by=account, reach=EVERYWHERE, now=now)
 
 
 def _lose(patient_id: str, centre: Centre, account: User, now: dt.datetime) -> None:

@@ -7,6 +7,7 @@ successor goes on from there. Nothing of it changes a class, an alert or a plan.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ from monitoring.selectors.series import LoadedSeries, load_profile_with, load_se
 from monitoring.selectors.what_if import patients_of_setting
 from monitoring.services.foundation import set_aside
 from tasks import hints
+
+logger = logging.getLogger(__name__)
 
 BATCH_PATIENTS = 50
 LEASE_SECONDS = 120
@@ -98,9 +101,10 @@ def run_backtest(pk: int, *, seconds: float) -> bool:
     while True:
         try:
             more = _run_batch(pk)
-        except Exception as problem:
+        except Exception as problem:  # said on its page and in the log; trying again would meet the same
             if set_aside.is_database_lost(problem):
                 raise
+            logger.exception("back-test %s failed", pk)
             words = set_aside.describe(problem)[:300]
             BackTest.objects.filter(pk=pk).update(failed=words, finished_at=clock.now())
             return False

@@ -20,17 +20,9 @@ from monitoring.models.escalation import UNHURRIED
 from monitoring.services.alerts.audience import MAY_ACT, audience
 from monitoring.services.alerts.ladders import BUILT_IN, Ladder, signed_ladder
 from monitoring.services.foundation.actors import recorded_as
+from monitoring.services.foundation.field_problem import FieldProblem
 
 LONGEST_ABSENCE_DAYS = 366
-
-
-class SettingProblem(Exception):
-    """What is asked for cannot be done; ``field`` is where it was asked, ``words`` say why and what to do."""
-
-    def __init__(self, field: str, words: str) -> None:
-        super().__init__(words)
-        self.field = field
-        self.words = words
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ def sign_ladder(
     reason: str,
     now: dt.datetime,
 ) -> EscalationPolicy:
-    """Let a centre follow these steps from now on. Raises ``ValidationError`` and ``SettingProblem``."""
+    """Let a centre follow these steps from now on. Raises ``ValidationError`` and ``FieldProblem``."""
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         Centre.objects.select_for_update(no_key=True).get(pk=centre.pk)
         policy = EscalationPolicy.objects.filter(centre=centre, ladder=name).first()
@@ -99,13 +91,13 @@ def _check_somebody(centre: Centre, ladder: Ladder, today: dt.date) -> None:
     for number, step in enumerate(ladder.steps, start=1):
         there = set(Membership.objects.valid_on(today).filter(centre=centre).values_list("user_id", flat=True))
         if set(step.people) - there:
-            raise SettingProblem("steps", _("step %(n)s names somebody without a role in the centre") % {"n": number})
+            raise FieldProblem("steps", _("step %(n)s names somebody without a role in the centre") % {"n": number})
         if not audience([centre.pk], step, today)[centre.pk]:
-            raise SettingProblem("steps", _("step %(n)s would reach nobody in the centre today") % {"n": number})
+            raise FieldProblem("steps", _("step %(n)s would reach nobody in the centre today") % {"n": number})
     acting = Membership.objects.valid_on(today).filter(centre=centre, role__in=MAY_ACT)
     told_last = {person.pk for person in audience([centre.pk], ladder.steps[-1], today)[centre.pk]}
     if not told_last & set(acting.values_list("user_id", flat=True)):
-        raise SettingProblem("steps", _("the last step must reach a clinician or an administrator, who can act"))
+        raise FieldProblem("steps", _("the last step must reach a clinician or an administrator, who can act"))
 
 
 def follow_built_in(centre: Centre, name: LadderName, *, by: User, reason: str) -> None:
@@ -145,9 +137,9 @@ def sign_kind(
     by: User,
     reason: str,
 ) -> AlertKindSetting:
-    """Let a centre treat a kind of alert so from now on. Raises ``SettingProblem``."""
+    """Let a centre treat a kind of alert so from now on. Raises ``FieldProblem``."""
     if not configurable(kind) or ladder not in ladders_for(kind) or severity not in severities_for(kind):
-        raise SettingProblem("kind", _("this kind of alert may not wait for so long; choose again"))
+        raise FieldProblem("kind", _("this kind of alert may not wait for so long; choose again"))
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         Centre.objects.select_for_update(no_key=True).get(pk=centre.pk)
         setting = AlertKindSetting.objects.filter(centre=centre, kind=kind).first()
@@ -162,9 +154,9 @@ def sign_kind(
 def set_duty_hours(
     centre: Centre, *, days: str, opens_at: dt.time, closes_at: dt.time, by: User, reason: str
 ) -> DutyHours:
-    """Say when a centre works. Raises ``SettingProblem``."""
+    """Say when a centre works. Raises ``FieldProblem``."""
     if not closes_at > opens_at:
-        raise SettingProblem("closes_at", _("the day ends after it begins; write for example 08:00 and 16:30"))
+        raise FieldProblem("closes_at", _("the day ends after it begins; write for example 08:00 and 16:30"))
     with transaction.atomic(), recorded_as(by.get_username(), reason):
         Centre.objects.select_for_update(no_key=True).get(pk=centre.pk)
         hours = DutyHours.objects.filter(centre=centre).first() or DutyHours(centre=centre)
@@ -180,15 +172,15 @@ def set_duty_hours(
 def note_absence(
     person: User, *, first_on: dt.date, last_on: dt.date, deputy: User | None, by: User, today: dt.date
 ) -> Absence:
-    """Write down that a person is away, and who is told meanwhile. Raises ``SettingProblem``."""
+    """Write down that a person is away, and who is told meanwhile. Raises ``FieldProblem``."""
     if last_on < first_on:
-        raise SettingProblem("last_on", _("the last day is before the first"))
+        raise FieldProblem("last_on", _("the last day is before the first"))
     if last_on < today:
-        raise SettingProblem("last_on", _("%(day)s is past; name today or a later day") % {"day": last_on.isoformat()})
+        raise FieldProblem("last_on", _("%(day)s is past; name today or a later day") % {"day": last_on.isoformat()})
     if (last_on - first_on).days >= LONGEST_ABSENCE_DAYS:
-        raise SettingProblem("last_on", _("an absence lasts a year at most; end the role instead"))
+        raise FieldProblem("last_on", _("an absence lasts a year at most; end the role instead"))
     if deputy is not None and not _work_together(person, deputy, today):
-        raise SettingProblem(
+        raise FieldProblem(
             "deputy",
             _("%(name)s cannot do in a centre of %(person)s what an alert asks for; choose somebody who can")
             % {"name": deputy.get_username(), "person": person.get_username()},
@@ -197,7 +189,7 @@ def note_absence(
         User.objects.select_for_update(no_key=True).get(pk=person.pk)
         overlapping = Absence.objects.filter(person=person, is_over=False, first_on__lte=last_on, last_on__gte=first_on)
         if overlapping.exists():
-            raise SettingProblem("first_on", _("an absence on some of these days is noted already; end it first"))
+            raise FieldProblem("first_on", _("an absence on some of these days is noted already; end it first"))
         return Absence.objects.create(
             person=person, first_on=first_on, last_on=last_on, deputy=deputy, noted_by=by
         )  # fmt: skip

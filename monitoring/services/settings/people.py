@@ -18,6 +18,7 @@ from monitoring.domain.text.lookalike import look_of
 from monitoring.models import ApiToken, Centre, Membership, Role
 from monitoring.models.centres import MembershipQuerySet
 from monitoring.services.foundation.actors import CLASSIFIER_ACTOR, IMPORT_ACTOR, recorded_as
+from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.settings.tokens import OPERATOR
 
 NEEDS_TWO = (Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
@@ -25,31 +26,22 @@ NEEDS_TWO = (Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
 OF_THE_SERVICE = (OPERATOR, IMPORT_ACTOR, CLASSIFIER_ACTOR, "demo", "alertd", "canary", "nightly", "root", "admin")
 
 
-class PeopleProblem(Exception):
-    """What is asked for cannot be done; ``field`` is where it was asked, ``words`` say why and what to do."""
-
-    def __init__(self, field: str, words: str) -> None:
-        super().__init__(words)
-        self.field = field
-        self.words = words
-
-
 def invite(*, username: str, email: str, centre: Centre, role: Role, by: User, now: dt.datetime) -> User:
     """Make the account of a new person, which has no password, and give it a role. The link is sent afterwards."""
     if _reads_like_another(username):
-        raise PeopleProblem("username", _("%(name)s is taken; choose another name") % {"name": username})
+        raise FieldProblem("username", _("%(name)s is taken; choose another name") % {"name": username})
     person = User(username=username, email=_address(email))
     person.set_unusable_password()
     try:
         person.full_clean(exclude=["password"])
     except ValidationError as problem:
-        raise PeopleProblem("username", " ".join(problem.messages)) from None
+        raise FieldProblem("username", " ".join(problem.messages)) from None
     try:
         with transaction.atomic(), recorded_as(by.get_username(), "invite"):
             person.save(force_insert=True)
             give_role(person=person, centre=centre, role=role, by=by, now=now)
     except IntegrityError:  # two invitations of one name at the same moment
-        raise PeopleProblem("username", _("%(name)s is taken; choose another name") % {"name": username}) from None
+        raise FieldProblem("username", _("%(name)s is taken; choose another name") % {"name": username}) from None
     return person
 
 
@@ -64,7 +56,7 @@ def _address(email: str) -> str:
     try:
         validate_email(email)
     except ValidationError:
-        raise PeopleProblem("email", _("%(email)s is not an e-mail address") % {"email": email}) from None
+        raise FieldProblem("email", _("%(email)s is not an e-mail address") % {"email": email}) from None
     return email
 
 
@@ -82,16 +74,16 @@ def give_role(
     if by is not None:
         _check_decides(by, person, centre, today)
     if not person.is_active:
-        raise PeopleProblem("role", _("the account of %(name)s is closed") % {"name": person.get_username()})
+        raise FieldProblem("role", _("the account of %(name)s is closed") % {"name": person.get_username()})
     if until is not None and until < today:
-        raise PeopleProblem("until", _("%(day)s is past; name today or a later day") % {"day": until})
+        raise FieldProblem("until", _("%(day)s is past; name today or a later day") % {"day": until})
     with transaction.atomic(), recorded_as(by.get_username() if by else OPERATOR, "give role"):
         User.objects.select_for_update(no_key=True).get(pk=person.pk)  # one decision about a person at a time
         held = Membership.objects.filter(user=person, centre=centre, role=role)
         standing = held.open_on(today).first()
         if standing is not None and (by is not None or not standing.waits):
             words = _("%(name)s has this role in %(centre)s already, or it waits for a second administrator")
-            raise PeopleProblem("role", words % {"name": person.get_username(), "centre": centre.code})
+            raise FieldProblem("role", words % {"name": person.get_username(), "centre": centre.code})
         # The same role again on the day on which it ended: the row of that day begins anew.
         row = standing or held.filter(valid_from=today).first()
         row = row or Membership(user=person, centre=centre, role=role, valid_from=today)
@@ -106,12 +98,12 @@ def confirm_role(*, membership: Membership, by: User, now: dt.datetime) -> None:
     """The second administrator: from now on the role is in force."""
     _check_decides(by, membership.user, membership.centre, now.date())
     if membership.given_by_id == by.pk:
-        raise PeopleProblem("role", _("you have given this role; another administrator of the centre confirms it"))
+        raise FieldProblem("role", _("you have given this role; another administrator of the centre confirms it"))
     waiting = Membership.objects.open_on(now.date()).filter(pk=membership.pk, waits=True)
     with transaction.atomic(), recorded_as(by.get_username(), "confirm role"):
         row = waiting.select_for_update().exclude(given_by=by).first()
         if row is None or not membership.user.is_active:
-            raise PeopleProblem("role", _("this role does not wait for anybody; load the page again"))
+            raise FieldProblem("role", _("this role does not wait for anybody; load the page again"))
         row.waits, row.confirmed_by, row.confirmed_at = False, by, now
         row.save(update_fields=["waits", "confirmed_by", "confirmed_at"])
 
@@ -122,7 +114,7 @@ def end_role(*, membership: Membership, by: User | None, now: dt.datetime) -> No
         _check_decides(by, membership.user, membership.centre, now.date())
     with transaction.atomic(), recorded_as(by.get_username() if by else OPERATOR, "end role"):
         if not _end(Membership.objects.filter(pk=membership.pk), now):
-            raise PeopleProblem("role", _("this role has ended; load the page again"))
+            raise FieldProblem("role", _("this role has ended; load the page again"))
 
 
 def close_account(*, person: User, by: User, within: frozenset[int], now: dt.datetime) -> bool:
@@ -131,9 +123,9 @@ def close_account(*, person: User, by: User, within: frozenset[int], now: dt.dat
     A closed account has no password, no token and no way back in but the operator.
     """
     if person.pk == by.pk:
-        raise PeopleProblem("person", _("nobody closes an account of their own; ask another administrator"))
+        raise FieldProblem("person", _("nobody closes an account of their own; ask another administrator"))
     if person.is_superuser:
-        raise PeopleProblem("person", _("this account belongs to the operator, who closes it"))
+        raise FieldProblem("person", _("this account belongs to the operator, who closes it"))
     with transaction.atomic(), recorded_as(by.get_username(), "close account"):
         locked = User.objects.select_for_update(no_key=True).get(pk=person.pk)
         _end(Membership.objects.filter(user=locked, centre__in=within), now)
@@ -160,7 +152,7 @@ def _end(rows: MembershipQuerySet, now: dt.datetime) -> int:
 def _check_decides(by: User, person: User, centre: Centre, today: dt.date) -> None:
     """Roles of a centre are decided by its administrators, and by nobody for themselves."""
     if by.pk == person.pk:
-        raise PeopleProblem("role", _("nobody decides about a role of their own; ask another administrator"))
+        raise FieldProblem("role", _("nobody decides about a role of their own; ask another administrator"))
     administers = Membership.objects.valid_on(today).filter(user=by, centre=centre, role=Role.ADMINISTRATOR)
     if not by.is_active or not (by.is_superuser or administers.exists()):
-        raise PeopleProblem("centre", _("is not one of your centres"))
+        raise FieldProblem("centre", _("is not one of your centres"))

@@ -26,19 +26,16 @@ from monitoring.models import (
     Patient,
     Role,
     SetAside,
-    TkiCourse,
 )
 from monitoring.notify import outside
 from monitoring.notify.mail import Message
 from monitoring.notify.outside import ForbiddenAddress, resolve
 from monitoring.notify.webhook import Webhook
 from monitoring.services.alerts import deliveries, escalation
-from monitoring.services.alerts.endpoints import EndpointProblem, add_endpoint, end_endpoint, secret_of
+from monitoring.services.alerts.endpoints import add_endpoint, end_endpoint, secret_of
 from monitoring.services.alerts.sending import Sender
-from monitoring.services.classification.classify import classify_pending
-from monitoring.services.entry.reach import EVERYWHERE
-from monitoring.services.entry.results import record_result
-from tests.builders import report
+from monitoring.services.foundation.field_problem import FieldProblem
+from tests.losses import lose
 from tests.web_stub import WebStub, web_stub
 
 pytestmark = pytest.mark.django_db
@@ -70,19 +67,6 @@ def hook(stub: WebStub, centre: Centre, lead: User) -> tuple[AlertEndpoint, str]
     return add_endpoint(
         centre, EndpointKind.WEBHOOK, name="pager", address=stub.address, severity=Severity.URGENT, by=lead
     )  # fmt: skip
-
-
-def lose(patient: Patient, by: User) -> Alert:
-    today = clock.now().date()
-    TkiCourse.objects.create(
-        patient=patient, drug="imatinib", started_on="2015-01-01", stopped_on=today - dt.timedelta(days=90),
-        stop_reason="tfr_attempt",
-    )  # fmt: skip
-    for name, days, tubes in (("L0", 100, "nd/60000"), ("L1", 9, "100/50000")):
-        on = (today - dt.timedelta(days=days)).isoformat()
-        record_result(report(name, on, tubes), patient=patient, by=by, reach=EVERYWHERE, now=clock.now())
-    classify_pending(now=clock.now())
-    return Alert.objects.get(patient=patient, kind="loss_of_mmr")
 
 
 def send() -> None:
@@ -279,7 +263,7 @@ def test_an_address_of_the_internet_is_called_where_it_was_judged(monkeypatch: p
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_a_webhook_is_refused(centre: Centre, lead: User, address: str) -> None:
-    with pytest.raises(EndpointProblem) as refused:
+    with pytest.raises(FieldProblem) as refused:
         add_endpoint(centre, EndpointKind.WEBHOOK, name="x", address=address, severity=Severity.URGENT, by=lead)
     assert refused.value.field == "address"
     assert not AlertEndpoint.objects.exists()
@@ -341,7 +325,7 @@ def test_the_key_is_sealed_and_a_lost_one_stops_no_other_message(
     ],
 )  # fmt: skip
 def test_a_gateway_that_could_call_inside_is_refused(centre: Centre, lead: User, address: str, says: str) -> None:
-    with pytest.raises(EndpointProblem, match=says):
+    with pytest.raises(FieldProblem, match=says):
         add_endpoint(centre, EndpointKind.GATEWAY, name="x", address=address, severity=Severity.URGENT, by=lead)
 
 

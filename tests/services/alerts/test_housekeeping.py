@@ -28,16 +28,12 @@ from monitoring.models import (
     Patient,
     Role,
     SetAside,
-    TkiCourse,
 )
 from monitoring.services.alerts import digest
-from monitoring.services.classification.classify import classify_pending
-from monitoring.services.entry.reach import EVERYWHERE
-from monitoring.services.entry.results import record_result
 from monitoring.services.foundation.lead import Lead
 from monitoring.services.foundation.retention import KINDS, forget_old
 from monitoring.wording.numbers import significant
-from tests.builders import report
+from tests.losses import lose
 
 pytestmark = pytest.mark.django_db
 
@@ -52,16 +48,7 @@ def grace(member: Callable[..., User], centre: Centre) -> User:
 
 @pytest.fixture
 def loss(patient: Patient, ada: User, grace: User) -> Alert:
-    today = clock.now().date()
-    TkiCourse.objects.create(
-        patient=patient, drug="imatinib", started_on="2015-01-01", stopped_on=today - dt.timedelta(days=90),
-        stop_reason="tfr_attempt",
-    )  # fmt: skip
-    for name, days, tubes in (("L0", 100, "nd/60000"), ("L1", 9, "100/50000")):
-        on = (today - dt.timedelta(days=days)).isoformat()
-        record_result(report(name, on, tubes), patient=patient, by=ada, reach=EVERYWHERE, now=clock.now())
-    classify_pending(now=clock.now())
-    return Alert.objects.get(patient=patient)
+    return lose(patient, ada)
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from monitoring.models import (
     Membership,
     Patient,
     Role,
-    TkiCourse,
 )
 from monitoring.selectors.settings_history import changes_of
 from monitoring.services.alerts import escalation
@@ -32,9 +31,11 @@ from monitoring.services.alerts.ladders import BUILT_IN, Ladders, Step
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.results import record_result
+from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.settings import ladders as settings
-from monitoring.services.settings.ladders import SettingProblem, WrittenStep
+from monitoring.services.settings.ladders import WrittenStep
 from tests.builders import report
+from tests.losses import lose
 
 pytestmark = pytest.mark.django_db
 CLINICIANS = (Role.CLINICIAN,)
@@ -53,20 +54,6 @@ def grace(member: Callable[..., User], centre: Centre) -> User:
 @pytest.fixture
 def gil(member: Callable[..., User], centre: Centre) -> User:
     return member("gil", centre)
-
-
-def lose(patient: Patient, by: User, *later: tuple[str, int, str]) -> Alert:
-    """Loss of MMR off treatment, told."""
-    today = clock.now().date()
-    TkiCourse.objects.create(
-        patient=patient,
-        drug="imatinib", started_on="2015-01-01", stopped_on=today - dt.timedelta(days=90), stop_reason="tfr_attempt"
-    )  # fmt: skip
-    for name, days, tubes in (("L0", 100, "nd/60000"), ("L1", 9, "100/50000"), *later):
-        on = (today - dt.timedelta(days=days)).isoformat()
-        record_result(report(name, on, tubes), patient=patient, by=by, reach=EVERYWHERE, now=clock.now())
-    classify_pending(now=clock.now())
-    return Alert.objects.get(patient=patient)
 
 
 def told(round_: int = 1) -> set[str]:
@@ -118,13 +105,13 @@ def test_named_people_are_told_and_a_step_that_reaches_nobody_is_refused(
     assert told() == {"gil"}
     escalation.advance(now=clock.now() + dt.timedelta(hours=3))
     assert told(2) == {"gil", "grace", "lena"}
-    with pytest.raises(SettingProblem, match="step 1 names somebody without a role"):
+    with pytest.raises(FieldProblem, match="step 1 names somebody without a role"):
         sign(centre, lead, WrittenStep((), (stranger.pk,), 2))
     member("ana", centre, Role.ANALYST)
-    with pytest.raises(SettingProblem, match="a clinician or an administrator, who can act"):
+    with pytest.raises(FieldProblem, match="a clinician or an administrator, who can act"):
         sign(centre, lead, WrittenStep(CLINICIANS, (), 2), WrittenStep((Role.ANALYST,), (), 2))
     Membership.objects.filter(role=Role.ANALYST).delete()
-    with pytest.raises(SettingProblem, match="step 2 would reach nobody"):
+    with pytest.raises(FieldProblem, match="step 2 would reach nobody"):
         sign(centre, lead, WrittenStep(CLINICIANS, (), 2), WrittenStep((Role.ANALYST,), (), 2))
     assert EscalationPolicy.objects.get().steps == policy.steps, "nothing of a refused ladder is kept"
 
@@ -192,7 +179,7 @@ def test_working_hours_shorten_a_wait_and_never_lengthen_it(
 
 
 def test_a_day_that_ends_before_it_begins_is_refused(centre: Centre, lead: User) -> None:
-    with pytest.raises(SettingProblem, match="08:00 and 16:30"):
+    with pytest.raises(FieldProblem, match="08:00 and 16:30"):
         settings.set_duty_hours(
             centre, days="1", opens_at=dt.time(16), closes_at=dt.time(8), by=lead, reason="slip"
         )  # fmt: skip
@@ -265,7 +252,7 @@ def test_an_absence_that_cannot_be_is_refused(
     grace: User, gil: User, lead: User, first: int, last: int, says: str
 ) -> None:
     away(grace, gil, lead, first=2, last=5)
-    with pytest.raises(SettingProblem, match=says):
+    with pytest.raises(FieldProblem, match=says):
         away(grace, gil, lead, first=first, last=last)
     assert Absence.objects.count() == 1
 
@@ -274,7 +261,7 @@ def test_a_deputy_works_in_a_centre_of_the_person(grace: User, lead: User, membe
     stranger = member("mallory", Centre.objects.create(code="H2"))
     analyst = member("ana", lead.memberships.get().centre, Role.ANALYST)
     for deputy in (stranger, grace, analyst):
-        with pytest.raises(SettingProblem, match="cannot do in a centre of grace"):
+        with pytest.raises(FieldProblem, match="cannot do in a centre of grace"):
             away(grace, deputy, lead)
 
 
@@ -337,7 +324,7 @@ def urgent() -> Iterable[AlertKind]:
 @pytest.mark.parametrize("kind", urgent())
 def test_what_is_urgent_stays_urgent_and_never_waits_for_weeks(centre: Centre, lead: User, kind: AlertKind) -> None:
     for changed in ({"severity": Severity.SOON}, {"ladder": LadderName.WATCH}, {"ladder": LadderName.PLAN}):
-        with pytest.raises(SettingProblem, match="may not wait"):
+        with pytest.raises(FieldProblem, match="may not wait"):
             treat(centre, lead, kind, **changed)
     AlertKindSetting.objects.create(
         centre=centre, kind=kind, severity="routine", ladder="clinical", signed_by="by another way"
@@ -347,7 +334,7 @@ def test_what_is_urgent_stays_urgent_and_never_waits_for_weeks(centre: Centre, l
 
 @pytest.mark.parametrize("kind", [AlertKind.NO_CLINICIAN, AlertKind.SET_ASIDE])
 def test_what_concerns_the_service_is_no_centre_s_to_change(centre: Centre, lead: User, kind: AlertKind) -> None:
-    with pytest.raises(SettingProblem):
+    with pytest.raises(FieldProblem):
         treat(centre, lead, kind)
 
 

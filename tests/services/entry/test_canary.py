@@ -15,10 +15,11 @@ from config.privileges import grant_after_migrate
 from monitoring import clock
 from monitoring.domain.course.episodes import DmrRule
 from monitoring.domain.course.relapse import LossRule
-from monitoring.models import Alert, Centre, JobRun, Membership, Patient, PcrResult, Role, StoredReading
+from monitoring.models import Alert, Centre, JobRun, Membership, MonitoringPlan, Patient, PcrResult, Role, StoredReading
 from monitoring.models.centres import CANARY_CODE
 from monitoring.selectors.histories import load_histories
 from monitoring.services.alerts import digest
+from monitoring.services.alerts.by_the_clock import raise_lost, raise_no_restart, raise_overdue
 from monitoring.services.alerts.sending import Sender
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.readings import keep
@@ -47,6 +48,13 @@ def test_it_goes_the_whole_way_once_an_hour(client: Client, centre: Centre, memb
     classify_pending(now=clock.now())
     assert list(Alert.objects.order_by("pk").values_list("state", flat=True)) == ["closed", "open"]
     assert (Patient.objects.count(), PcrResult.objects.count()) == (2, 4)
+    assert MonitoringPlan.objects.get(patient=alert.patient).state == "ended"
+    for days in (2, 40, 400):  # nothing else ever comes of the first one
+        late = clock.now() + dt.timedelta(days=days)
+        raise_overdue(now=late)
+        raise_lost(now=late)
+        raise_no_restart(now=late)
+    assert list(Alert.objects.filter(patient=alert.patient).values_list("kind", flat=True)) == ["loss_of_mmr"]
     client.force_login(member("adam", centre, Role.ADMINISTRATOR))
     for page in ("/", "/alerts/", "/patients/", "/alerts/list/"):
         assert "CANARY" not in client.get(page).content.decode(), page
