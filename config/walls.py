@@ -30,13 +30,6 @@ def wall_statements(growing: Iterable[str]) -> Iterator[str]:
             f"for each row when (old.{column} is not null and new.{column} is distinct from old.{column})",
         )  # fmt: skip
     yield _trigger("cml_account", "before insert or update", _ACCOUNTS, "for each row")
-    yield from (_CANARY_MEMBER, _CANARY_STAYS, _CANARY_READING)
-    yield _trigger("cml_canary_member", "before insert or update", "monitoring_membership", "for each row")
-    yield _trigger(
-        "cml_canary_stays", "before update of is_canary", "monitoring_centre",
-        "for each row when (old.is_canary is distinct from new.is_canary)",
-    )  # fmt: skip
-    yield _trigger("cml_canary_reading", "before insert", "monitoring_storedreading", "for each row")
 
 
 def _trigger(name: str, moment: str, table: str, how: str) -> str:
@@ -95,39 +88,6 @@ begin
     elsif new.is_active and not old.is_active then
         raise insufficient_privilege using message = 'Cannot reopen a closed account',
             hint = 'The owner of the database may: DATABASE_OWNER_URL';
-    end if;
-    return new;
-end $$
-"""
-# The canary's centre is fenced: nobody but its account is a member, and that account of no other; no centre becomes one
-# or ceases to be; the statistics keep no reading of its patients.
-_CANARY_MEMBER = """
-create or replace function public.cml_canary_member() returns trigger language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-    if (select is_canary from public.monitoring_centre where id = new.centre_id)
-       is distinct from (select username = 'canary' from public.auth_user where id = new.user_id) then
-        raise insufficient_privilege using message = 'Nobody but the canary is of its centre, nor it of another';
-    end if;
-    return new;
-end $$
-"""
-_CANARY_STAYS = """
-create or replace function public.cml_canary_stays() returns trigger language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-    raise insufficient_privilege using message = 'No centre becomes the canary''s, nor ceases to be';
-end $$
-"""
-_CANARY_READING = """
-create or replace function public.cml_canary_reading() returns trigger language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-    if exists (
-        select from public.monitoring_patient p join public.monitoring_centre c on c.id = p.centre_id
-         where p.id = new.patient_id and c.is_canary
-    ) then
-        return null;
     end if;
     return new;
 end $$

@@ -6,6 +6,7 @@ import logging
 import zoneinfo
 
 import pghistory
+import pgtrigger
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
@@ -79,7 +80,7 @@ class Centre(models.Model):
     )  # fmt: skip
     is_synthetic = models.BooleanField(_("synthetic data"), default=False)
     # The fenced centre of the hourly canary: the database lets nobody in and keeps no reading of it.
-    is_canary = models.BooleanField(default=False, editable=False)
+    is_canary = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("centre")
@@ -89,6 +90,13 @@ class Centre(models.Model):
             models.CheckConstraint(condition=Q(code__regex=plain_pattern()), name="centre_code_plain"),
             models.CheckConstraint(condition=Q(is_canary=False) | Q(code=CANARY_CODE), name="centre_canary_code"),
             models.CheckConstraint(condition=Q(time_zone__regex="^[A-Za-z0-9_+/-]*$"), name="centre_time_zone_plain"),
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="canary_stays",
+                operation=pgtrigger.UpdateOf("is_canary"),
+                condition=pgtrigger.Condition("OLD.is_canary IS DISTINCT FROM NEW.is_canary"),
+            )
         ]
 
     def __str__(self) -> str:
@@ -187,6 +195,21 @@ class Membership(models.Model):
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True) | Q(valid_to__isnull=False), name="membership_end_has_a_day"
             ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(  # the centre of the canary is for its account alone, and that account for no other
+                name="canary_is_alone",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                func="""
+                    IF (SELECT is_canary FROM monitoring_centre WHERE id = NEW.centre_id)
+                       IS DISTINCT FROM (SELECT username = 'canary' FROM auth_user WHERE id = NEW.user_id) THEN
+                        RAISE insufficient_privilege
+                            USING message = 'Nobody but the canary is of its centre, nor it of another';
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
         ]
 
     def __str__(self) -> str:

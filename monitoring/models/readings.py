@@ -1,5 +1,6 @@
 """What the statistics read of every time off treatment, kept so that a night reads columns and replays nothing."""
 
+import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -88,3 +89,19 @@ class StoredReading(models.Model):
         verbose_name_plural = _("readings")
         constraints = [models.UniqueConstraint(fields=["rule", "patient", "stopped_on"], name="reading_once")]
         indexes = [models.Index(fields=["patient"], name="reading_of_patient")]
+        triggers = [
+            pgtrigger.Trigger(  # the statistics never meet the patients that the service invents
+                name="no_canary",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func="""
+                    IF EXISTS (
+                        SELECT FROM monitoring_patient p JOIN monitoring_centre c ON c.id = p.centre_id
+                         WHERE p.id = NEW.patient_id AND c.is_canary
+                    ) THEN
+                        RETURN NULL;
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
+        ]

@@ -1,7 +1,7 @@
 """Every hour an invented patient loses MMR off treatment in a centre of its own: the whole path, from entry to mail.
 
 The centre is fenced by the database: nobody but the canary's own account is ever a member of it, so nobody sees its
-patients, and the statistics keep no reading of them (``config/walls.py``). The watchdog misses the mail of the hour.
+patients, and the statistics keep no reading of them (triggers of the models). The watchdog misses the mail of the hour.
 """
 
 from __future__ import annotations

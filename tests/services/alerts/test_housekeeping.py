@@ -270,7 +270,10 @@ class Child:
         return self.ended
 
 
-def test_the_leader_starts_it_once_a_slot_and_says_when_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leader_starts_it_once_a_slot_and_says_when_it_failed(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DIGEST_HOUR = clock.now().hour
     begun: list[Child] = []
 
     def begin(key: str, _limit: float, *words: str) -> Child:

@@ -19,6 +19,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from config.management.commands import alertd
@@ -637,10 +638,13 @@ def test_the_migration_repairs_what_stands(ada: User, capsys: pytest.CaptureFixt
     classify_pending(now=clock.now())
     try:
         call_command("migrate", "monitoring", "0022", verbosity=0)
-        Centre.objects.create(code="H_2")
-        Centre.objects.create(code=f"H{LINE_SEPARATOR}2", look="the second")
-        Centre.objects.create(code="H\n2", look="the third", time_zone="Mars/Olympus")
-        Centre.objects.create(code="x" * 59 + "\x85")
+        loader = MigrationExecutor(connection).loader
+        state = loader.project_state([key for key in loader.applied_migrations if key[0] == "monitoring"])
+        then = state.apps.get_model("monitoring", "Centre").objects  # with the columns of that day
+        then.create(code="H_2")
+        then.create(code=f"H{LINE_SEPARATOR}2", look="the second")
+        then.create(code="H\n2", look="the third", time_zone="Mars/Olympus")
+        then.create(code="x" * 59 + "\x85")
         Laboratory.objects.filter(code="LAB").update(code="L\nAB")
     finally:
         call_command("migrate", "monitoring", verbosity=0, stdout=io.StringIO())
