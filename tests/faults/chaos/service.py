@@ -1,0 +1,220 @@
+"""The service under fire: its supervisor, a second alertd, and what the harness asks of them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tests.faults.chaos.choices import Choices
+from tests.faults.chaos.world import POISON, STOPPED_ON, Sample
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+WHOLE_SECONDS = 120.0
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+# What the supervisor has started, by words of its command line; the parent tells main processes from their children.
+PARTS = {
+    "web": "gunicorn", "worker classify": "--queues classify", "worker bulk": "--queues import", "alertd": "alertd",
+    "watchdog": "watchdog", "beat": "celery -q -A tasks.celery beat",
+}  # fmt: skip
+_PEOPLE = """
+from django.contrib.auth.models import User
+from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership
+from monitoring import clock
+centres = [Centre.objects.create(code=code) for code in ('H1', 'H2')]
+laboratory = Laboratory.objects.create(code='LAB')
+people = [('grace', centres[0], 'example.org'), ('lou', centres[0], 'void.example.org')]
+people += [(f'crowd{n}', centres[1], 'example.org') for n in range(CROWD)]
+for centre in centres:
+    LaboratoryCentre.objects.create(laboratory=laboratory, centre=centre)
+for name, centre, host in people:
+    person = User.objects.create(username=name, email=f'{name}@{host}')
+    Membership.objects.create(user=person, centre=centre, role='clinician', valid_from=clock.now().date())
+"""
+
+
+@dataclass
+class Service:
+    """The supervised service in a folder of its own."""
+
+    choices: Choices
+    folder: Path
+    mail_port: int
+    port: int = 0
+    supervisor: subprocess.Popen[bytes] | None = None
+    standby: subprocess.Popen[bytes] | None = None
+    token: str = ""
+    importer: subprocess.Popen[bytes] | None = None
+    answers: Counter[str] = field(default_factory=Counter)
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "PYTHONDONTWRITEBYTECODE")}
+        chosen = {k: v for k, v in os.environ.items() if k.startswith("CHAOS_")}
+        clock = {}
+        if "clock" in self.choices.faults:
+            clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1",
+                     "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+        return {**kept, **chosen, **clock, "VAR_DIR": str(self.folder), "PORT": str(self.port), "LOG_FORMAT": "line",
+                "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+                "DJANGO_SETTINGS_MODULE": "tests.faults.chaos.settings"}  # fmt: skip
+
+    @property
+    def clock(self) -> Path:
+        """Says by how much the clock of the service differs from the machine's."""
+        return self.folder / "clock"
+
+    def manage(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise AssertionError(f"{words}: exit {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout.strip()
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """A command in the background; what it says is in the service's log."""
+        with (self.folder / "serve.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(), stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def begin(self, samples: Sequence[Sample]) -> None:
+        """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
+        self.clock.write_text("+0")
+        self.manage("migrate", "-v0")
+        self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
+        names = [*dict.fromkeys(sample.patient for sample in samples), POISON]
+        patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
+        courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
+        courses += [[name, "imatinib", "2010-01-01", STOPPED_ON.isoformat(), "tfr_attempt"] for name in names]
+        for kind, rows in (("patients", patients), ("treatments", courses)):
+            self.manage(f"import_{kind}", str(written(self.folder / f"{kind}.csv", rows)))
+        self.token = self.manage("create_token", "robot", "--laboratory", "LAB").split()[-1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.supervisor = self.start("serve")
+        self.keep_standby()
+        wait(self.is_whole, WHOLE_SECONDS, "the service did not start")
+
+    def keep_standby(self) -> None:
+        """The second alertd, as another supervisor would keep it."""
+        if self.standby is None or self.standby.poll() is not None:
+            self.standby = self.start("alertd")
+
+    def end(self) -> None:
+        for process in (self.standby, self.supervisor):
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+        if self.supervisor is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.supervisor.wait(40)
+        subprocess.run(["pkill", "-9", "-f", str(self.folder)], check=False)
+        if self.standby is not None and self.standby.poll() is None:
+            self.standby.kill()
+
+    def database(self, login: str = "owner") -> psycopg.Connection:
+        secret = (self.folder / f"postgres-{login}-password").read_text()
+        return psycopg.connect(
+            f"postgresql://cml_{login}:{secret}@/cml?host={self.sockets()}", autocommit=True, connect_timeout=3
+        )
+
+    def sockets(self) -> str:
+        """The folder of the servers' sockets."""
+        return (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+
+    def parts(self) -> dict[str, list[int]]:
+        """The process ids of each part: main processes, and their children under ``… child``."""
+        assert self.supervisor is not None
+        found: dict[str, list[int]] = {}
+        processes = list(_processes())
+        for pid, parent, words in processes:
+            for name, mark in PARTS.items():
+                if mark in words and parent == self.supervisor.pid:
+                    found.setdefault(name, []).append(pid)
+        for pid, parent, _words in processes:
+            for name in PARTS:
+                if parent in found.get(name, []):
+                    found.setdefault(f"{name} child", []).append(pid)
+        if self.standby is not None and self.standby.poll() is None:
+            found["standby"] = [self.standby.pid]
+        return found
+
+    def is_whole(self) -> bool:
+        """Whether every part is there and the service answers."""
+        self.keep_standby()
+        try:
+            with self.database() as session:
+                session.execute("select 1")
+        except (psycopg.Error, OSError, IndexError):
+            return False
+        wanted = {*PARTS, "standby"} - ({"alertd", "standby"} if self.choices.without == "alertd" else set())
+        ready = self.send("GET", "/readyz", "", "") == 200 or self.choices.without == "broker"
+        return wanted <= self.parts().keys() and ready
+
+    def send(self, method: str, path: str, body: str, key: str) -> int:
+        """One request; the status, or 0 where nobody knows what became of it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=8)
+        headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json", "Idempotency-Key": key}
+        try:
+            connection.request(method, path, body or None, headers)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def own_folder(choices: Choices) -> Iterator[Path]:
+    """A folder that everybody may enter; on a disk of its own where one is to be filled."""
+    folder = Path(tempfile.mkdtemp(prefix="cml-chaos-", dir="/tmp"))
+    if choices.disk_mib:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={choices.disk_mib}m", "chaos", str(folder)], check=True)
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        if choices.disk_mib:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def written(path: Path, rows: list[list[str]]) -> Path:
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return path
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args=", "-ww"], capture_output=True, text=True, check=True)
+    for line in listed.stdout.splitlines():
+        pid, parent, words = line.split(None, 2)
+        yield int(pid), int(parent), words
+
+
+def wait(condition: Callable[[], bool], seconds: float, what: str) -> float:
+    """How long it took until it held; raises ``AssertionError`` where it does not."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if condition():
+            return time.monotonic() - began
+        time.sleep(0.3)
+    raise AssertionError(f"{what} within {seconds:.0f} s")
