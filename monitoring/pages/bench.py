@@ -29,6 +29,7 @@ from monitoring.intake.reports import LineProblem, parse_report
 from monitoring.intake.tables import TableRow
 from monitoring.intake.values import CellProblem
 from monitoring.models import Centre, Laboratory, Patient, ResultStatus, Role
+from monitoring.pages.days import day_field
 from monitoring.permissions import centres_with_role, memberships_of, requires_role
 from monitoring.selectors.foresight import Foresight, foresee
 from monitoring.services.entry.reach import Reach, reach_of
@@ -45,10 +46,6 @@ UNDETECTED = "u"  # one key for not detected; its words are those of every entry
 text = partial(forms.CharField, required=False, max_length=60)
 
 
-def _day(label: Any) -> forms.CharField:
-    return text(label=label, widget=forms.TextInput(attrs={"placeholder": "2025-03-10", "inputmode": "numeric"}))
-
-
 class EntryForm(forms.Form):
     """The cells of one result; they are read exactly as those of a file."""
 
@@ -56,9 +53,9 @@ class EntryForm(forms.Form):
     patient_id = text(label=gettext_lazy("Patient (pseudonym)"))
     laboratory = text(label=gettext_lazy("Laboratory"), widget=forms.TextInput(attrs={"list": "laboratories"}))
     accession_number = text(label=gettext_lazy("Accession number"))
-    collected_on = _day(gettext_lazy("Collected on"))
-    received_on = _day(gettext_lazy("Received on"))
-    tested_on = _day(gettext_lazy("Tested on"))
+    collected_on = day_field(gettext_lazy("Collected on"))
+    received_on = day_field(gettext_lazy("Received on"))
+    tested_on = day_field(gettext_lazy("Tested on"))
     specimen = forms.ChoiceField(
         label=gettext_lazy("Specimen"), required=False,
         choices=[("PB", gettext_lazy("peripheral blood")), ("BM", gettext_lazy("bone marrow"))],

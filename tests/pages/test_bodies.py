@@ -107,7 +107,7 @@ def test_nothing_but_static_files_is_kept(signed_in: Client) -> None:
         "/sign-out/",
     ):
         assert signed_in.get(address)["Cache-Control"] == "no-store", address
-    for address in ("/static/css/base.css", "/livez", "/favicon.ico"):
+    for address in ("/static/css/tokens.css", "/livez", "/favicon.ico"):
         answer = signed_in.get(address)
         assert "no-store" not in answer.get("Cache-Control", ""), address
         answer.close()

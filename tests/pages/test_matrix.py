@@ -74,7 +74,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST,
     "send-alert-again": ONLY_POST, "imports": LOADING,
-    "due": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
+    "due": ANYBODY, "design": ANYBODY, "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
     "ladders": (D,), "centre-ladders": (D,), "ladder": (D,), "alert-kind": (D,), "absences": ANYBODY,

@@ -31,11 +31,12 @@ def differences(service: Service, sent: Sequence[Sample], stub: SmtpStub) -> lis
     wanted = {sample.patient for sample in sent if sample.is_loss}
     live = Counter(patient for patient, _id, state in alerts if state in LIVE)
     reached = _told(stub)
+    untold = [patient for patient, alert, state in alerts if state in LIVE and alert not in reached]
     return [
         *_results(truth, stored),
         *(f"the loss of {patient} has no alert" for patient in wanted if not live[patient]),
         *(f"{patient} has {n} alerts" for patient, n in live.items() if n > 1 or patient not in wanted),
-        *(f"nobody was told of the loss of {p}" for p, alert, state in alerts if state in LIVE and alert not in reached),
+        *(f"nobody was told of the loss of {patient}" for patient in untold),
     ]
 
 

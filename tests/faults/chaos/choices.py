@@ -14,7 +14,7 @@ MORE_FAULTS = (
     "web frozen", "worker classify frozen", "beat frozen", "standby frozen", "backend frozen", "broker frozen",
     "broker full", "broker locked", "connections", "disk", "clock",
 )  # fmt: skip
-# Guarantees that a control takes away; such a run must fail. Only a broker that is off for good changes nothing.
+# Guarantees that a control takes away; such a run must fail. Only without a broker, for the whole run, it must pass.
 CONTROLS = ("alertd", "index", "lease", "urgency", "containment", "broker")
 
 

@@ -181,9 +181,6 @@ def leave_out(service: Service, over: threading.Event) -> None:
         if without == "index":
             with contextlib.suppress(psycopg.Error, OSError, IndexError), service.database() as session:
                 session.execute("drop index if exists alert_one_open")
-        elif without == "broker":
-            with contextlib.suppress(OSError, IndexError):
-                _said("SHUTDOWN", "NOSAVE")(service)
         elif without == "alertd":
             for name in ("alertd", "standby"):
                 for pid in service.parts().get(name, []):
