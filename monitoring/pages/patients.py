@@ -45,7 +45,7 @@ def search(request: HttpRequest) -> HttpResponse:
     """Patients of the person's centres. For everybody with a role; by hospital number for those who may see names.
 
     The search is posted, because addresses are kept in browser histories and logs, where no hospital number belongs.
-    The beginning of a pseudonym redirects to an address that can be kept. Any other text is looked up as a hospital
+    A part of a pseudonym redirects to an address that can be kept. Any other text is looked up as a hospital
     number, and the list is the answer to the POST.
     """
     given = request.POST if request.method == "POST" else request.GET

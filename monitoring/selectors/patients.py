@@ -22,10 +22,10 @@ def found_patients(
     hospital_number_index: bytes | None = None,
     state: str = "",
 ) -> QuerySet[Patient]:
-    """Patients this person may see, by the beginning of the pseudonym or by an exact hospital number."""
+    """Patients this person may see, by any part of the pseudonym or by an exact hospital number."""
     patients = Patient.objects.visible_to(user)
     if search:
-        patients = patients.filter(patient_id__istartswith=search)
+        patients = patients.filter(patient_id__icontains=search)
     if hospital_number_index is not None:
         numbers = PatientIdentity.objects.filter(hospital_number_index=hospital_number_index)
         patients = patients.filter(pk__in=numbers.values("patient_id"))

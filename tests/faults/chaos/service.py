@@ -69,8 +69,8 @@ class Service:
             clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1",
                      "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
         broker = {"REDIS_URL": "redis://127.0.0.1:9/0"} if self.choices.without == "broker" else {}  # nobody is there
-        return {**kept, **chosen, **clock, **broker, "VAR_DIR": str(self.folder), "PORT": str(self.port), "LOG_FORMAT": "line",
-                "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+        return {**kept, **chosen, **clock, **broker, "VAR_DIR": str(self.folder), "PORT": str(self.port),
+                "LOG_FORMAT": "line", "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
                 "DJANGO_SETTINGS_MODULE": "tests.faults.chaos.settings"}  # fmt: skip
 
     @property
