@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from monitoring import clock
 from monitoring.api.fields import NumberIn, PartialDateField, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.resources import RECORDING, Resource, idempotently
+from monitoring.api.resources import Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import OBSERVATION_COLUMNS
 from monitoring.intake.facts import observation_facts
@@ -23,6 +23,7 @@ from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Observation, Patient
 from monitoring.models.choices import FACT_KIND
+from monitoring.services.entry.reach import RECORDING
 from monitoring.services.entry.records import record_observations
 
 CHANGEABLE = ("observed_on", "detail", "grade")

@@ -21,7 +21,7 @@ from monitoring.api.explained import monitoring_json
 from monitoring.api.fields import NumberIn, PartialDateField
 from monitoring.api.parsing import cells_of
 from monitoring.api.refusals import field_refusal, public_id_of
-from monitoring.api.resources import RECORDING, Resource, idempotently
+from monitoring.api.resources import Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.intake.columns import PATIENT_COLUMNS
 from monitoring.intake.facts import patient_facts
@@ -30,6 +30,7 @@ from monitoring.models import Patient
 from monitoring.models.choices import SEX, TRANSCRIPT
 from monitoring.selectors.as_of import day_of, end_of_day
 from monitoring.selectors.clinical import clinical_view
+from monitoring.services.entry.reach import RECORDING
 from monitoring.services.entry.records import record_patients
 
 IDENTITY = ("hospital_number", "family_name", "given_name")

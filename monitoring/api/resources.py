@@ -26,7 +26,6 @@ from monitoring.wording.unknown import unknown_word
 
 LONGEST_KEY = 200
 # Those who record facts; an analyst only reads.
-RECORDING = (Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)
 
 
 class Resource(GenericAPIView[Any]):

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from monitoring import clock
 from monitoring.api.fields import NumberIn, NumberOut, PartialDateField, partly
 from monitoring.api.parsing import cells_of
-from monitoring.api.resources import RECORDING, Resource, idempotently
+from monitoring.api.resources import Resource, idempotently
 from monitoring.api.rows import RowItem, answer_row, judged, recorded
 from monitoring.domain.course.series import Drug, StopReason
 from monitoring.intake.columns import TREATMENT_COLUMNS
@@ -24,6 +24,7 @@ from monitoring.intake.named import find_patient
 from monitoring.intake.values import Cells
 from monitoring.models import Patient, TkiCourse
 from monitoring.models.choices import DRUG, STOP_REASON
+from monitoring.services.entry.reach import RECORDING
 from monitoring.services.entry.records import record_courses
 
 CHANGEABLE = tuple(c for c in TREATMENT_COLUMNS if c not in ("patient_id", "centre"))

@@ -29,6 +29,7 @@ from monitoring.selectors.episodes import latest_states, with_states
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.entry.identities import blind_index, read_identity
+from monitoring.services.entry.reach import RECORDING
 from monitoring.services.foundation.access import record_access
 from monitoring.wording.codes import value_words
 
@@ -68,7 +69,8 @@ def search(request: HttpRequest) -> HttpResponse:
     labels = {"response": dict(RESPONSE_CLASS), "state": dict(EPISODE_STATE)}
     return render(
         request, "patients/search.html",
-        {"page": page, "rows": rows, "q": typed, "state": state, "labels": labels, "may_name": may_name},
+        {"page": page, "rows": rows, "q": typed, "state": state, "labels": labels, "may_name": may_name,
+         "may_record": bool({role.value for role in RECORDING} & roles_of(request.user))},
     )  # fmt: skip
 
 
@@ -116,6 +118,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "alike": likely_same_person(patient, request.user) if known_at is None else [],
             "alike_elsewhere": known_at is None and is_alike_elsewhere(patient, request.user),
             "clinical": clinical,
+            "may_record": known_at is None and has_role_in(request.user, patient.centre_id, RECORDING),
         },
     )
 

@@ -40,7 +40,7 @@ def find(user: AbstractBaseUser | AnonymousUser, typed: str, *, hospital_number_
     # Named one by one, the laboratories let the key of results (laboratory, accession, version) find it.
     laboratories = list(Laboratory.objects.values_list("pk", flat=True))
     results = (
-        PcrResult.objects.visible_to(user)
+        PcrResult.objects.filter(patient__in=Patient.objects.visible_to(user))
         .filter(laboratory__in=laboratories, accession_number=typed, superseded_by__isnull=True)
         .select_related("patient", "laboratory")
     )

@@ -75,6 +75,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST,
     "send-alert-again": ONLY_POST, "imports": LOADING,
     "due": ANYBODY, "design": ANYBODY, "find": ONLY_POST,
+    "new-patient": RECORDING, "new-course": RECORDING, "new-observation": RECORDING,
     "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
@@ -122,6 +123,7 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
 
 # What stands in the place of the id of an address.
 OBJECT_OF = {
+    "new-course": Patient, "new-observation": Patient,
     "result": PcrResult, "verify-result": PcrResult, "amend-result": PcrResult, "retract-result": PcrResult,
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert,
     "send-alert-again": Alert, "api-patient": Patient,

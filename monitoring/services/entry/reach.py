@@ -16,6 +16,7 @@ from monitoring.models import Laboratory, Role
 from monitoring.services.entry.verdicts import Problem
 
 NAMES_SHOWN = 5
+RECORDING = (Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ADMINISTRATOR)  # who may record facts
 TREATING = (Role.CLINICIAN, Role.ADMINISTRATOR)  # who may act on alerts
 
 
