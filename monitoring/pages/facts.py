@@ -94,7 +94,7 @@ class CourseForm(FactForm):
     drug_text = text(label=gettext_lazy("Name of another drug"), max_length=100)
     started_on = day_field(gettext_lazy("Started on"))
     dose_mg_per_day = text(label=gettext_lazy("mg per day"))
-    stopped_on = day_field(gettext_lazy("Stopped on"), help_text=gettext_lazy("the first day without the drug"))
+    stopped_on = day_field(gettext_lazy("Stopped on"), help_text=gettext_lazy("the last day with the drug"))
     stop_reason = choice(
         label=gettext_lazy("Reason of the stop"), choices=[EMPTY, *[one for one in STOP_REASON if one[0] != "unknown"]]
     )

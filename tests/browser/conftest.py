@@ -104,8 +104,20 @@ class Visitor:
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector(".tiles")
 
+    def unfold_menu(self) -> None:
+        """Open the menu where it is a disclosure, as on a phone."""
+        button = self.page.locator(".menu-button")
+        if button.is_visible() and button.get_attribute("aria-expanded") == "false":
+            button.click()
+
+    def choose(self, path: str) -> None:
+        """Go to a place by the menu."""
+        self.unfold_menu()
+        self.page.click(f".menu a[href='{path}']")
+
     def sign_out(self) -> None:
         """Sign out with the button of every page."""
+        self.unfold_menu()
         self.page.click(".who button")
         self.page.wait_for_selector("#id_password")
 

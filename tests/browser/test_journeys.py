@@ -14,14 +14,14 @@ from playwright.sync_api import Download, Page
 
 from cohorts.models import Cohort
 from monitoring import clock
-from monitoring.models import Alert, EscalationPolicy, ImportRun, JobRun, Patient, PcrResult, TkiCourse
+from monitoring.models import Alert, EscalationPolicy, ImportRun, JobRun, MonitoringPlan, Patient, PcrResult, TkiCourse
 from monitoring.services.entry.identities import IdentityFacts
 from monitoring.services.entry.reach import EVERYWHERE
 from monitoring.services.entry.records import PatientFacts, record_patients
 from monitoring.services.entry.results import record_result
 from monitoring.services.foundation.jobs import claim_slot
 from tasks import hints
-from tests.browser.conftest import CHROMIUM, WITH_CHINESE, Look, Visitor, until, until_classified
+from tests.browser.conftest import CHINESE, CHROMIUM, PHONE, WITH_CHINESE, Look, Visitor, until, until_classified
 from tests.builders import report
 from tests.nights import recompute
 from tests.processes import wait_until
@@ -212,7 +212,7 @@ def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
     visitor.open("/alerts/")
     assert page.locator(f"a[href='/alerts/{alert.public_id}/']").count() == 0
     visitor.check("empty inbox")
-    page.click("header a[href='/patients/']")
+    visitor.choose("/patients/")
     page.wait_for_selector("#q:focus")
     visitor.check("patients")
     page.keyboard.type("HN-77")
@@ -221,6 +221,70 @@ def test_the_ward_gets_an_alert_acknowledges_it_and_records_a_restart(
     assert "HN-77" not in page.url, "a hospital number never stands in an address"
     assert page.locator("tbody tr").count() == 1
     visitor.check("patient found by hospital number")
+
+
+@pytest.mark.parametrize("look", [PHONE, CHINESE], ids=str, indirect=True)
+def test_on_a_phone_a_patient_and_a_stop_are_recorded_and_the_next_sample_appears(
+    service: None, study: dict[str, User], visitor: Visitor
+) -> None:
+    page, words = visitor.page, visitor.words
+    visitor.sign_in("grace")
+    visitor.check("home on a phone")
+    visitor.choose("/patients/")
+    page.click("a[href='/patients/new/']")
+    page.wait_for_selector("#id_patient_id")
+    page.click("button.primary")
+    page.wait_for_selector("#problems:focus")
+    visitor.forgive(400)
+    visitor.check("a patient with problems")
+    page.select_option("#id_centre", index=1)
+    page.fill("#id_patient_id", "NEW-7")
+    page.fill("#id_birth_date", "2005-05-05")
+    page.wait_for_selector("#preview .good")
+    visitor.check("registering a patient")
+    page.click("button.primary")
+    page.wait_for_selector(".message")
+    page.click("a[href$='/courses/']")
+    page.select_option("#id_drug", "imatinib")
+    page.fill("#id_started_on", "2015-01-01")
+    page.click("button.primary")
+    page.wait_for_selector(".message")
+    until_classified()
+    page.click("a[href*='?course=']")
+    stopped_on = (clock.now().date() - dt.timedelta(days=20)).isoformat()
+    page.fill("#id_stopped_on", stopped_on)
+    page.select_option("#id_stop_reason", "tfr_attempt")
+    page.wait_for_selector("#preview .note")
+    assert stopped_on in page.inner_text("#preview .note")
+    visitor.check("a stop foreseen")
+    page.click("button.primary")
+    page.wait_for_selector(".message")
+    until_classified()
+    patient = Patient.objects.get(patient_id="NEW-7")
+    page.reload()
+    assert MonitoringPlan.objects.get(patient=patient).due_on.isoformat() in page.inner_text("main")
+    page.click("a[href$='/observations/']")
+    page.fill("#id_observed_on", stopped_on)
+    page.fill("#id_grade", "2")
+    page.click("button.primary")
+    page.wait_for_selector(".message")
+    assert words("withdrawal syndrome") in page.inner_text("main")
+    visitor.check("patient with a stop")
+    page.fill("#find-field", "w-7")
+    page.wait_for_selector(".hits a")
+    visitor.check("found while typing")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/patients/{patient.public_id}/")
+
+
+@also_chinese
+def test_the_components_in_every_look(study: dict[str, User], visitor: Visitor) -> None:
+    visitor.sign_in("anna")
+    visitor.open("/design/")
+    visitor.page.wait_for_selector("#problems:focus")
+    visitor.complaints.clear()  # the browser says that the number that is wrong on purpose is none
+    visitor.check("components")
 
 
 # --- statistics ---------------------------------------------------------------------------------------------------
@@ -331,7 +395,7 @@ def test_an_administrator_tries_a_file_loads_it_and_changes_the_ladder(
     page.wait_for_selector("#owed")
     assert "patients that are owed a classification" in page.inner_text("main")
     visitor.check("state of the service")
-    page.click("header a[href='/imports/']")
+    visitor.choose("/imports/")
     page.wait_for_selector("#give")
     page.set_input_files("#id_file", {"name": "march.csv", "mimeType": "text/csv", "buffer": FILE.encode()})
     visitor.check("load a file")
@@ -391,7 +455,7 @@ def change_the_ladder(visitor: Visitor) -> None:
     """The ladder of a centre: shown whom it would tell, then signed with a reason."""
     page = visitor.page
     visitor.open("/")
-    page.click("header a[href='/admin/']")
+    visitor.choose("/admin/")
     page.wait_for_selector("#content")
     visitor.check("configuration")
     visitor.open("/ladders/")
@@ -420,7 +484,7 @@ def register_a_factor(visitor: Visitor) -> None:
     """A conversion factor: first what would change, then, with a reason, the change."""
     page = visitor.page
     visitor.open("/")
-    page.click("header a[href='/laboratories/']")
+    visitor.choose("/laboratories/")
     page.wait_for_selector("#laboratories")
     visitor.check("laboratories")
     page.click("main a:has-text('LAB')")
@@ -456,7 +520,7 @@ PAGES = {
     "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/",
     "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
-    "/cohorts/"),
+    "/patients/new/", "/patients/{patient}/courses/", "/patients/{patient}/observations/", "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/cohorts/zhao-2025-twin/snapshots/", "/cohorts/zhao-2025-twin/study/",
     "/cohorts/define/", "/cohorts/zhao-2025-twin/define/", "/api/docs/", "/operations/", "/nowhere/"),
     "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/",
