@@ -26,8 +26,33 @@ def test_killed_frozen_and_flushed_nothing_is_lost_and_everybody_is_told() -> No
     assert (code, said.rstrip().rpartition(": ")[2]) == (0, "PASSED"), said
 
 
-@pytest.mark.skipif(not LONG, reason="a control of the harness: LONG_FORMS=1")
-def test_without_alertd_nobody_is_told_and_the_harness_says_so() -> None:
-    code, said = verdict(CHAOS_KILLS="4", CHAOS_PATIENTS="20", CHAOS_WITHOUT="alertd")
+@pytest.mark.skipif(not LONG, reason="controls of the harness: LONG_FORMS=1")
+@pytest.mark.parametrize(
+    ("without", "words", "more"),
+    [
+        ("alertd", "nobody was told", {"CHAOS_PATIENTS": "20"}),
+        ("lease", "messages were repeated", {}),
+        ("urgency", "nobody was told", {"CHAOS_CROWD": "150"}),
+        ("containment", "has the class None", {}),
+    ],
+)
+def test_without_a_guarantee_the_harness_says_what_is_missing(without: str, words: str, more: dict[str, str]) -> None:
+    code, said = verdict(CHAOS_KILLS="4", CHAOS_WITHOUT=without, **more)
     assert code == 1
-    assert "nobody was told" in said
+    assert words in said
+
+
+@pytest.mark.skipif(not LONG, reason="a run of its own: LONG_FORMS=1")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"CHAOS_WITHOUT": "broker", "CHAOS_FAULTS": "web child,backend,alertd,importer"},
+        {"CHAOS_FAULTS": "broker full,broker locked,broker frozen"},
+        {"CHAOS_FAULTS": "postmaster,connections"},
+        {"CHAOS_CROWD": "150"},
+    ],
+    ids=str,
+)
+def test_with_a_guarantee_the_same_run_passes(more: dict[str, str]) -> None:
+    code, said = verdict(CHAOS_KILLS="10", **more)
+    assert (code, said.rstrip().rpartition(": ")[2]) == (0, "PASSED"), said

@@ -86,7 +86,8 @@ def run(choices: Choices) -> int:
     if choices.history:
         history = [[round(at - began, 1), fault] for at, fault in struck]
         day = dt.datetime.now(dt.UTC).date().isoformat()
-        kept = {"on": day, "verdict": verdict, "choices": asdict(choices), **figures, "history": history}
+        chosen = {name: value for name, value in asdict(choices).items() if name != "history"}  # a path of this machine
+        kept = {"on": day, "verdict": verdict, "choices": chosen, **figures, "history": history}
         Path(choices.history).write_text(json.dumps(kept) + "\n")
     sys.stdout.write(f"{json.dumps(figures)}\n")
     without = f", without {choices.without}" if choices.without else ""
