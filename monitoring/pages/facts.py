@@ -118,6 +118,11 @@ def _recording_reach(request: HttpRequest) -> Reach:
     return reach_of(memberships_of(request.user), RECORDING)
 
 
+def _posted(request: HttpRequest) -> Any:
+    """What was sent, be it nothing at all; None where the form is only asked for."""
+    return request.POST if request.method == "POST" else None
+
+
 def _is_preview(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
@@ -129,7 +134,7 @@ def new_patient(request: HttpRequest) -> HttpResponse:
     reach, me = _recording_reach(request), signed_in(request)
     centres = list(Centre.objects.filter(pk__in=reach.centres or ()).order_by("code"))
     may_name = bool({role.value for role in NAMING} & roles_of(request.user))
-    form = PatientForm(request.POST or None, centres=centres, may_name=may_name)
+    form = PatientForm(_posted(request), centres=centres, may_name=may_name)
     verdict = None
     if form.is_bound and form.is_valid():
         verdict = _patient_verdict(form, me, reach, dry_run=_is_preview(request))
@@ -175,7 +180,7 @@ def course(request: HttpRequest, public_id: UUID) -> HttpResponse:
         standing = get_object_or_404(TkiCourse.objects.filter(patient=patient), pk=_number(request.GET["course"]))
         started_on = str(value_of(standing, "started_on"))
         initial = {"drug": standing.drug, "drug_text": standing.drug_text, "started_on": started_on}
-    form = CourseForm(request.POST or None, initial=initial)
+    form = CourseForm(_posted(request), initial=initial)
 
     def record(facts: Any, reason: str) -> list[Verdict]:
         return record_courses(
@@ -190,7 +195,7 @@ def course(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def observation(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Record an observation. For everybody who records facts in the centre."""
     patient = _writable(request, public_id)
-    form = ObservationForm(request.POST or None, initial={"kind": FactKind.WITHDRAWAL_SYNDROME})
+    form = ObservationForm(_posted(request), initial={"kind": FactKind.WITHDRAWAL_SYNDROME})
 
     def record(facts: Any, reason: str) -> list[Verdict]:
         return record_observations(

@@ -3,7 +3,7 @@
 const form = document.getElementById("entry");
 
 function visibleFields() {
-  const all = form.querySelectorAll("input:not([type=hidden]), select, button.primary");
+  const all = form.querySelectorAll('input:not([type=hidden], [tabindex="-1"]), select, button.primary');
   return [...all].filter((field) => field.checkVisibility());
 }
 

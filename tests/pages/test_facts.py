@@ -118,6 +118,13 @@ def test_what_contradicts_is_refused_until_a_reason_is_given(grace: Client, pati
     assert TkiCourse.objects.get().stop_reason == "intolerance"
 
 
+@pytest.mark.parametrize("name", ["new-patient", "new-course", "new-observation"])
+def test_an_empty_form_is_answered_with_what_is_missing(grace: Client, patient: Patient, name: str) -> None:
+    answer = grace.post(reverse(name, args=[] if name == "new-patient" else [patient.public_id]))
+    assert answer.status_code == 400
+    assert 'id="problems"' in answer.content.decode()
+
+
 def test_sent_twice_it_is_stored_once_and_said(grace: Client, patient: Patient) -> None:
     address = reverse("new-observation", args=[patient.public_id])
     seen = {"kind": "withdrawal_syndrome", "observed_on": "2024-02-29", "grade": "2"}

@@ -118,7 +118,8 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     "api-alert-act"): WARD,
     ("POST", "api-alert-withdraw"): WARD, ("POST", "define-cohort"): ROWS, ("POST", "edit-cohort"): ROWS,
     ("POST", "count-members"): ROWS, ("POST", "count-members-of"): ROWS, ("POST", "name-snapshot"): ROWS,
-    ("POST", "ask-output"): ANYBODY,
+    ("POST", "ask-output"): ANYBODY, ("POST", "find"): ANYBODY, ("POST", "new-patient"): RECORDING,
+    ("POST", "new-course"): RECORDING, ("POST", "new-observation"): RECORDING,
 }  # fmt: skip
 
 # What stands in the place of the id of an address.
