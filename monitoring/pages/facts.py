@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -206,15 +207,13 @@ def observation(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 def _writable(request: HttpRequest, public_id: UUID) -> Patient:
-    """The patient, where this person records facts in the centre; 404 elsewhere."""
+    """The patient, where this person records facts in the centre; 403 where one only reads, 404 elsewhere."""
     patient = get_object_or_404(
         Patient.objects.visible_to(request.user).select_related("centre__protocol"), public_id=public_id
     )
-    return patient if has_role_in(request.user, patient.centre_id, RECORDING) else _nowhere()
-
-
-def _nowhere() -> Patient:
-    return get_object_or_404(Patient.objects.none())
+    if not has_role_in(request.user, patient.centre_id, RECORDING):
+        raise PermissionDenied
+    return patient
 
 
 def _number(given: str) -> int:

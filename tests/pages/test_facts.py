@@ -149,7 +149,7 @@ def test_whoever_reads_a_centre_and_records_in_another_writes_only_there(
     Membership.objects.create(user=anna, centre=elsewhere, role=Role.CLINICIAN, valid_from=clock.now().date())
     client.force_login(anna)
     address = reverse("new-course", args=[patient.public_id])
-    assert client.post(address, {"drug": "imatinib", "started_on": "2015-01-01"}).status_code == 404
+    assert client.post(address, {"drug": "imatinib", "started_on": "2015-01-01"}).status_code == 403
     answer = client.post(reverse("new-patient"), registered(centre))
     assert answer.status_code == 400
     assert not Patient.objects.filter(patient_id="N7").exists()
