@@ -17,7 +17,7 @@ from tests.faults.chaos.checker import differences, nights, repeats
 from tests.faults.chaos.choices import Choices
 from tests.faults.chaos.faults import leave_out, strike
 from tests.faults.chaos.senders import MailServer, Senders, post_all
-from tests.faults.chaos.service import FAKETIME, WHOLE_SECONDS, Service, own_folder, wait
+from tests.faults.chaos.service import WHOLE_SECONDS, Service, own_folder, wait
 from tests.faults.chaos.world import POISON, TODAY, Sample, crowd, made_up, malformed
 from tests.smtp_stub import SmtpStub, smtp_stub
 
@@ -109,7 +109,4 @@ def _came_again(stub: SmtpStub, struck: list[tuple[float, str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    chosen = Choices()
-    if "clock" in chosen.faults and FAKETIME is None:
-        raise SystemExit("CHAOS_FAULTS=clock needs the package libfaketime")
-    sys.exit(run(chosen))
+    sys.exit(run(Choices()))

@@ -120,7 +120,7 @@ def _broker_locked(service: Service) -> bool:
     return False
 
 
-# --- the database, the disk, the clock ---------------------------------------------------------------------------
+# --- the database and the disk ---------------------------------------------------------------------------
 
 
 def _connections(service: Service) -> bool:
@@ -150,19 +150,6 @@ def _disk(service: Service) -> bool:
         return True
 
 
-def _clock(service: Service) -> bool:
-    """An hour ahead or back, for some seconds."""
-    _set_clock(service.clock, random.choice(("+3600", "-3600")))
-    _later(HELD_SECONDS, lambda: _set_clock(service.clock, "+0"))
-    return True
-
-
-def _set_clock(path: Path, offset: str) -> None:
-    beside = path.with_suffix(".new")
-    beside.write_text(offset)
-    beside.replace(path)
-
-
 _DEEDS: dict[str, Callable[[Service], bool]] = {
     "flush": _said("FLUSHALL"),
     "broker": _said("SHUTDOWN", "NOSAVE"),
@@ -170,7 +157,6 @@ _DEEDS: dict[str, Callable[[Service], bool]] = {
     "broker locked": _broker_locked,
     "connections": _connections,
     "disk": _disk,
-    "clock": _clock,
 }
 
 

@@ -25,7 +25,6 @@ from tests.faults.chaos.world import POISON, STOPPED_ON, Sample
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WHOLE_SECONDS = 120.0
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 # What the supervisor has started, by words of its command line; the parent tells main processes from their children.
 PARTS = {
     "web": "gunicorn", "worker classify": "--queues classify", "worker bulk": "--queues import", "alertd": "alertd",
@@ -64,19 +63,10 @@ class Service:
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "PYTHONDONTWRITEBYTECODE")}
         chosen = {k: v for k, v in os.environ.items() if k.startswith("CHAOS_")}
-        clock = {}
-        if "clock" in self.choices.faults:
-            clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1",
-                     "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
         broker = {"REDIS_URL": "redis://127.0.0.1:9/0"} if self.choices.without == "broker" else {}  # nobody is there
-        return {**kept, **chosen, **clock, **broker, "VAR_DIR": str(self.folder), "PORT": str(self.port),
+        return {**kept, **chosen, **broker, "VAR_DIR": str(self.folder), "PORT": str(self.port),
                 "LOG_FORMAT": "line", "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
                 "DJANGO_SETTINGS_MODULE": "tests.faults.chaos.settings"}  # fmt: skip
-
-    @property
-    def clock(self) -> Path:
-        """Says by how much the clock of the service differs from the machine's."""
-        return self.folder / "clock"
 
     def manage(self, *words: str) -> str:
         done = subprocess.run(
@@ -97,7 +87,6 @@ class Service:
 
     def begin(self, samples: Sequence[Sample]) -> None:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
-        self.clock.write_text("+0")
         self.manage("migrate", "-v0")
         self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
         names = [*dict.fromkeys(sample.patient for sample in samples), POISON]
