@@ -9,7 +9,7 @@ FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
 BIOME := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
-.PHONY: install install-dev run test test-all test-fast check fix bench chaos reference lock messages clean
+.PHONY: install install-dev run test test-all test-fast check fix bench chaos latency reference lock messages clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -75,6 +75,10 @@ fix: install-dev node_modules/.installed
 # The whole service under fire; CHAOS_KILLS, CHAOS_SEED and CHAOS_WITHOUT choose the run.
 chaos: install-dev
 	@$(BIN)/python -m tests.faults.chaos
+
+# From a posted result to its alert and its mail, at rest and under a large file; LATENCY_QUIET_SECONDS adds a watch.
+latency: install-dev
+	@$(BIN)/python -m tests.faults.chaos.latency
 
 bench: install-dev
 	@$(BIN)/python -m benchmarks

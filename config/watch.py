@@ -49,12 +49,12 @@ CONDITIONS = (
     Condition(
         "alertd", "alertd has done no whole round", 90.0,
         b"select coalesce(extract(epoch from clock_timestamp() - max(beat_at)), 1e9) from monitoring_heartbeat"
-        b" where name = 'alertd'",
+        b" where name = 'alertd' and beat_at < clock_timestamp() + interval '1 minute'",
     ),
     Condition(
         "worker", "the worker has not answered the canary that beat sends", 4 * MINUTE,
         b"select coalesce(extract(epoch from clock_timestamp() - max(beat_at)), 1e9) from monitoring_heartbeat"
-        b" where name = 'worker classify'",
+        b" where name = 'worker classify' and beat_at < clock_timestamp() + interval '1 minute'",
     ),
     Condition(
         "night", "a cohort was not recomputed", 26 * HOUR,

@@ -73,6 +73,11 @@ PROVOKED: dict[str, Callable[[Alert], object]] = {
 }
 
 
+def test_a_sign_from_a_clock_that_was_set_back_is_no_sign(address: str, ordinary: Alert, tmp_path: Path) -> None:
+    Heartbeat.objects.update(beat_at=ago(hours=-1))
+    assert {"alertd", "worker"} <= {finding.name for finding in look(address, [tmp_path])}
+
+
 def test_every_condition_of_the_table_is_provoked_here() -> None:
     assert PROVOKED.keys() == {condition.name for condition in watch.CONDITIONS}
 

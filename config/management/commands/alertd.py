@@ -25,7 +25,7 @@ from monitoring.management.door import DoorCommand
 from monitoring.models import Heartbeat, ImportRun, JobRun, SetAsideKind
 from monitoring.permissions import centres_with_role
 from monitoring.selectors.set_aside import now_set_aside, set_aside_by_kind
-from monitoring.services.alerts import escalation
+from monitoring.services.alerts import clock_steps, escalation
 from monitoring.services.alerts.by_the_clock import (
     raise_lost,
     raise_no_mmr_after_restart,
@@ -193,6 +193,7 @@ class Rounds:
         with connection.cursor() as cursor:  # one row that somebody holds is passed over, not waited for
             cursor.execute("select set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
         steps: dict[str, Callable[[], object]] = {
+            "heed the clock": lambda: clock_steps.catch_up(NAME, now=clock.now()),
             "escalate": lambda: escalation.advance(now=clock.now()),
             "tell newcomers": lambda: escalation.tell_newcomers(now=clock.now()),
             "try refused addresses again": lambda: try_refused_again(now=clock.now()),

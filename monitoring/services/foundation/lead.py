@@ -2,7 +2,8 @@
 
 A leader that is silent for longer than its lease has lost the lead, whether it was killed, frozen or cut off, and knows
 it when it wakes: it counts the time since it was last confirmed. Each new leader gets a higher number (the fence), so
-that one that was replaced cannot take its lead for its own again.
+that one that was replaced cannot take its lead for its own again. A lease that ends later than any could was written
+by a clock that was set back since, and holds nobody up.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Lead:
                 "insert into monitoring_lead as held (name, fence, until)"
                 " values (%(name)s, 1, clock_timestamp() + make_interval(secs => %(lease)s))"
                 " on conflict (name) do update set fence = held.fence + 1, until = excluded.until"
-                " where held.until < clock_timestamp() returning fence",
-                {"name": self.name, "lease": self._lease_seconds},
+                " where held.until < clock_timestamp()"
+                " or held.until > clock_timestamp() + make_interval(secs => %(most)s) returning fence",
+                {"name": self.name, "lease": self._lease_seconds, "most": 2 * self._lease_seconds},
             )
             row = cursor.fetchone()
         self._fence, self._confirmed = (row[0], asked) if row else (None, 0.0)

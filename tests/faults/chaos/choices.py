@@ -12,7 +12,7 @@ KINDS_OF_FAULT = (
 # Chosen by name only: each stands for a run of its own.
 MORE_FAULTS = (
     "web frozen", "worker classify frozen", "beat frozen", "standby frozen", "backend frozen", "broker frozen",
-    "broker full", "broker locked", "connections", "disk",
+    "broker full", "broker locked", "connections", "disk", "clock",
 )  # fmt: skip
 # Guarantees that a control takes away: such a run must fail. Without a broker it must pass, and without the index it
 # does: the lock on the patient stands behind it.

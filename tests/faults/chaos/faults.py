@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def _disk(service: Service) -> bool:
         return True
 
 
+def _clock(service: Service) -> bool:
+    """The service's clock jumps by an hour, ahead or back, and returns."""
+
+    def put(hours: int) -> bool:
+        with contextlib.suppress(psycopg.Error, OSError, IndexError), service.database() as session:
+            session.execute("update chaos_clock set ahead = make_interval(hours => %s)", [hours])
+            return True
+        return False
+
+    def put_right() -> None:
+        while not put(0):
+            time.sleep(0.5)
+
+    _later(HELD_SECONDS, put_right)
+    return put(random.choice([-1, 1]))
+
+
 _DEEDS: dict[str, Callable[[Service], bool]] = {
     "flush": _said("FLUSHALL"),
     "broker": _said("SHUTDOWN", "NOSAVE"),
@@ -157,6 +175,7 @@ _DEEDS: dict[str, Callable[[Service], bool]] = {
     "broker locked": _broker_locked,
     "connections": _connections,
     "disk": _disk,
+    "clock": _clock,
 }
 
 

@@ -44,6 +44,15 @@ for name, centre, host in people:
     person = User.objects.create(username=name, email=f'{name}@{host}')
     Membership.objects.create(user=person, centre=centre, role='clinician', valid_from=clock.now().date())
 """
+# A clock that can be moved: whoever asks for the time without saying which clock finds ours first.
+_CLOCK = """
+create table chaos_clock (ahead interval);
+insert into chaos_clock values ('0');
+create function public.clock_timestamp() returns timestamptz volatile language sql as
+    'select pg_catalog.clock_timestamp() + (select ahead from public.chaos_clock)';
+grant select on chaos_clock to public;
+alter role cml_service set search_path = public, pg_catalog;
+"""
 
 
 @dataclass
@@ -89,6 +98,9 @@ class Service:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
         self.manage("migrate", "-v0")
         self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
+        if "clock" in self.choices.faults:
+            with self.database() as session:
+                session.execute(_CLOCK)
         names = [*dict.fromkeys(sample.patient for sample in samples), POISON]
         patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
         courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
