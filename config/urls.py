@@ -29,6 +29,7 @@ from monitoring.pages import (
     people,
     protocols,
     results,
+    runs,
 )  # fmt: skip
 from monitoring.pages.health import livez, readyz
 from monitoring.pages.sign_in import SignIn
@@ -37,8 +38,15 @@ handler400 = "monitoring.pages.bounds.bad_request"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
-    path("bench/", bench.bench, name="bench"),
+    path("bench/", runs.index, name="bench"),
+    path("bench/single/", bench.bench, name="single-entry"),
     path("bench/preview/", bench.preview_entry, name="bench-preview"),
+    path("bench/runs/<uuid:public_id>/", runs.run, name="run"),
+    path("bench/runs/<uuid:public_id>/header/", runs.header, name="run-header"),
+    path("bench/runs/<uuid:public_id>/rows/", runs.rows, name="run-rows"),
+    path("bench/runs/<uuid:public_id>/controls/<slug:kind>/", runs.control, name="run-control"),
+    path("bench/runs/<uuid:public_id>/submit/", runs.submit, name="submit-run"),
+    path("bench/runs/<uuid:public_id>/reject/", runs.reject, name="reject-run"),
     path("verify/", results.waiting, name="waiting"),
     path("results/<uuid:public_id>/", results.detail, name="result"),
     path("results/<uuid:public_id>/verify/", results.verify, name="verify-result"),

@@ -92,6 +92,7 @@ class ResultOut(serializers.Serializer[PcrResult]):
     method = serializers.CharField()
     assay = serializers.CharField(source="assay_name")
     kit_lot = serializers.CharField()
+    run = serializers.CharField()
     specimen = serializers.CharField()
     conversion_factor = NumberOut()
     is_percent = NumberOut()
@@ -177,6 +178,9 @@ class ResultChangeIn(serializers.Serializer[Any]):
     method = serializers.CharField(required=False, allow_null=True, help_text="rt-qpcr, dpcr or cartridge")
     assay = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
     kit_lot = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=60)
+    run = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=60, help_text="the run of the laboratory's bench"
+    )
     specimen = serializers.CharField(required=False, allow_null=True, help_text="PB or BM")
     conversion_factor = NumberIn(required=False)
     replicates = ReplicateIn(many=True, required=False)

@@ -12,7 +12,7 @@ RESULT_COLUMNS = (
     "laboratory", "accession_number", "patient_id", "centre", "collected_on", "collected_at", "control_gene",
     "replicate", "bcr_abl1_copies", "control_gene_copies", "is_percent", "mr_value", "reported_class", "detected",
     "limit_of_detection", "limit_of_quantification", "received_on", "received_at", "tested_on", "issued_at", "method",
-    "assay", "kit_lot", "specimen", "conversion_factor", "run_valid", "status", "version", "reason",
+    "assay", "kit_lot", "run", "specimen", "conversion_factor", "run_valid", "status", "version", "reason",
 )  # fmt: skip
 SCORE_COLUMNS = (*RESULT_COLUMNS, "transcript")
 
@@ -21,7 +21,7 @@ REPLICATE_COLUMNS = ("replicate", "bcr_abl1_copies", "control_gene_copies", "run
 # Names and texts: a spreadsheet that takes them for numbers or dates destroys them.
 TEXT_COLUMNS = (
     "laboratory", "accession_number", "patient_id", "centre", "hospital_number", "family_name", "given_name",
-    "kit_lot", "assay",
+    "kit_lot", "run", "assay",
 )  # fmt: skip
 NUMBER_COLUMNS = (
     "bcr_abl1_copies", "control_gene_copies", "is_percent", "mr_value", "conversion_factor", "limit_of_detection",

@@ -64,6 +64,7 @@ _PATTERNS = {
     "method": _words(Method),
     "assay": _text(100),
     "kit_lot": _text(60),
+    "run": f"(?:{_IDENTIFIER})?",
     "specimen": _words(("PB", "BM")),
     "conversion_factor": f"(?:{_above_zero(2)})?",
     "run_valid": _words(("true", "false", "yes", "no")),

@@ -84,6 +84,38 @@ def parse_report(
     return ParsedReport(report, transcript, (*notes, *_limit_note(report)))
 
 
+# What stands in for a cell that was refused while the others are read on.
+_HARMLESS = {
+    "collected_on": "2000-01-01", "accession_number": "x", "patient_id": "x", "laboratory": "x",
+    "bcr_abl1_copies": "nd", "control_gene_copies": "10000",
+}  # fmt: skip
+
+
+def problems_of(rows: Sequence[TableRow], problem: LineProblem) -> list[LineProblem]:
+    """Every refusal of these rows, of which ``problem`` is the first: each refused cell is made harmless in turn."""
+    found = [problem]
+    rows = list(rows)
+    while len(found) < len(rows) * len(_HARMLESS):
+        refused = found[-1]
+        rows = [_without(row, refused, only_line=len(rows) > 1) for row in rows]
+        try:
+            parse_report(rows)
+        except LineProblem as another:
+            if (another.line, another.cell.column) in {(one.line, one.cell.column) for one in found}:
+                break
+            found.append(another)
+        else:
+            break
+    return found
+
+
+def _without(row: TableRow, refused: LineProblem, *, only_line: bool) -> TableRow:
+    column = refused.cell.column
+    if only_line and column in REPLICATE_COLUMNS and row.line != refused.line:
+        return row
+    return dataclasses.replace(row, cells={**row.cells, column: _HARMLESS.get(column, "")})
+
+
 _ZEROS = ("0", "0.0", "0.00", "0.000", "0,0", "0 %", "0%")
 
 
@@ -141,6 +173,7 @@ def _report(cells: Cells, zone_of: ZoneOf, for_scoring: bool) -> LaboratoryRepor
         method=cells.choice("method", Method),
         assay_name=cells.text("assay", longest=100),
         kit_lot=cells.text("kit_lot", longest=60),
+        run=cells.identifier("run", required=False),
         specimen=cells.choice("specimen", ("PB", "BM"), default="PB"),
         conversion_factor=cells.number("conversion_factor"),
         is_percent=is_percent,

@@ -25,6 +25,7 @@ def cells_of_report(report: LaboratoryReport) -> tuple[dict[str, str], list[dict
         "method": report.method,
         "assay": report.assay_name,
         "kit_lot": report.kit_lot,
+        "run": report.run,
         "specimen": report.specimen,
         "conversion_factor": _digits(report.conversion_factor),
         "is_percent": "" if report.is_percent is None else report.is_comparator.strip("=") + _digits(report.is_percent),

@@ -25,6 +25,8 @@ from monitoring.models.plans import MonitoringPlan
 from monitoring.models.protocols import Protocol
 from monitoring.models.readings import ReadingRule, StoredReading
 from monitoring.models.results import LateReport, PcrResult, Replicate, ResponseAssessment, ResultStatus
+from monitoring.models.reviews import ReviewNote
+from monitoring.models.runs import BenchRun, RunControl, RunRow, RunState
 from monitoring.models.treatments import Observation, TkiCourse
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ApiToken",
     "Assay",
     "BackTest",
+    "BenchRun",
     "Centre",
     "ClassificationRequest",
     "ConversionFactor",
@@ -65,7 +68,11 @@ __all__ = [
     "ResponseAssessment",
     "ResponseEvent",
     "ResultStatus",
+    "ReviewNote",
     "Role",
+    "RunControl",
+    "RunRow",
+    "RunState",
     "SetAside",
     "SetAsideKind",
     "SignInTries",

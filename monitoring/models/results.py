@@ -53,6 +53,7 @@ class PcrResult(models.Model):
     method = models.CharField(_("method"), max_length=10, choices=choices.METHOD, blank=True)
     assay_name = models.CharField(_("assay"), max_length=100, blank=True)
     kit_lot = models.CharField(_("kit lot"), max_length=60, blank=True)
+    run = models.CharField(_("run"), max_length=60, blank=True)  # the name of the ``BenchRun`` at the laboratory
     specimen = models.CharField(_("specimen"), max_length=2, default="PB")
     conversion_factor = NumberField(_("conversion factor"), null=True, blank=True)
     is_percent = NumberField(_("reported % IS"), null=True, blank=True)
@@ -106,6 +107,7 @@ class PcrResult(models.Model):
         indexes = [
             models.Index(fields=["patient", "collected_on"], name="result_of_patient"),
             models.Index(fields=["recorded_at"], condition=Q(status="preliminary"), name="result_preliminary"),
+            models.Index(fields=["laboratory", "run"], condition=~Q(run=""), name="result_of_run"),
         ]
         triggers = [pgtrigger.Protect(name="facts_are_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 

@@ -188,7 +188,7 @@ def bench(request: HttpRequest) -> HttpResponse:
         return _page(request, form, status=409, foresight=None)
     request.session[SESSION_KEY] = {name: form.cleaned_data[name] for name in KEPT}
     messages.success(request, _saved_words(verdict, report, entered.patient))
-    return redirect("bench")
+    return redirect("single-entry")
 
 
 @require_POST

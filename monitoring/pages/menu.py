@@ -27,7 +27,7 @@ _LABORATORY = (Role.TECHNICIAN, Role.VERIFIER)
 _ADMINISTRATOR = (Role.ADMINISTRATOR,)
 PLACES = (
     Place("home", _("Home")),
-    Place("bench", _("Enter a result"), _LABORATORY),
+    Place("bench", _("Bench"), _LABORATORY),
     Place("waiting", _("Verify"), (*_LABORATORY, Role.ADMINISTRATOR)),
     Place("imports", _("Load a file"), (*_LABORATORY, Role.ADMINISTRATOR)),
     Place("patients", _("Patients"), also=("results/",)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,10 +20,11 @@ from monitoring.domain.replay import Replay, replay
 from monitoring.domain.rules.rule_sets import RuleSet
 from monitoring.domain.scoring.laboratory_report import FactorUsed, LaboratoryProfile, LaboratoryReport
 from monitoring.domain.scoring.response import Score
-from monitoring.models import Laboratory, Patient, PcrResult
+from monitoring.models import Laboratory, Patient, PcrResult, Protocol
 from monitoring.selectors.clinical import rules_of
 from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key
 
+LAST_VALUES = 5
 UNSTORED = 0  # the id of a result that has none yet
 
 
@@ -47,14 +49,43 @@ class Foresight:
     told_again: tuple[Intention, ...]
     ended: tuple[Intention, ...]
     questions: tuple[Question, ...]
+    last_values: tuple[TimePoint, ...]
+    is_first: bool
 
 
 def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
     """What this report would mean for this patient. Nothing is stored; a known accession is replaced, not doubled."""
-    series = load_series([patient.pk])[patient.pk].series
+    (foresight,) = foresee_each([(patient, report)])
+    return foresight
+
+
+def foresee_each(pairs: Sequence[tuple[Patient, LaboratoryReport]]) -> list[Foresight]:
+    """What each of these reports would mean if it alone were stored; the patients are read together."""
+    series = load_series([patient.pk for patient, _report in pairs])
+    laboratories = dict(
+        Laboratory.objects.filter(code__in={report.laboratory for _patient, report in pairs}).values_list("code", "pk")
+    )
+    profiles = load_profiles(list(laboratories.values()))
+    chosen = {patient.centre.protocol_id for patient, _report in pairs} - {None}
+    protocols: dict[int | None, Protocol] = dict(Protocol.objects.in_bulk(chosen)) if chosen else {}
+    return [
+        _foresee(
+            patient,
+            report,
+            series[patient.pk].series,
+            profiles[laboratories[report.laboratory]] if report.laboratory in laboratories else LaboratoryProfile(),
+            rules_of(protocols.get(patient.centre.protocol_id)).kinetics,
+        )
+        for patient, report in pairs
+    ]
+
+
+def _foresee(
+    patient: Patient, report: LaboratoryReport, series: Series, profile: LaboratoryProfile, rules: RuleSet
+) -> Foresight:
     prefix = result_key(report.laboratory, report.accession_number, 1).rpartition("/")[0] + "/"
     others = tuple(r for r in series.results if not r.key.startswith(prefix))
-    fact, factor = result_fact(report, patient, _profile(report.laboratory), id=UNSTORED, key=f"{prefix}new")
+    fact, factor = result_fact(report, patient, profile, id=UNSTORED, key=f"{prefix}new")
     before = replay(series)
     after = replay(dataclasses.replace(series, results=(*others, fact)))
     new = next(item for item in after.assessed if item.result.id == UNSTORED)
@@ -72,7 +103,9 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
             if key in standing and i.is_told_again(standing[key].certainty, standing[key].level_percent)
         ),
         ended=tuple(i for key, i in standing.items() if key not in coming),
-        questions=tuple(_questions(new, after, series, rules_of(patient.centre.protocol).kinetics)),
+        questions=tuple(_questions(new, after, series, rules)),
+        last_values=tuple(sorted(before.points, key=lambda point: point.on)[-LAST_VALUES:]),
+        is_first=not others,
     )
 
 
@@ -102,11 +135,6 @@ def _questions(new: Assessed, after: Replay, series: Series, rules: RuleSet) -> 
 def _as_if_final(new: Assessed) -> Assessed:
     """Entered results are preliminary; the change is still worth a word."""
     return dataclasses.replace(new, result=dataclasses.replace(new.result, is_preliminary=False))
-
-
-def _profile(laboratory: str) -> LaboratoryProfile:
-    found = Laboratory.objects.filter(code=laboratory).first()
-    return load_profiles([found.pk])[found.pk] if found else LaboratoryProfile()
 
 
 def _open(replayed: Replay) -> dict[tuple[str, str], Intention]:

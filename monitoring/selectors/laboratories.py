@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
 
 from monitoring.models import ConversionFactor, Laboratory
 
@@ -17,18 +19,21 @@ WARNED_DAYS_BEFORE = 60
 
 @dataclass(frozen=True, slots=True)
 class ReportingLaboratory:
-    """A laboratory and the centres (by id) that it reports for."""
+    """A laboratory, the centres (by id) that it reports for, and the conversion factors it has registered."""
 
     row: Laboratory
     centres: frozenset[int]
+    factors: frozenset[Decimal]
 
 
 def reporting_laboratories(codes: Collection[str]) -> dict[str, ReportingLaboratory]:
     """Laboratories by code with the centres they report for, in one query."""
+    factors = ConversionFactor.objects.filter(laboratory=OuterRef("pk")).values("factor")
     rows = Laboratory.objects.filter(code__in=codes).annotate(
-        centre_ids=ArrayAgg("reports_for__centre_id", filter=Q(reports_for__isnull=False), default=[])
+        centre_ids=ArrayAgg("reports_for__centre_id", filter=Q(reports_for__isnull=False), default=[]),
+        factors=ArraySubquery(factors),
     )
-    return {row.code: ReportingLaboratory(row, frozenset(row.centre_ids)) for row in rows}
+    return {row.code: ReportingLaboratory(row, frozenset(row.centre_ids), frozenset(row.factors)) for row in rows}
 
 
 class FactorStanding(StrEnum):

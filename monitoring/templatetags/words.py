@@ -9,6 +9,8 @@ from monitoring.wording import codes
 register = template.Library()
 for name in (
     "about_words",
+    "cell_of",
+    "cell_word",
     "closing_words",
     "copies_words",
     "deed_word",
@@ -18,6 +20,7 @@ for name in (
     "outcome_words",
     "owed_word",
     "sending_words",
+    "sensitivity_word",
     "signed",
     "standing_word",
     "value_words",

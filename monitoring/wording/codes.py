@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from monitoring.domain.vocabulary.measurement import Flag
+from monitoring.domain.vocabulary.scale import Sensitivity
 from monitoring.models import Alert, AlertDelivery, Replicate, Role
 from monitoring.models.alerts import AlertState, ClosingReason, DeliveryAbout, DeliveryOutcome
 from monitoring.models.choices import (
@@ -60,6 +62,34 @@ def factor_word(state: str) -> str:
     """Where a conversion factor came from."""
     words = {"given": _("given"), "registered": _("registered"), "expired": _("expired"), "missing": _("missing")}
     return words.get(state, state)
+
+
+_CELLS = {
+    "accession_number": gettext_lazy("accession"),
+    "patient_id": gettext_lazy("patient"),
+    "collected_on": gettext_lazy("collected"),
+    "received_on": gettext_lazy("received"),
+    "bcr_abl1_copies": gettext_lazy("BCR::ABL1"),
+    "control_gene_copies": gettext_lazy("control gene"),
+}
+
+
+def cell_word(name: str) -> str:
+    """The head of a cell of a run's grid; those of a tube carry its number."""
+    whole, _mark, number = name.rpartition("_")
+    if number.isdigit():
+        return f"{_CELLS.get(whole, whole)} {number}"
+    return str(_CELLS.get(name, name))
+
+
+def cell_of(cells: Mapping[str, str], name: str) -> str:
+    """What was typed in a cell of a row."""
+    return cells.get(name, "")
+
+
+def sensitivity_word(code: str) -> str:
+    """The deepest class that a sample could show."""
+    return _("no deep response") if code == Sensitivity.NONE else look_up(code, RESPONSE_CLASS)
 
 
 def signed(value: Decimal) -> str:

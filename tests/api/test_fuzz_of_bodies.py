@@ -178,7 +178,7 @@ def test_no_form_stops_the_entry_page(people: dict[str, Client]) -> None:
                 "bcr_abl1_copies_1": "60", "control_gene_copies_1": "52000", "conversion_factor": "1"}  # fmt: skip
         for _ in range(chance.randint(1, 3)):
             form[chance.choice(fields)] = str(chance.choice(ODD)).encode("utf-8", "replace").decode()
-        for path in ("/bench/", "/bench/preview/"):
+        for path in ("/bench/single/", "/bench/preview/"):
             answer = people["verifier"].post(path, form)
             assert answer.status_code < 500, (path, form)
     whole()

@@ -78,6 +78,9 @@ def test_the_laboratory_enters_a_result_by_keyboard_and_another_person_verifies_
     visitor.check("home of the laboratory")
     visitor.tab_to("a.tile[href='/bench/']")
     page.keyboard.press("Enter")
+    visitor.check("runs")
+    visitor.tab_to("a.button[href='/bench/single/']")
+    page.keyboard.press("Enter")
     page.wait_for_selector("#id_patient_id:focus")
     visitor.check("bench")
 
@@ -517,7 +520,7 @@ LOOKS = [
     for language in ("en", "zh-hans")
 ]
 PAGES = {
-    "ada": ("/", "/laboratories/", "/bench/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/",
+    "ada": ("/", "/laboratories/", "/bench/", "/bench/single/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/",
     "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
     "/patients/new/", "/patients/{patient}/courses/", "/patients/{patient}/observations/", "/cohorts/"),

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 # Written down a second time, apart from config/privileges.py: nothing of these rows changes …
 NOTHING = ("monitoring_pcrresult", "monitoring_replicate", "monitoring_latereport", "monitoring_responseevent",
-    "monitoring_accessevent", "monitoring_storedreading", "monitoring_deliveryattempt",
+    "monitoring_accessevent", "monitoring_storedreading", "monitoring_deliveryattempt", "monitoring_reviewnote",
            "cohorts_cohortsnapshot", "cohorts_snapshotname", "django_admin_log",
            "auth_permission", "auth_group", "auth_group_permissions",
            "auth_user_groups", "auth_user_user_permissions", "django_content_type", "django_migrations")  # fmt: skip
@@ -75,6 +75,7 @@ DELETED = {
     "monitoring_laboratorycentre",
     "monitoring_readingrule",
     "monitoring_signintries",
+    "monitoring_runrow",
     "monitoring_storedreading",
     "cohorts_cohortoutput",
     "cohorts_definitioncount",

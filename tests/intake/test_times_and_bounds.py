@@ -73,7 +73,7 @@ def by_page(user: User, cells: dict[str, str], tmp_path: Path) -> str:
     client.force_login(user)
     form = {name: value for name, value in cells.items() if not name.endswith("copies")}
     form |= {f"{name}_1": value for name, value in cells.items() if name.endswith("copies")}
-    answer = client.post("/bench/", form)
+    answer = client.post("/bench/single/", form)
     return "" if answer.status_code == 302 else answer.content.decode()
 
 

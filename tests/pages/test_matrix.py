@@ -29,14 +29,17 @@ from monitoring.models import (
     AlertEndpoint,
     Assay,
     BackTest,
+    BenchRun,
     Centre,
     ConversionFactor,
+    Laboratory,
     Membership,
     Observation,
     Patient,
     PcrResult,
     Protocol,
     Role,
+    RunControl,
     TfrEpisode,
     TkiCourse,
 )
@@ -69,7 +72,9 @@ OPEN = {
 
 # Who reads. What is of a centre answers 404 to the same role in another centre; what is of a person, to everybody else.
 READERS: dict[str, tuple[Role, ...] | str] = {
-    "home": ANYBODY, "bench": LABORATORY, "bench-preview": ONLY_POST, "waiting": LOADING, "result": ANYBODY,
+    "home": ANYBODY, "bench": LABORATORY, "single-entry": LABORATORY, "run": LABORATORY,
+    "run-header": ONLY_POST, "run-rows": ONLY_POST, "run-control": ONLY_POST, "submit-run": LABORATORY,
+    "reject-run": ONLY_POST, "bench-preview": ONLY_POST, "waiting": LOADING, "result": ANYBODY,
     "verify-result": ONLY_POST, "amend-result": LABORATORY, "retract-result": ONLY_POST, "patients": ANYBODY,
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST,
@@ -99,7 +104,9 @@ READERS: dict[str, tuple[Role, ...] | str] = {
 
 # Who writes, by method. An address that is not here takes nothing from anybody.
 WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
-    ("POST", "bench"): LABORATORY, ("POST", "bench-preview"): LABORATORY, ("POST", "verify-result"): (V,),
+    ("POST", "bench"): LABORATORY, ("POST", "single-entry"): LABORATORY, ("POST", "run-header"): LABORATORY,
+    ("POST", "run-rows"): LABORATORY, ("POST", "run-control"): LABORATORY, ("POST", "submit-run"): LABORATORY,
+    ("POST", "reject-run"): LABORATORY, ("POST", "bench-preview"): LABORATORY, ("POST", "verify-result"): (V,),
     ("POST", "amend-result"): LABORATORY, ("POST", "retract-result"): LABORATORY, ("POST", "imports"): LOADING,
     ("POST", "load-import"): LOADING, ("POST", "protocol"): (D,), ("POST", "patients"): ANYBODY,
     ("POST", "laboratory-settings"): (D,), ("POST", "laboratory-centres"): (D,), ("POST", "new-assay"): (D,),
@@ -124,6 +131,8 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
 
 # What stands in the place of the id of an address.
 OBJECT_OF = {
+    "run": BenchRun, "run-header": BenchRun, "run-rows": BenchRun, "run-control": BenchRun, "submit-run": BenchRun,
+    "reject-run": BenchRun,
     "new-course": Patient, "new-observation": Patient,
     "result": PcrResult, "verify-result": PcrResult, "amend-result": PcrResult, "retract-result": PcrResult,
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert,
@@ -140,7 +149,7 @@ OF_A_PERSON = {"backtest", "import", "import-progress", "load-import", "counted"
 # Cohorts that are changed stand in the first centre alone.
 OF_ONE_CENTRE = {"edit-cohort", "count-members-of"}
 # One object of each kind stands in each centre; three results do.
-COUNTED = {"people": 2, "patients": 1, "alerts": 1, "waiting": 1, "imports": 1, "api-patients": 1, "api-treatments": 1,
+COUNTED = {"people": 2, "patients": 1, "alerts": 1, "waiting": 1, "bench": 1, "imports": 1, "api-patients": 1, "api-treatments": 1,
            "api-observations": 1, "api-results": 3, "api-episodes": 1, "api-alerts": 1}  # fmt: skip
 
 # The configuration pages: what an administrator gets. Only these kinds of rows are added there.
@@ -264,6 +273,11 @@ def place(code: str, by: User) -> Place:
     found[Absence] = Absence.objects.create(
         person=clinician, first_on=today, last_on=today + dt.timedelta(days=9), noted_by=by
     )  # fmt: skip
+    found[BenchRun] = BenchRun.objects.create(
+        laboratory=Laboratory.objects.get(), name=f"{code}-RUN", run_on=today, started_by=by
+    )
+    found[BenchRun].centres.set([centre])
+    RunControl.objects.create(run=found[BenchRun], kind="high")
     found[PcrResult] = PcrResult.objects.get(accession_number=f"{code}-WAIT")
     found[TfrEpisode], found[Alert] = TfrEpisode.objects.get(patient=patient), Alert.objects.get(patient=patient)
     for row in found.values():
@@ -315,7 +329,11 @@ class Caller:
             found = of.objects[OBJECT_OF[name]]
             public_id = str(getattr(found, "public_id", found.pk))
         filled = re.sub(r"<(uuid:public_id|str:id|int:(person|membership|centre|absence)_id)>", public_id, route)
-        filled = filled.replace("kinds/<slug:name>", "kinds/loss_of_mmr").replace("<slug:name>", "clinical")
+        filled = (
+            filled.replace("kinds/<slug:name>", "kinds/loss_of_mmr")
+            .replace("<slug:name>", "clinical")
+            .replace("<slug:kind>", "high")
+        )
         filled = re.sub(r"<(slug|str):(slug|code)>", "one" if name in OF_ONE_CENTRE else "all", filled)
         if "<int:" in filled:
             factor, assay = ConversionFactor.objects.get(), Assay.objects.get()

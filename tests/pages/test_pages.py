@@ -112,8 +112,10 @@ def test_an_entered_result_is_preliminary_alerts_at_once_and_is_verified_by_anot
 ) -> None:
     off_treatment(patient)
     ada, vera = sign_in(Role.TECHNICIAN), sign_in(Role.VERIFIER)
-    assert ada.post("/bench/", entry()).status_code == 302
-    assert ada.post("/bench/", entry(), follow=True).content.decode().count("is stored already") == 1, "double click"
+    assert ada.post("/bench/single/", entry()).status_code == 302
+    assert ada.post("/bench/single/", entry(), follow=True).content.decode().count("is stored already") == 1, (
+        "double click"
+    )
     result = PcrResult.objects.get()
     assert result.status == "preliminary"
     classify_pending(now=clock.now())
@@ -132,7 +134,7 @@ def test_an_entered_result_is_preliminary_alerts_at_once_and_is_verified_by_anot
 
 def test_a_laboratory_without_verification_makes_final_results(sign_in: SignIn) -> None:
     Laboratory.objects.update(verification_required=False)
-    sign_in(Role.TECHNICIAN).post("/bench/", entry())
+    sign_in(Role.TECHNICIAN).post("/bench/single/", entry())
     assert PcrResult.objects.get().status == "final"
 
 
@@ -147,7 +149,7 @@ def test_a_laboratory_without_verification_makes_final_results(sign_in: SignIn) 
     ],
 )
 def test_bad_entries_are_refused_beside_their_field(sign_in: SignIn, change: dict[str, str], words: str) -> None:
-    answer = sign_in(Role.TECHNICIAN).post("/bench/", entry(**change))
+    answer = sign_in(Role.TECHNICIAN).post("/bench/single/", entry(**change))
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert 'value="52000"' in answer.content.decode(), "what was typed stays"
@@ -156,14 +158,14 @@ def test_bad_entries_are_refused_beside_their_field(sign_in: SignIn, change: dic
 
 def test_other_content_for_a_known_accession_is_refused_in_words(sign_in: SignIn) -> None:
     ada = sign_in(Role.TECHNICIAN)
-    ada.post("/bench/", entry())
-    answer = ada.post("/bench/", entry(bcr_abl1_copies_1="61"))
+    ada.post("/bench/single/", entry())
+    answer = ada.post("/bench/single/", entry(bcr_abl1_copies_1="61"))
     assert answer.status_code == 409
     assert "is stored" in answer.content.decode()
 
 
 def test_undetected_is_written_u(sign_in: SignIn) -> None:
-    sign_in(Role.TECHNICIAN).post("/bench/", entry(bcr_abl1_copies_1="u", bcr_abl1_copies_2="nd"))
+    sign_in(Role.TECHNICIAN).post("/bench/single/", entry(bcr_abl1_copies_1="u", bcr_abl1_copies_2="nd"))
     classify_pending(now=clock.now())
     assert ResponseAssessment.objects.get().response_class == "MR5"
 
@@ -228,7 +230,7 @@ def test_a_result_unverified_for_four_hours_alerts_the_laboratory_and_closes_wit
     sign_in: SignIn, patient: Patient, django_assert_max_num_queries: Any
 ) -> None:
     ada, vera = sign_in(Role.TECHNICIAN), sign_in(Role.VERIFIER)
-    ada.post("/bench/", entry())
+    ada.post("/bench/single/", entry())
     classify_pending(now=clock.now())
     later = clock.now() + dt.timedelta(hours=4, minutes=1)
     assert raise_unverified(now=clock.now()) == 0

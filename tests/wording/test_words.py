@@ -373,7 +373,7 @@ PAGES = {
     "/cohorts/": tuple(Role),
     "/cohorts/all/": tuple(Role),
     "/cohorts/empty/": tuple(Role),
-    "/bench/": (Role.TECHNICIAN, Role.VERIFIER),
+    "/bench/single/": (Role.TECHNICIAN, Role.VERIFIER),
     "/verify/": (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR),
     "/imports/": (Role.TECHNICIAN, Role.VERIFIER, Role.ADMINISTRATOR),
     "/operations/": (Role.ADMINISTRATOR,),
@@ -603,8 +603,8 @@ def test_no_english_is_left_where_a_result_is_entered_and_looked_at(
     result = PcrResult.objects.get(accession_number="T4")
     for path, body, status in (
         ("/bench/preview/", entry, 200),
-        ("/bench/", {**entry, "bcr_abl1_copies_1": "0"}, 400),
-        ("/bench/", {**entry, "accession_number": "T3"}, 409),
+        ("/bench/single/", {**entry, "bcr_abl1_copies_1": "0"}, 400),
+        ("/bench/single/", {**entry, "accession_number": "T3"}, 409),
         (f"/results/{result.public_id}/verify/", {"version": 7}, 409),
     ):
         answer = client.post(path, body)

@@ -33,7 +33,8 @@ class ReplicateReport:
 class LaboratoryReport:
     """What a laboratory says about one sample. None or an empty text means not known.
 
-    ``stated_version`` is how the laboratory itself counts its reports of the sample.
+    ``stated_version`` is how the laboratory itself counts its reports of the sample; ``run`` names the run of its bench
+    in which the sample was measured.
     """
 
     laboratory: str
@@ -50,6 +51,7 @@ class LaboratoryReport:
     method: str = ""
     assay_name: str = ""
     kit_lot: str = ""
+    run: str = ""
     specimen: str = "PB"
     conversion_factor: Decimal | None = None
     is_percent: Decimal | None = None

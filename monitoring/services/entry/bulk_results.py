@@ -18,9 +18,12 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from psycopg import sql
 
+from monitoring.domain.quality.factors import MOST_TIMES
 from monitoring.domain.vocabulary.bounds import BOUNDS
+from monitoring.models import BenchRun, RunState
 from monitoring.selectors.laboratories import reporting_laboratories
 from monitoring.services.classification.classification_queue import request_classification
+from monitoring.services.entry.named_runs import name_runs
 from monitoring.services.settings.laboratories import laboratory_twins, make_laboratories, report_for
 
 
@@ -45,7 +48,10 @@ def record_plain_results(
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _take_in(cursor, rows, columns)
-        cursor.execute(_DECIDE, {"today": now.date(), "store": not dry_run, "twins": _twins(cursor), **_bounds()})
+        cursor.execute(
+            _DECIDE,
+            {"today": now.date(), "store": not dry_run, "twins": _twins(cursor), "rejected": _rejected(), **_bounds()},
+        )
         cursor.execute("analyze plain_record")
         cursor.execute(_COMPARE_TUBES)
         outcome = _outcome(cursor)
@@ -56,6 +62,10 @@ def record_plain_results(
             cursor.execute(_INSERT_REPLICATES)
             cursor.execute("select distinct patient_id from plain_record where verdict = 'created'")
             request_classification((pk for (pk,) in cursor.fetchall()), bulk=True)
+            cursor.execute(_NAMED_RUNS)
+            name_runs(
+                {(known[code].row.pk, run, centre_id) for code, run, centre_id in cursor.fetchall()}, by=by, now=now
+            )
             cursor.execute(_REPORTED_FOR)
             report_for([(known[code].row.pk, centre_id) for code, centre_id in cursor.fetchall()])
         cursor.execute("drop table plain_row, plain_record")  # inside an outer transaction they would stay
@@ -70,10 +80,17 @@ def _take_in(cursor: Any, rows: bytes, columns: Sequence[str]) -> None:
     cursor.execute("analyze plain_row")  # without it the planner guesses a few rows and compares each with each
 
 
+def _rejected() -> list[str]:
+    """Laboratory and name of each run that was rejected, as ``_DECIDE`` compares them."""
+    rejected = BenchRun.objects.filter(state=RunState.REJECTED).values_list("laboratory__code", "name")
+    return ["\x1f".join(one) for one in rejected]
+
+
 def _bounds() -> dict[str, Decimal]:
-    """The plausible bounds of each number, by parameter."""
+    """The plausible bounds of each number, by parameter, and how far a factor may be from those registered."""
     least = {f"least_{column}": bounds.least for column, bounds in BOUNDS.items()}
-    return least | {f"limit_{column}": bounds.limit for column, bounds in BOUNDS.items()}
+    limits = {f"limit_{column}": bounds.limit for column, bounds in BOUNDS.items()}
+    return least | limits | {"most_times": Decimal(MOST_TIMES)}
 
 
 def _twins(cursor: Any) -> list[str]:
@@ -110,7 +127,7 @@ create temporary table plain_row (
     mr_value text default '', reported_class text default '', detected text default '',
     limit_of_detection text default '', limit_of_quantification text default '', received_on text default '',
     received_at text default '', tested_on text default '', issued_at text default '', method text default '',
-    assay text default '', kit_lot text default '', specimen text default '', conversion_factor text default '',
+    assay text default '', kit_lot text default '', run text default '', specimen text default '', conversion_factor text default '',
     run_valid text default '', status text default '', version text default '', reason text default ''
 ) on commit drop
 """
@@ -148,19 +165,19 @@ with known as materialized (
      where one.position = 1
        and (one.laboratory, one.accession_number, one.patient_id, one.centre, one.collected_on, one.control_gene,
             one.is_percent, one.mr_value, one.reported_class, one.limit_of_detection, one.limit_of_quantification,
-            one.received_on, one.tested_on, one.method, one.assay, one.kit_lot, one.specimen, one.conversion_factor,
-            one.status, one.version)
+            one.received_on, one.tested_on, one.method, one.assay, one.kit_lot, one.run, one.specimen,
+            one.conversion_factor, one.status, one.version)
         <> (other.laboratory, other.accession_number, other.patient_id, other.centre, other.collected_on,
             other.control_gene, other.is_percent, other.mr_value, other.reported_class, other.limit_of_detection,
             other.limit_of_quantification, other.received_on, other.tested_on, other.method, other.assay,
-            other.kit_lot, other.specimen, other.conversion_factor, other.status, other.version)
+            other.kit_lot, other.run, other.specimen, other.conversion_factor, other.status, other.version)
 ), sample as (
     select record, laboratory, accession_number, patient_id, centre,
            collected_on::date as collected_on,
            nullif(received_on, '')::date as received_on,
            nullif(tested_on, '')::date as tested_on,
            coalesce(nullif(control_gene, ''), 'ABL1') as control_gene,
-           method, assay as assay_name, kit_lot,
+           method, assay as assay_name, kit_lot, run,
            coalesce(nullif(specimen, ''), 'PB') as specimen,
            nullif(conversion_factor, '')::numeric as conversion_factor,
            nullif(ltrim(is_percent, '<> '), '')::numeric as is_percent,
@@ -205,14 +222,16 @@ with known as materialized (
            end
        and record not in (select record from disagreeing)
        and laboratory <> all(%(twins)s)
+       and (run = '' or laboratory || chr(31) || run <> all(%(rejected)s))
 )
 select storable.record, storable.tube_count, storable.has_tubes, storable.laboratory, storable.accession_number,
        storable.patient as patient_id, storable.collected_on, storable.received_on, storable.tested_on,
-       storable.control_gene, storable.method, storable.assay_name, storable.kit_lot, storable.specimen,
+       storable.control_gene, storable.method, storable.assay_name, storable.kit_lot, storable.run, storable.specimen,
        storable.conversion_factor, storable.is_percent, storable.is_comparator, storable.mr_value,
        storable.reported_class, storable.limit_of_detection, storable.limit_of_quantification,
        storable.stated_version,
-       case when stored.id is null and not sibling.stands and alone then 'created'
+       case when not coalesce(factor.is_usual, true) then 'left'
+            when stored.id is null and not sibling.stands and alone then 'created'
             when stored.same then 'unchanged' else 'left' end as verdict,
        -- The sequence is looked up once, in a query of its own, and not for each row.
        coalesce(stored.id, case when %(store)s then nextval((
@@ -227,7 +246,8 @@ select storable.record, storable.tube_count, storable.has_tubes, storable.labora
              and newest.collected_on = storable.collected_on and newest.collected_precision = 'day'
              and newest.control_gene = storable.control_gene and newest.specimen = storable.specimen
              and storable.method in ('', newest.method) and storable.assay_name in ('', newest.assay_name)
-             and storable.kit_lot in ('', newest.kit_lot) and storable.reported_class in ('', newest.reported_class)
+             and storable.kit_lot in ('', newest.kit_lot) and storable.run in ('', newest.run)
+             and storable.reported_class in ('', newest.reported_class)
              and coalesce(storable.received_on = newest.received_on, storable.received_on is null)
              and coalesce(storable.tested_on = newest.tested_on, storable.tested_on is null)
              and coalesce(storable.conversion_factor = newest.conversion_factor, storable.conversion_factor is null)
@@ -253,6 +273,12 @@ select storable.record, storable.tube_count, storable.has_tubes, storable.labora
              and other.status <> 'entered_in_error'
       ) as stands
   ) sibling on true
+  left join lateral (
+      select bool_or(known.factor / %(most_times)s < storable.conversion_factor
+                     and storable.conversion_factor < known.factor * %(most_times)s) as is_usual
+        from monitoring_conversionfactor known
+       where known.laboratory_id = laboratory.id and storable.conversion_factor is not null
+  ) factor on true
 """
 
 _BOUNDED = ("conversion_factor", "is_percent", "mr_value", "limit_of_detection", "limit_of_quantification")
@@ -291,15 +317,21 @@ select distinct laboratory, patient.centre_id
  where verdict = 'created'
 """
 
+_NAMED_RUNS = """
+select distinct laboratory, run, patient.centre_id
+  from plain_record join monitoring_patient patient on patient.id = plain_record.patient_id
+ where verdict = 'created' and run <> ''
+"""
+
 _INSERT_RESULTS = """
 insert into monitoring_pcrresult (
     id, laboratory_id, patient_id, recorded_by_id, recorded_at, accession_number, version, status, reason,
-    collected_on, collected_precision, received_on, tested_on, control_gene, method, assay_name, kit_lot, specimen,
+    collected_on, collected_precision, received_on, tested_on, control_gene, method, assay_name, kit_lot, run, specimen,
     conversion_factor, is_percent, is_comparator, mr_value, reported_class, limit_of_detection,
     limit_of_quantification, stated_version
 )
 select plain_record.id, laboratory.id, patient_id, %(by)s, %(now)s, accession_number, 1, 'final', '',
-       collected_on, 'day', received_on, tested_on, control_gene, method, assay_name, kit_lot, specimen,
+       collected_on, 'day', received_on, tested_on, control_gene, method, assay_name, kit_lot, run, specimen,
        conversion_factor, is_percent, is_comparator, mr_value, reported_class, limit_of_detection,
        limit_of_quantification, stated_version
   from plain_record join monitoring_laboratory laboratory on laboratory.code = plain_record.laboratory

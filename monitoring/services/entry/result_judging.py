@@ -41,7 +41,7 @@ _MEASURED = (
 )  # fmt: skip
 FINAL = (ResultStatus.FINAL, ResultStatus.CORRECTED)
 # Cells that say how a sample travelled: filling them leaves a final result final.
-DESCRIPTIVE = {"kit_lot", "received_on", "received_at", "issued_at"}
+DESCRIPTIVE = {"kit_lot", "run", "received_on", "received_at", "issued_at"}
 
 
 def content_of(report: LaboratoryReport, patient_id: int) -> dict[str, Any]:

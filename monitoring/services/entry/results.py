@@ -10,15 +10,18 @@ import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from monitoring.domain.quality.factors import usual_instead
 from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.models import Laboratory, Patient, ResultStatus
 from monitoring.selectors.laboratories import ReportingLaboratory, reporting_laboratories
 from monitoring.services.classification.classification_queue import request_classification
+from monitoring.services.entry.named_runs import name_runs, of_rejected_run, rejected_among
 from monitoring.services.entry.reach import Reach, alike, laboratory_refusal, out_of_reach, patient_out_of_reach
 from monitoring.services.entry.result_judging import (
     DESCRIPTIVE,
@@ -74,6 +77,7 @@ def record_results(
         laboratories = dict(known_laboratories or reporting_laboratories({r.laboratory for r in reports}))
         twins = make_laboratories(laboratories, {r.laboratory for r in reports}, dry_run) if reach.is_operator else {}
         stored = stored_versions(reports, laboratories)
+        rejected = rejected_among(reports)
         verdicts: list[Verdict] = []
         insertions: list[Insertion] = []
         late: list[tuple[StoredResult, LaboratoryReport]] = []
@@ -85,6 +89,8 @@ def record_results(
             verdict = (
                 barred
                 or outside_life(report, patient, now)
+                or of_rejected_run(report, rejected)
+                or _implausible_factor(report, laboratory)
                 or judge(report, patient, versions, amend_reason, may_be_final=final)
             )
             verdicts.append(verdict)
@@ -116,8 +122,12 @@ def record_results(
             insert_versions(insertions, by, now)
             moved_away = {i.supersedes.patient_id for i in insertions if i.supersedes is not None}
             request_classification({i.patient_id for i in insertions} | moved_away, bulk=bulk)
+            centre_of = {patient.pk: patient.centre_id for patient in patients}
+            name_runs(
+                {(i.laboratory_id, i.report.run, centre_of[i.patient_id]) for i in insertions if i.report.run},
+                by=by, now=now,
+            )  # fmt: skip
             if reach.is_operator:
-                centre_of = {patient.pk: patient.centre_id for patient in patients}
                 report_for({(i.laboratory_id, centre_of[i.patient_id]) for i in insertions})
         return verdicts
 
@@ -144,6 +154,25 @@ def _barred(
     if missing or (versions and not reach.covers(versions[-1].centre_id)):
         return _refusal(out_of_reach(report.accession_number))
     return None
+
+
+def _implausible_factor(report: LaboratoryReport, laboratory: ReportingLaboratory | None) -> Verdict | None:
+    """The refusal of a factor far away from all that the laboratory has registered."""
+    if report.conversion_factor is None or laboratory is None:
+        return None
+    usual = usual_instead(report.conversion_factor, laboratory.factors)
+    if usual is None:
+        return None
+    return refusal("conversion_factor", report.conversion_factor, implausible_words(usual))
+
+
+def implausible_words(usual: Decimal) -> str:
+    """The reason of the refusal of a factor."""
+    words = _(
+        "is more than thirty times away from the factors of this laboratory (%(usual)s); check the decimal mark, or "
+        "register the factor first"
+    )
+    return words % {"usual": usual}
 
 
 def barred_report(report: LaboratoryReport, patient: Patient, reach: Reach) -> Problem | None:

@@ -52,6 +52,7 @@ create function public.clock_timestamp() returns timestamptz volatile language s
     'select pg_catalog.clock_timestamp() + (select ahead from public.chaos_clock)';
 grant select on chaos_clock to public;
 alter role cml_service set search_path = public, pg_catalog;
+select pg_terminate_backend(pid) from pg_stat_activity where usename = 'cml_service';
 """
 
 
@@ -98,9 +99,6 @@ class Service:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
         self.manage("migrate", "-v0")
         self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
-        if "clock" in self.choices.faults:
-            with self.database() as session:
-                session.execute(_CLOCK)
         names = [*dict.fromkeys(sample.patient for sample in samples), POISON]
         patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
         courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
@@ -114,6 +112,10 @@ class Service:
         self.supervisor = self.start("serve")
         self.keep_standby()
         wait(self.is_whole, WHOLE_SECONDS, "the service did not start")
+        if "clock" in self.choices.faults:
+            with self.database() as session:
+                session.execute(_CLOCK)
+            wait(self.is_whole, WHOLE_SECONDS, "the service did not come back")
 
     def keep_standby(self) -> None:
         """The second alertd, as another supervisor would keep it."""

@@ -62,6 +62,7 @@ WORDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "method": (("", "rt-qpcr", "dpcr"), ("PCR", "RT-qPCR")),
     "assay": (("", "Ipsogen 2"), ("#VALUE!", "back\\slash", "a" * 101, "tab\there", "line\nbreak")),
     "kit_lot": (("", "K-1"), ("e\u0301", "a" * 61)),
+    "run": (("", "R-7"), ("a" * 61, "#N/A")),
     "specimen": (("", "PB", "BM"), ("bm", "urine")),
     "conversion_factor": (("", "0.9", "1", "0.90"), ("0", "100", "0,9", "99.999")),
     "run_valid": (("", "true", "no"), ("TRUE", "perhaps")),

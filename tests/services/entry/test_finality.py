@@ -86,7 +86,7 @@ def verify(client: Client) -> Any:
 
 
 ENTERED = {
-    "page": lambda ada: ada.post("/bench/", {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1",
+    "page": lambda ada: ada.post("/bench/single/", {"laboratory": "LAB", "accession_number": "A1", "patient_id": "P1",
      "centre": "H1",
                                              "collected_on": days_ago(5), "conversion_factor": "1",
                                              "bcr_abl1_copies_1": "60",

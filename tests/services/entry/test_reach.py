@@ -158,7 +158,7 @@ def doors(client: Client, user: User, body: dict[str, Any]) -> dict[str, str]:
     answers = {}
     api = post(client, "/api/v1/results/", body)
     answers["api"] = f"{api.status_code} {api.content.decode()}"
-    for name, path in (("page", "/bench/"), ("preview", "/bench/preview/")):
+    for name, path in (("page", "/bench/single/"), ("preview", "/bench/preview/")):
         page = client.post(path, as_form(body), headers={"HX-Request": "true"})
         text = page.content.decode() if page.status_code != 302 else "stored"
         for typed in as_form(body).values():  # the form shows what was typed

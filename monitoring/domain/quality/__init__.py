@@ -1,0 +1,1 @@
+"""How well a laboratory measures: the controls of a run, and their values over time."""
