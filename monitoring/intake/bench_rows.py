@@ -83,6 +83,9 @@ def _read(rows: list[TableRow], named: NamedPatients, *, zero_means_not_detected
 
 def _typed(problem: LineProblem) -> TypedProblem:
     column = problem.cell.column
+    if column == "tested_on":  # of the header: what is wrong in the row is its own day
+        late = _("lies after the day of the run, %(day)s") % {"day": problem.cell.value}
+        return TypedProblem("collected_on", "", late)
     name = f"{column}_{problem.line}" if column in ("bcr_abl1_copies", "control_gene_copies") else column
     return TypedProblem(name, problem.cell.value, problem.cell.reason)
 

@@ -1,4 +1,4 @@
-"""Runs of a laboratory's bench: the header, the control samples, and the rows as they were typed until all is submitted.
+"""Runs of a laboratory's bench: the header, the control samples, and the rows as typed until all is submitted.
 
 A stored result names its run (``PcrResult.run`` with its laboratory); a run that a file or a message names comes into
 being with the first result that does.

@@ -41,10 +41,11 @@ class RowView:
     place: int
     cells: Mapping[str, str] = field(default_factory=dict)
     version: int = 0
-    reading: RowReading = RowReading()
+    reading: RowReading = field(default_factory=RowReading)
     foresight: Foresight | None = None
     standing: UUID | None = None  # the result that its accession names already
     tubes: int = 1
+    given: Mapping[str, str] = field(default_factory=dict)  # what the header says where a cell is empty
 
     @property
     def state(self) -> RowState:
@@ -58,14 +59,19 @@ class RowView:
         return RowState.LOOK if asks else RowState.CLEAR
 
     @property
-    def fields(self) -> list[tuple[str, str, str]]:
-        """Name, value and problem of each cell, in their order."""
+    def fields(self) -> list[tuple[str, str, str, str]]:
+        """Name, value, what the header says, and problem of each cell, in their order."""
         found = {problem.cell: problem.reason for problem in reversed(self.reading.problems)}
-        return [(name, self.cells.get(name, ""), found.get(name, "")) for name in cell_names(self.tubes)]
+        return [
+            (name, self.cells.get(name, ""), self.given.get(name, ""), found.get(name, ""))
+            for name in cell_names(self.tubes)
+        ]
 
     @property
     def ratio(self) -> Decimal | None:
-        """BCR::ABL1 in % of the control gene before any conversion, None where a tube has no counts."""
+        """BCR::ABL1 in % of the control gene before any conversion, None where it was not detected or not counted."""
+        if self.foresight is None or not self.foresight.score.detected:
+            return None
         tubes = [t for t in self.reading.report.replicates if t.run_valid and t.reported] if self.reading.report else []
         control = sum((t.control_gene_copies or Decimal(0) for t in tubes), Decimal(0))
         return 100 * sum((t.bcr_abl1_copies or Decimal(0) for t in tubes), Decimal(0)) / control if control else None
@@ -74,6 +80,12 @@ class RowView:
     def opens(self) -> bool:
         """Whether storing it tells somebody something."""
         return self.foresight is not None and bool(self.foresight.opened or self.foresight.told_again)
+
+
+def given_by_header(run: BenchRun) -> dict[str, str]:
+    """The cells that the header fills where a row says nothing."""
+    days = {"collected_on": run.collected_on, "received_on": run.received_on}
+    return {name: on.isoformat() for name, on in days.items() if on is not None}
 
 
 def cell_names(tubes: int) -> list[str]:
@@ -134,7 +146,7 @@ def look_at(
     return {
         place: RowView(
             place, cells, version, readings.get(place, RowReading()), foresights.get(place), standing.get(place),
-            run.tubes,
+            run.tubes, given_by_header(run),
         )
         for place, (cells, version) in rows.items()
     }  # fmt: skip
@@ -162,8 +174,11 @@ def _standing(run: BenchRun, readings: Mapping[int, RowReading], reach: Reach) -
     }
 
 
-def completed(typed: Mapping[int, Mapping[str, str]], reach: Reach) -> dict[int, str]:
-    """The whole pseudonyms for which typed cells stand: the end of exactly one, where none has it whole."""
+MOST_FITTING = 4
+
+
+def fitting(typed: Mapping[int, Mapping[str, str]], reach: Reach) -> dict[int, list[str]]:
+    """The pseudonyms that end as what was typed, by place, where none is just that; some of them where many do."""
     ends = {place: cells.get("patient_id", "") for place, cells in typed.items()}
     ends = {place: end for place, end in ends.items() if len(end) >= LEAST_FRAGMENT}
     patients = Patient.objects.filter(centre__in=reach.centres or ())
@@ -171,9 +186,8 @@ def completed(typed: Mapping[int, Mapping[str, str]], reach: Reach) -> dict[int,
     found = {}
     for place, end in ends.items():
         if end not in whole:
-            fitting = list(patients.filter(patient_id__endswith=end).values_list("patient_id", flat=True)[:2])
-            if len(fitting) == 1:
-                found[place] = fitting[0]
+            ending = patients.filter(patient_id__endswith=end).order_by("patient_id")
+            found[place] = list(ending.values_list("patient_id", flat=True)[:MOST_FITTING])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,16 @@ from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import BenchRun, Laboratory, Patient, PcrResult, RunControl, RunState
 from monitoring.pages.bench import ENTERING, entering_reach
 from monitoring.pages.days import day_field
-from monitoring.pages.run_rows import RowState, RowView, cell_names, completed, look_at, places_to_show, reach_in
+from monitoring.pages.run_rows import (
+    RowState,
+    RowView,
+    cell_names,
+    fitting,
+    given_by_header,
+    look_at,
+    places_to_show,
+    reach_in,
+)
 from monitoring.pages.strips import Strip, strip_of
 from monitoring.permissions import centres_with_role, requires_role, signed_in
 from monitoring.selectors.runs import chart_points, factor_of, runs_of
@@ -189,7 +199,10 @@ def run(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 def _grid(request: HttpRequest, one: BenchRun, form: HeaderForm, status: int = 200) -> HttpResponse:
     views = _views(request, one)
-    rows = [views.get(place) or RowView(place, tubes=one.tubes) for place in places_to_show(set(views))]
+    rows = [
+        views.get(place) or RowView(place, tubes=one.tubes, given=given_by_header(one))
+        for place in places_to_show(set(views))
+    ]
     context = {
         "run": one, "form": form, "rows": rows, "names": cell_names(one.tubes), "controls": _controls(one),
         "held": held_words(one), "factor": factor_of(one), "most_rows": MOST_ROWS, **_tally(views),
@@ -252,8 +265,8 @@ def rows(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if is_dry:
         views = look_at(one, {row.place: (row.cells, row.seen) for row in typed}, by=me, reach=reach, now=clock.now())
         return JsonResponse({"html": _pasted(request, one, list(views.values()))})
-    fills = completed({row.place: row.cells for row in typed}, reach)
-    typed = [_filled(row, fills.get(row.place)) for row in typed]
+    ends = fitting({row.place: row.cells for row in typed}, reach)
+    typed = [_filled(row, ends.get(row.place, ())) for row in typed]
     try:
         kept, stale = save_rows(one, typed, by=me, now=clock.now())
     except RunClosed as problem:
@@ -274,15 +287,16 @@ def rows(request: HttpRequest, public_id: UUID) -> HttpResponse:
             {
                 "place": place, "version": view.version, "cells": dict(view.cells), "state": view.state.value,
                 "problems": {p.cell: p.reason for p in view.reading.problems},
-                "html": render_to_string("runs/beside.html", {"row": view, "by_other": by_other}, request),
+                "html": render_to_string("runs/beside.html", {"row": view, "by_other": by_other, "ending": ends.get(place, ())}, request),
                 "stale": place in stale,
             }
         )  # fmt: skip
     return JsonResponse({"rows": answers})
 
 
-def _filled(row: TypedRow, patient_id: str | None) -> TypedRow:
-    return row if patient_id is None else TypedRow(row.place, {**row.cells, "patient_id": patient_id}, row.seen)
+def _filled(row: TypedRow, ending: Sequence[str]) -> TypedRow:
+    """The row with the whole pseudonym where exactly one ends as what was typed."""
+    return TypedRow(row.place, {**row.cells, "patient_id": ending[0]}, row.seen) if len(ending) == 1 else row
 
 
 def _typed(request: HttpRequest, one: BenchRun) -> tuple[list[TypedRow], bool]:
@@ -337,16 +351,20 @@ class ControlForm(forms.Form):
         """What was measured, or None with each refusal beside its field."""
         if not self.is_valid():
             return None
-        cells = Cells({name: str(value).strip() for name, value in self.cleaned_data.items()})
+        typed = {name: str(value).strip() for name, value in self.cleaned_data.items()}
+        cells = Cells(typed | {"is_percent": typed["target_percent"]})  # read as every percentage is
         written = cells.text("bcr_abl1_copies")
         undetected = written.lower() == "u" or means_not_detected(written) or written == "0"
         read: dict[str, Any] = {"lot": cells.text("lot")}
-        readers: dict[str, Any] = {"target_percent": cells.number, "control_gene_copies": cells.copy_number}
+        readers: dict[str, Any] = {
+            "target_percent": lambda: cells.number("is_percent"),
+            "control_gene_copies": lambda: cells.copy_number("control_gene_copies"),
+        }
         if not undetected:
-            readers["bcr_abl1_copies"] = cells.copy_number
+            readers["bcr_abl1_copies"] = lambda: cells.copy_number("bcr_abl1_copies")
         for name, reader in readers.items():
             try:
-                read[name] = reader(name)
+                read[name] = reader()
             except CellProblem as problem:
                 self.add_error(name, problem.reason)
         if self.errors:

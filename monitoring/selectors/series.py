@@ -38,9 +38,9 @@ from monitoring.selectors.as_of import as_known, known_rows, row_key, standing_r
 # The columns of a result that make a report, in the order in which they are read.
 REPORT_COLUMNS = (
     "collected_on", "collected_precision", "collected_at", "received_on", "received_at", "tested_on", "issued_at",
-    "control_gene", "method", "assay_name", "kit_lot", "run", "specimen", "conversion_factor", "is_percent", "is_comparator",
-    "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification", "status",
-    "stated_version", "reason",
+    "control_gene", "method", "assay_name", "kit_lot", "run", "specimen", "conversion_factor", "is_percent",
+    "is_comparator", "mr_value", "reported_class", "detected", "limit_of_detection", "limit_of_quantification",
+    "status", "stated_version", "reason",
 )  # fmt: skip
 
 

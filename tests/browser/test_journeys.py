@@ -520,8 +520,8 @@ LOOKS = [
     for language in ("en", "zh-hans")
 ]
 PAGES = {
-    "ada": ("/", "/laboratories/", "/bench/", "/bench/single/", "/verify/", "/results/{result}/", "/results/{result}/amend/", "/imports/",
-    "/patients/"),
+    "ada": ("/", "/laboratories/", "/bench/", "/bench/single/", "/verify/", "/results/{result}/",
+    "/results/{result}/amend/", "/imports/", "/patients/"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
     "/patients/new/", "/patients/{patient}/courses/", "/patients/{patient}/observations/", "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/cohorts/zhao-2025-twin/snapshots/", "/cohorts/zhao-2025-twin/study/",

@@ -69,8 +69,8 @@ def test_a_result_row_that_cannot_be_is_refused(stored: PcrResult, field: str, v
                 "laboratory_id": stored.laboratory_id, "accession_number": "A2", "patient_id": stored.patient_id,
                 "collected_on": dt.date(2020, 1, 1), "recorded_by_id": stored.recorded_by_id, "version": 1,
                 "collected_precision": "day", "control_gene": "ABL1", "method": "", "assay_name": "", "kit_lot": "",
-                "run": "", "specimen": "PB", "is_comparator": "=", "reported_class": "", "status": "final", "reason": "",
-                field: value,
+                "run": "", "specimen": "PB", "is_comparator": "=", "reported_class": "", "status": "final",
+                "reason": "", field: value,
             },
         )  # fmt: skip
 

@@ -149,7 +149,8 @@ OF_A_PERSON = {"backtest", "import", "import-progress", "load-import", "counted"
 # Cohorts that are changed stand in the first centre alone.
 OF_ONE_CENTRE = {"edit-cohort", "count-members-of"}
 # One object of each kind stands in each centre; three results do.
-COUNTED = {"people": 2, "patients": 1, "alerts": 1, "waiting": 1, "bench": 1, "imports": 1, "api-patients": 1, "api-treatments": 1,
+COUNTED = {"people": 2, "patients": 1, "alerts": 1, "waiting": 1, "bench": 1, "imports": 1,
+           "api-patients": 1, "api-treatments": 1,
            "api-observations": 1, "api-results": 3, "api-episodes": 1, "api-alerts": 1}  # fmt: skip
 
 # The configuration pages: what an administrator gets. Only these kinds of rows are added there.

@@ -127,8 +127,9 @@ create temporary table plain_row (
     mr_value text default '', reported_class text default '', detected text default '',
     limit_of_detection text default '', limit_of_quantification text default '', received_on text default '',
     received_at text default '', tested_on text default '', issued_at text default '', method text default '',
-    assay text default '', kit_lot text default '', run text default '', specimen text default '', conversion_factor text default '',
-    run_valid text default '', status text default '', version text default '', reason text default ''
+    assay text default '', kit_lot text default '', run text default '', specimen text default '',
+    conversion_factor text default '', run_valid text default '', status text default '', version text default '',
+    reason text default ''
 ) on commit drop
 """
 

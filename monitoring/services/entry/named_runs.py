@@ -1,4 +1,4 @@
-"""Runs that results name: made where a file or a message names one for the first time, refused where one was rejected."""
+"""Runs that results name: made where a file or a message names one first, refused where one was rejected."""
 
 from __future__ import annotations
 

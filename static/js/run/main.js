@@ -1,6 +1,6 @@
 // Keys of a run's grid.
 
-import { cellsOf, focusCell, grid, neighbour, rowOf } from "./grid.js";
+import { cellsOf, focusCell, grid, neighbour, placeOf, rowAt, rowOf } from "./grid.js";
 import "./pasting.js";
 import { changed, isAllSent, sendNow } from "./saving.js";
 import { writeOut } from "./typing.js";
@@ -12,7 +12,7 @@ function down(cell) {
   writeOut(cell);
   const next =
     cell.name === "accession_number" && cell.value
-      ? cellsOf(rowOf(cell)).find((one) => !one.value)
+      ? cellsOf(rowOf(cell)).find((one) => !one.value && !one.placeholder)
       : neighbour(cell, 1, 0);
   focusCell(next ?? neighbour(cell, 1, 0));
 }
@@ -69,7 +69,9 @@ addEventListener("keydown", (event) => {
 });
 grid.addEventListener("focusin", (event) => {
   if (event.target !== edited) edited = null;
-  if (event.target.matches("td > input")) event.target.select();
+  if (!event.target.matches("td > input")) return;
+  event.target.select();
+  rowAt(placeOf(rowOf(event.target)) + 1); // there is always a row to go on to
 });
 document.getElementById("show-keys").addEventListener("click", () => keys.showModal());
 focusCell([...grid.querySelectorAll("td > input")].find((cell) => !cell.value));
