@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.domain.quality.controls import ControlKind
 from monitoring.models import choices
-from monitoring.models.centres import Centre
+from monitoring.models.centres import Centre, Membership
 from monitoring.models.fields import NumberField
 from monitoring.models.laboratories import COPIES_LIMIT, FACTOR_LIMIT, PERCENT_LIMIT, Laboratory
 
@@ -30,7 +30,7 @@ class RunState(models.TextChoices):
 class BenchRunQuerySet(models.QuerySet["BenchRun"]):
     """Runs, and whose eyes they are for."""
 
-    def of_centres(self, centre_ids: "models.QuerySet[Centre] | list[int]") -> "BenchRunQuerySet":
+    def of_centres(self, centre_ids: "models.QuerySet[Membership, int]") -> "BenchRunQuerySet":
         """Runs all of whose centres are among these: what was typed in a run may be of any of its patients."""
         others = Centre.objects.exclude(pk__in=centre_ids)
         return self.filter(centres__in=centre_ids).exclude(centres__in=others).distinct()

@@ -11,8 +11,9 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -39,7 +40,7 @@ from monitoring.pages.run_rows import (
     reach_in,
 )
 from monitoring.pages.strips import Strip, strip_of
-from monitoring.permissions import centres_with_role, requires_role, signed_in
+from monitoring.permissions import ANY_ROLE, centres_with_role, requires_role, signed_in
 from monitoring.selectors.runs import chart_points, factor_of, runs_of
 from monitoring.services.entry.runs import (
     LONGEST_CELL,
@@ -122,8 +123,9 @@ class HeaderForm(forms.Form):
         if read["run_on"] is None:
             self.add_error("run_on", _("is needed: the conversion factor of that day counts"))
             return None
-        words = {name: cells.text(name) for name in ("method", "control_gene", "kit_lot", "specimen", "operator")}
-        return RunHeader(**read, **words, assay_name=cells.text("assay"), tubes=int(values["tubes"]))
+        for name in ("method", "control_gene", "kit_lot", "specimen", "operator"):
+            read[name] = cells.text(name)
+        return RunHeader(**read, assay_name=cells.text("assay"), tubes=int(values["tubes"]))
 
 
 class ReasonForm(forms.Form):
@@ -183,8 +185,13 @@ def _cells(run: BenchRun) -> dict[str, Any]:
 
 
 def _run(request: HttpRequest, public_id: UUID) -> BenchRun:
-    """A run whose rows this person may see; 404 elsewhere."""
-    return get_object_or_404(runs_of(centres_with_role(request.user, ENTERING)), public_id=public_id)
+    """A run whose rows this person may see; 403 where one only reads, 404 elsewhere."""
+    found = runs_of(centres_with_role(request.user, ENTERING)).filter(public_id=public_id).first()
+    if found is not None:
+        return found
+    if BenchRun.objects.of_centres(centres_with_role(request.user, ANY_ROLE)).filter(public_id=public_id).exists():
+        raise PermissionDenied
+    raise Http404
 
 
 @require_GET
@@ -287,7 +294,9 @@ def rows(request: HttpRequest, public_id: UUID) -> HttpResponse:
             {
                 "place": place, "version": view.version, "cells": dict(view.cells), "state": view.state.value,
                 "problems": {p.cell: p.reason for p in view.reading.problems},
-                "html": render_to_string("runs/beside.html", {"row": view, "by_other": by_other, "ending": ends.get(place, ())}, request),
+                "html": render_to_string(
+                    "runs/beside.html", {"row": view, "by_other": by_other, "ending": ends.get(place, ())}, request
+                ),
                 "stale": place in stale,
             }
         )  # fmt: skip

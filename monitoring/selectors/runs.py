@@ -8,13 +8,13 @@ from decimal import Decimal
 from django.db.models import Count, Q, QuerySet
 
 from monitoring.domain.scoring.laboratory_report import FactorUsed, find_factor
-from monitoring.models import BenchRun, Centre, RunControl
+from monitoring.models import BenchRun, Membership, RunControl
 from monitoring.selectors.series import load_profiles
 
 EARLIER_VALUES = 40
 
 
-def runs_of(centres: QuerySet[Centre]) -> QuerySet[BenchRun]:
+def runs_of(centres: QuerySet[Membership, int]) -> QuerySet[BenchRun]:
     """The runs that somebody of these centres may open, the newest first, with how many rows."""
     return (
         BenchRun.objects.of_centres(centres)

@@ -35,7 +35,7 @@ def start(visitor: Visitor, name: str, *, collected_on: str = "") -> BenchRun:
     page.fill("#id_collected_on", collected_on)
     page.fill("#id_received_on", collected_on)
     page.keyboard.press("Enter")
-    page.wait_for_selector("#grid")
+    page.wait_for_selector("#grid td > input:focus")
     return BenchRun.objects.get(name=name)
 
 

@@ -289,7 +289,7 @@ def rows_that_the_database_looked_at(records: int) -> float:
     with connection.cursor() as cursor:
         bulk_results._take_in(cursor, rows.encode(), columns)
         decide = bulk_results._DECIDE.replace("create temporary", "explain (analyze, format json) create temporary")
-        cursor.execute(decide, {"today": TODAY, "store": False, "twins": [], **bulk_results._bounds()})
+        cursor.execute(decide, {"today": TODAY, "store": False, "twins": [], "rejected": [], **bulk_results._bounds()})
         ((plans,),) = cursor.fetchall()
         cursor.execute("select count(*) from plain_record")
         assert cursor.fetchone() == (records,), "what is measured was decided on"
