@@ -30,6 +30,7 @@ from monitoring.pages import (
     protocols,
     results,
     runs,
+    verify,
 )  # fmt: skip
 from monitoring.pages.health import livez, readyz
 from monitoring.pages.sign_in import SignIn
@@ -47,7 +48,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("bench/runs/<uuid:public_id>/controls/<slug:kind>/", runs.control, name="run-control"),
     path("bench/runs/<uuid:public_id>/submit/", runs.submit, name="submit-run"),
     path("bench/runs/<uuid:public_id>/reject/", runs.reject, name="reject-run"),
-    path("verify/", results.waiting, name="waiting"),
+    path("verify/", verify.waiting, name="waiting"),
+    path("verify/clear/", verify.verify_clear, name="verify-clear"),
+    path("results/<uuid:public_id>/review/", verify.review, name="review-result"),
     path("results/<uuid:public_id>/", results.detail, name="result"),
     path("results/<uuid:public_id>/verify/", results.verify, name="verify-result"),
     path("results/<uuid:public_id>/amend/", results.amend, name="amend-result"),

@@ -9,7 +9,6 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -18,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from monitoring import clock
 from monitoring.intake.written import cells_of_report
-from monitoring.models import LateReport, Patient, PcrResult, ResponseAssessment, ResultStatus, Role
+from monitoring.models import LateReport, Patient, PcrResult, ResultStatus, Role
 from monitoring.models.choices import FLAG, RESPONSE_CLASS
 from monitoring.pages.bench import ENTERING, EntryForm, centres_within, entering_reach, read_entry
 from monitoring.permissions import ANY_ROLE, has_role_in, memberships_of, requires_role
@@ -32,11 +31,10 @@ from monitoring.services.entry.amendments import (
     verify_result,
 )
 from monitoring.services.entry.reach import reach_of
+from monitoring.services.entry.reviews import changed_words
 from monitoring.services.entry.verdicts import RowOutcome, Verdict
 from monitoring.services.entry.verification import VerificationRefused, check_may_verify
 from monitoring.services.foundation.stale_version import StaleVersionError
-
-PAGE_SIZE = 50
 
 
 class ReasonForm(forms.Form):
@@ -53,39 +51,17 @@ class VersionForm(forms.Form):
 
 
 @require_GET
-@requires_role((Role.VERIFIER, Role.TECHNICIAN, Role.ADMINISTRATOR))
-def waiting(request: HttpRequest) -> HttpResponse:
-    """Preliminary results of the person's centres, oldest first. For the laboratory and administrators."""
-    results = (
-        PcrResult.objects.filter(
-            status=ResultStatus.PRELIMINARY,
-            superseded_by__isnull=True,
-            patient__in=Patient.objects.visible_to(request.user),
-        )
-        .select_related("patient__centre", "laboratory", "recorded_by")
-        .order_by("recorded_at", "pk")
-    )
-    page = Paginator(results, PAGE_SIZE).get_page(request.GET.get("page"))
-    classes = {
-        a.result_id: a for a in ResponseAssessment.objects.filter(result__in=list(page), superseded_at__isnull=True)
-    }
-    rows = [(result, classes.get(result.pk)) for result in page]
-    labels = {"response": dict(RESPONSE_CLASS), "flag": dict(FLAG)}
-    return render(request, "results/waiting.html", {"page": page, "rows": rows, "labels": labels, "now": clock.now()})
-
-
-@require_GET
 @requires_role(ANY_ROLE)
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One result with all its versions. For everybody with a role in the centre."""
-    return _detail(request, _standing(request, public_id))
+    return _detail(request, standing_seen(request, public_id))
 
 
 @require_POST
 @requires_role((Role.VERIFIER,))
 def verify(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Make a preliminary result final. For verifiers of the centre who did not enter it."""
-    standing = _standing_to_change(request, public_id, (Role.VERIFIER,))
+    standing = standing_to_change(request, public_id, (Role.VERIFIER,))
     form = VersionForm(request.POST)
     if not form.is_valid():
         return _detail(request, standing, status=400)
@@ -95,9 +71,14 @@ def verify(request: HttpRequest, public_id: UUID) -> HttpResponse:
             standing, by=request.user, reach=reach_of(memberships_of(request.user), (Role.VERIFIER,)),
             version=form.cleaned_data["version"], now=clock.now(),
         )  # fmt: skip
-    except (StaleVersionError, VerificationRefused) as problem:
-        return _detail(request, _standing(request, public_id), problem=str(problem), status=409)
-    messages.success(request, _("Verified."))
+    except StaleVersionError as problem:
+        if "from_lanes" in request.POST:
+            messages.error(request, changed_words(standing.row))
+            return redirect("waiting")
+        return _detail(request, standing_seen(request, public_id), problem=str(problem), status=409)
+    except VerificationRefused as problem:
+        return _detail(request, standing_seen(request, public_id), problem=str(problem), status=409)
+    messages.success(request, _("Verified %(accession)s.") % {"accession": standing.row.accession_number})
     return redirect("waiting")
 
 
@@ -105,7 +86,7 @@ def verify(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @requires_role(ENTERING)
 def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Mark as entered in error. For technicians and verifiers of the centre."""
-    standing = _standing_to_change(request, public_id, ENTERING)
+    standing = standing_to_change(request, public_id, ENTERING)
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return _detail(request, standing, retract_form=form, status=400)
@@ -121,7 +102,7 @@ def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
             now=clock.now(),
         )
     except StaleVersionError as problem:
-        return _detail(request, _standing(request, public_id), problem=str(problem), status=409)
+        return _detail(request, standing_seen(request, public_id), problem=str(problem), status=409)
     messages.success(request, _("Marked as entered in error. It counts for nothing any more."))
     return redirect("result", public_id=public_id)
 
@@ -130,7 +111,7 @@ def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @requires_role(ENTERING)
 def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Correct a result, with a reason. For technicians and verifiers of the centre."""
-    standing = _standing_to_change(request, public_id, ENTERING)
+    standing = standing_to_change(request, public_id, ENTERING)
     assert isinstance(request.user, User)
     reach = entering_reach(request.user)
     centres = centres_within(reach)
@@ -187,7 +168,7 @@ def _initial(standing: StandingResult) -> dict[str, Any]:
     return whole
 
 
-def _standing(request: HttpRequest, public_id: UUID) -> StandingResult:
+def standing_seen(request: HttpRequest, public_id: UUID) -> StandingResult:
     """The current version, if its patient is of the person's centres."""
     seen = PcrResult.objects.filter(
         public_id=public_id, superseded_by__isnull=True, patient__in=Patient.objects.visible_to(request.user)
@@ -198,8 +179,8 @@ def _standing(request: HttpRequest, public_id: UUID) -> StandingResult:
     return standing
 
 
-def _standing_to_change(request: HttpRequest, public_id: UUID, roles: tuple[Role, ...]) -> StandingResult:
-    standing = _standing(request, public_id)
+def standing_to_change(request: HttpRequest, public_id: UUID, roles: tuple[Role, ...]) -> StandingResult:
+    standing = standing_seen(request, public_id)
     if not has_role_in(request.user, standing.row.patient.centre_id, roles):
         raise PermissionDenied
     return standing

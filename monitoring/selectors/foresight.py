@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from monitoring.domain.alerting.intention import Intention
-from monitoring.domain.course.series import Assessed, FactKind, Series, TimePoint
+from monitoring.domain.course.series import Assessed, FactKind, ResultFact, Series, TimePoint, assess, time_points
 from monitoring.domain.following.kinetics import change_between, value_of, values_of
 from monitoring.domain.following.plausibility import Question, questions
 from monitoring.domain.replay import Replay, replay
@@ -22,7 +22,7 @@ from monitoring.domain.scoring.laboratory_report import FactorUsed, LaboratoryPr
 from monitoring.domain.scoring.response import Score
 from monitoring.models import Laboratory, Patient, PcrResult, Protocol
 from monitoring.selectors.clinical import rules_of
-from monitoring.selectors.series import load_profiles, load_series, result_fact, result_key
+from monitoring.selectors.series import LoadedSeries, load_profiles, load_series, result_fact, result_key
 
 LAST_VALUES = 5
 UNSTORED = 0  # the id of a result that has none yet
@@ -86,15 +86,22 @@ def _foresee(
     prefix = result_key(report.laboratory, report.accession_number, 1).rpartition("/")[0] + "/"
     others = tuple(r for r in series.results if not r.key.startswith(prefix))
     fact, factor = result_fact(report, patient, profile, id=UNSTORED, key=f"{prefix}new")
-    before = replay(series)
+    return _difference(series, others, fact, factor, rules)
+
+
+def _difference(
+    series: Series, others: tuple[ResultFact, ...], fact: ResultFact, factor: FactorUsed, rules: RuleSet
+) -> Foresight:
+    """What changes where the series as it stands becomes its other results and this one."""
+    before, without = replay(series), dataclasses.replace(series, results=others)
     after = replay(dataclasses.replace(series, results=(*others, fact)))
-    new = next(item for item in after.assessed if item.result.id == UNSTORED)
-    score = new.score
+    new = next(item for item in after.assessed if item.result.id == fact.id)
     standing, coming = _open(before), _open(after)
+    earlier = [point for point in time_points(assess(without)) if point.on < fact.collected_on]
     return Foresight(
-        score=score,
+        score=new.score,
         factor=factor,
-        change=_change(dataclasses.replace(series, results=others), fact.collected_on, score),
+        change=_change(without, fact.collected_on, new.score),
         off_treatment_since=_off_treatment_since(after, fact.collected_on),
         opened=tuple(i for key, i in coming.items() if key not in standing),
         told_again=tuple(
@@ -104,9 +111,44 @@ def _foresee(
         ),
         ended=tuple(i for key, i in standing.items() if key not in coming),
         questions=tuple(_questions(new, after, series, rules)),
-        last_values=tuple(sorted(before.points, key=lambda point: point.on)[-LAST_VALUES:]),
+        last_values=tuple(sorted(earlier, key=lambda point: point.on)[-LAST_VALUES:]),
         is_first=not others,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What verifying a preliminary result would do; ``factor_before`` is that of the patient's result before it from
+    the same laboratory, where it was another.
+    """
+
+    foresight: Foresight
+    factor_before: Decimal | None
+
+
+def foresee_release(results: Sequence[PcrResult]) -> dict[int, Release]:
+    """What verifying each of these stored results would do, each by itself; by id. Their patients are read together."""
+    series = load_series({result.patient_id for result in results})
+    found = {}
+    for result in results:
+        loaded = series[result.patient_id]
+        fact = next((one for one in loaded.series.results if one.id == result.pk), None)
+        if fact is None:
+            continue
+        others = tuple(one for one in loaded.series.results if one.id != result.pk)
+        rules = rules_of(loaded.patient.centre.protocol).kinetics
+        final = dataclasses.replace(fact, is_preliminary=False)
+        foresight = _difference(loaded.series, others, final, loaded.factors[fact.id], rules)
+        found[result.pk] = Release(foresight, _other_factor(loaded, fact, others))
+    return found
+
+
+def _other_factor(loaded: LoadedSeries, fact: ResultFact, others: Sequence[ResultFact]) -> Decimal | None:
+    earlier = [one for one in others if one.laboratory == fact.laboratory and one.collected_on < fact.collected_on]
+    if not earlier:
+        return None
+    before = loaded.factors[max(earlier, key=lambda one: one.collected_on).id].factor
+    return before if before != loaded.factors[fact.id].factor else None
 
 
 def is_doubtful_loss(result: PcrResult) -> bool:

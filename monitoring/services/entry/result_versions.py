@@ -100,6 +100,12 @@ def is_reported(replicates: Sequence[ReplicateReport]) -> bool:
     return any(r.reported or r.control_gene_copies is not None or not r.run_valid for r in replicates)
 
 
+def versions_of_each(results: Sequence[PcrResult]) -> dict[uuid.UUID, list[StoredResult]]:
+    """All versions of each of these results by its public id, oldest first, read together."""
+    named = PcrResult.objects.filter(public_id__in={result.public_id for result in results})
+    return {versions[0].public_id: versions for versions in _versions(named).values()}
+
+
 # --- storing ---------------------------------------------------------------------------------------------------------
 
 

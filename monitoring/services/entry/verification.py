@@ -16,7 +16,7 @@ from monitoring.selectors.foresight import is_doubtful_loss
 from monitoring.selectors.series import result_key
 from monitoring.services.alerts.lifecycle import HISTORY_AFTER_DAYS, open_by_the_clock
 from monitoring.services.entry.result_judging import content_of
-from monitoring.services.entry.result_versions import versions_of
+from monitoring.services.entry.result_versions import StoredResult, versions_of
 from monitoring.services.foundation import set_aside
 
 UNVERIFIED_AFTER = dt.timedelta(hours=4)
@@ -103,9 +103,14 @@ def check_may_verify(result: PcrResult, by: User) -> None:
 
 def _who_wrote(result: PcrResult) -> set[int]:
     """Who has entered or changed a result (by id). To have verified it, which changes nothing it says, is neither."""
+    return writers_of(versions_of(result))
+
+
+def writers_of(versions: Sequence[StoredResult]) -> set[int]:
+    """Who has entered or changed the result of which these are all versions (by id)."""
     wrote: set[int] = set()
     said: dict[str, object] | None = None
-    for version in versions_of(result):
+    for version in versions:
         now_said = content_of(version.report, version.patient_id)
         if said != now_said or version.report.status == ResultStatus.ENTERED_IN_ERROR:
             wrote.add(version.recorded_by_id)
