@@ -55,9 +55,8 @@ def in_lanes(results: Sequence[PcrResult]) -> list[Waiting]:
     """Each of these results with its lane, in their order."""
     releases = foresee_release(results)
     notes: dict[tuple[object, int], ReviewNote] = {}
-    for note in (
-        ReviewNote.objects.filter(result__in={r.public_id for r in results}).select_related("by").order_by("pk")
-    ):
+    said = ReviewNote.objects.filter(result__in={result.public_id for result in results})
+    for note in said.select_related("by").order_by("pk"):
         notes[note.result, note.version] = note
     return [
         Waiting(

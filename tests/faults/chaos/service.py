@@ -95,11 +95,11 @@ class Service:
                 start_new_session=True,
             )  # fmt: skip
 
-    def begin(self, samples: Sequence[Sample]) -> None:
+    def begin(self, samples: Sequence[Sample], *, poisoned: bool = True) -> None:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
         self.manage("migrate", "-v0")
         self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
-        names = [*dict.fromkeys(sample.patient for sample in samples), POISON]
+        names = [*dict.fromkeys(sample.patient for sample in samples), *([POISON] if poisoned else [])]
         patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
         courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
         courses += [[name, "imatinib", "2010-01-01", STOPPED_ON.isoformat(), "tfr_attempt"] for name in names]
