@@ -78,6 +78,7 @@ def test_the_laboratory_enters_a_result_by_keyboard_and_another_person_verifies_
     visitor.check("home of the laboratory")
     visitor.tab_to("a.tile[href='/bench/']")
     page.keyboard.press("Enter")
+    page.wait_for_selector("#runs")
     visitor.check("runs")
     visitor.tab_to("a.button[href='/bench/single/']")
     page.keyboard.press("Enter")

@@ -51,8 +51,7 @@ insert into chaos_clock values ('0');
 create function public.clock_timestamp() returns timestamptz volatile language sql as
     'select pg_catalog.clock_timestamp() + (select ahead from public.chaos_clock)';
 grant select on chaos_clock to public;
-alter role cml_service set search_path = public, pg_catalog;
-select pg_terminate_backend(pid) from pg_stat_activity where usename = 'cml_service';
+alter database cml set search_path = public, pg_catalog;
 """
 
 
@@ -115,6 +114,8 @@ class Service:
         if "clock" in self.choices.faults:
             with self.database() as session:
                 session.execute(_CLOCK)
+                for (pid,) in session.execute("select pid from pg_stat_activity where usename = 'cml_service'"):
+                    os.kill(pid, signal.SIGTERM)  # each session begins anew, with that clock
             wait(self.is_whole, WHOLE_SECONDS, "the service did not come back")
 
     def keep_standby(self) -> None:
