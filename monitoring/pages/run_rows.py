@@ -55,7 +55,10 @@ class RowView:
             return RowState.INVALID
         seen = self.foresight
         off_without_mmr = seen.off_treatment_since and seen.score.response_class is ResponseClass.NO_MMR
-        asks = seen.questions or seen.opened or seen.told_again or seen.ended or self.reading.notes or off_without_mmr
+        report = self.reading.report
+        failed = report is not None and any(not tube.run_valid for tube in report.replicates)
+        alerts = seen.opened or seen.told_again or seen.ended
+        asks = seen.questions or alerts or self.reading.notes or off_without_mmr or failed
         return RowState.LOOK if asks else RowState.CLEAR
 
     @property

@@ -144,6 +144,14 @@ def test_the_preview_promises_nothing_that_storing_refuses(bench: Client, patien
     )))["rows"][0]["problems"]["accession_number"]  # fmt: skip
 
 
+def test_a_failed_tube_asks_for_a_look(bench: Client, patient: Patient) -> None:
+    run = started(bench)
+    (row,) = send(bench, run, (1, 0, cells(bcr_abl1_copies_1="f")))["rows"]
+    assert row["state"] == "look"
+    assert "invalid" in row["html"]
+    assert "not detected" not in row["html"]
+
+
 def test_the_end_of_a_pseudonym_stands_for_the_only_one_that_has_it(bench: Client, centre: Centre) -> None:
     for name in ("CML-0012", "CML-0013", "CML-0113"):
         Patient.objects.create(centre=centre, patient_id=name)
