@@ -265,14 +265,14 @@ def rows(request: HttpRequest, public_id: UUID) -> HttpResponse:
     one = _run(request, public_id)
     me = signed_in(request)
     try:
-        typed, is_dry = _typed(request, one)
+        typed, edited, is_dry = _typed(request, one)
     except BadRows as problem:
         return JsonResponse({"problem": str(problem)}, status=400)
     reach = reach_in(one, entering_reach(me))
     if is_dry:
         views = look_at(one, {row.place: (row.cells, row.seen) for row in typed}, by=me, reach=reach, now=clock.now())
         return JsonResponse({"html": _pasted(request, one, list(views.values()))})
-    ends = fitting({row.place: row.cells for row in typed}, reach)
+    ends = fitting({row.place: row.cells for row in typed if row.place not in edited}, reach)
     typed = [_filled(row, ends.get(row.place, ())) for row in typed]
     try:
         kept, stale = save_rows(one, typed, by=me, now=clock.now())
@@ -308,13 +308,16 @@ def _filled(row: TypedRow, ending: Sequence[str]) -> TypedRow:
     return TypedRow(row.place, {**row.cells, "patient_id": ending[0]}, row.seen) if len(ending) == 1 else row
 
 
-def _typed(request: HttpRequest, one: BenchRun) -> tuple[list[TypedRow], bool]:
-    """The rows of a body. Raises ``BadRows``."""
+def _typed(request: HttpRequest, one: BenchRun) -> tuple[list[TypedRow], set[int], bool]:
+    """The rows of a body, those in whose pseudonym somebody is typing, and whether it is only asked. Raises
+    ``BadRows``.
+    """
     names = set(cell_names(MOST_TUBES))
     try:
         body = json.loads(request.body)
         given = body["rows"]
         found = [TypedRow(int(row["place"]), dict(row["cells"]), int(row["seen"])) for row in given]
+        edited = {int(row["place"]) for row in given if row.get("editing") == "patient_id"}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadRows(_("the rows could not be read; load the page again")) from None
     for row in found:
@@ -332,7 +335,7 @@ def _typed(request: HttpRequest, one: BenchRun) -> tuple[list[TypedRow], bool]:
         TypedRow(row.place, {n: value.strip() for n, value in row.cells.items() if value.strip()}, row.seen)
         for row in found
     ]
-    return clean, bool(body.get("dry"))
+    return clean, edited, bool(body.get("dry"))
 
 
 def _pasted(request: HttpRequest, one: BenchRun, views: list[RowView]) -> str:

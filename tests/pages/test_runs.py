@@ -160,6 +160,10 @@ def test_the_end_of_a_pseudonym_stands_for_the_only_one_that_has_it(bench: Clien
     assert one["cells"]["patient_id"] == "CML-0012"
     assert "patient_id" in two["problems"]
     assert "Several end so: CML-0013, CML-0113." in " ".join(two["html"].split())
+    typing = {"place": 5, "seen": 0, "cells": cells("E5", patient_id="12"), "editing": "patient_id"}
+    address = f"/bench/runs/{run.public_id}/rows/"
+    answer = bench.post(address, json.dumps({"rows": [typing]}), content_type="application/json").json()
+    assert answer["rows"][0]["cells"]["patient_id"] == "12", "while somebody types, nothing is completed"
     dry = send(bench, run, (3, 0, cells("E3", patient_id="12")), dry=True)
     assert "refused" in dry["html"], "in a pasted block nothing is guessed"
 

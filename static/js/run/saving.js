@@ -48,7 +48,9 @@ async function send() {
   const places = [...waiting];
   const sent = places.map((place) => {
     const row = rowAt(place);
-    return { place, seen: Number(row.dataset.version), cells: values(row) };
+    const active = document.activeElement;
+    const editing = row.contains(active) ? active.name : "";
+    return { place, seen: Number(row.dataset.version), cells: values(row), editing };
   });
   waiting.clear();
   try {
@@ -95,7 +97,7 @@ function show(answer, sent) {
     const stored = answer.cells[cell.name] ?? "";
     const isUntouched = cell.value.trim() === (sent.cells[cell.name] ?? "").trim();
     cell.defaultValue = stored;
-    if (!answer.stale && isUntouched && cell.value !== stored) cell.value = stored;
+    if (!answer.stale && isUntouched && cell !== document.activeElement) cell.value = stored;
     const problem = answer.problems[cell.name];
     cell.toggleAttribute("aria-invalid", Boolean(problem));
     if (problem) {

@@ -41,5 +41,9 @@ export function writeOut(cell) {
 }
 
 grid.addEventListener("focusout", (event) => {
-  if (event.target.matches("td > input")) writeOut(event.target);
+  const cell = event.target;
+  if (!cell.matches("td > input")) return;
+  writeOut(cell);
+  // The end of a pseudonym is completed once the cell is left, and not while somebody may still be typing in it.
+  if (cell.name === "patient_id" && cell.value !== cell.defaultValue) changed(rowOf(cell));
 });
