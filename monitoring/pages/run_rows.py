@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import reduce
+from operator import or_
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
+from monitoring import clock
 from monitoring.domain.vocabulary.scale import ResponseClass
 from monitoring.intake.bench_rows import RowReading, TypedProblem, read_rows
 from monitoring.models import BenchRun, Patient, PcrResult, ResultStatus
+from monitoring.pages.bench import ENTERING, entering_reach
+from monitoring.permissions import ANY_ROLE, centres_with_role, signed_in
 from monitoring.selectors.foresight import Foresight, foresee_each
+from monitoring.selectors.runs import runs_of
 from monitoring.services.entry.reach import Reach
 from monitoring.services.entry.results import record_results
 from monitoring.services.entry.runs import MOST_ROWS, TUBE, WHOLE_ROW
@@ -186,15 +197,44 @@ def fitting(typed: Mapping[int, Mapping[str, str]], reach: Reach) -> dict[int, l
     ends = {place: end for place, end in ends.items() if len(end) >= LEAST_FRAGMENT}
     patients = Patient.objects.filter(centre__in=reach.centres or ())
     whole = set(patients.filter(patient_id__in=ends.values()).values_list("patient_id", flat=True))
-    found = {}
-    for place, end in ends.items():
-        if end not in whole:
-            ending = patients.filter(patient_id__endswith=end).order_by("patient_id")
-            found[place] = list(ending.values_list("patient_id", flat=True)[:MOST_FITTING])
-    return found
+    ends = {place: end for place, end in ends.items() if end not in whole}
+    if not ends:
+        return {}
+    any_of_them = reduce(or_, (Q(patient_id__endswith=end) for end in set(ends.values())))
+    names = sorted(patients.filter(any_of_them).values_list("patient_id", flat=True))
+    return {place: [name for name in names if name.endswith(end)][:MOST_FITTING] for place, end in ends.items()}
 
 
 def places_to_show(taken: set[int]) -> range:
     """The rows of the grid: those that hold something and some more."""
     last = max(taken, default=0)
     return range(1, min(MOST_ROWS, max(LEAST_ROWS_SHOWN, last + 4)) + 1)
+
+
+# --- of a request --------------------------------------------------------------------------------------------------
+
+
+def run_of(request: HttpRequest, public_id: UUID) -> BenchRun:
+    """A run whose rows this person may see; 403 where one only reads, 404 elsewhere."""
+    found = runs_of(centres_with_role(request.user, ENTERING)).filter(public_id=public_id).first()
+    if found is not None:
+        return found
+    if BenchRun.objects.of_centres(centres_with_role(request.user, ANY_ROLE)).filter(public_id=public_id).exists():
+        raise PermissionDenied
+    raise Http404
+
+
+def rows_of(request: HttpRequest, one: BenchRun) -> dict[int, RowView]:
+    rows = {row.place: (row.cells, row.version) for row in one.rows.order_by("place")}
+    me = signed_in(request)
+    return look_at(one, rows, by=me, reach=reach_in(one, entering_reach(me)), now=clock.now())
+
+
+def tally_of(views: dict[int, RowView]) -> dict[str, Any]:
+    """How many rows stand how."""
+    counted = Counter(view.state for view in views.values())
+    return {
+        "count": len(views) - counted[RowState.EMPTY], "invalid": counted[RowState.INVALID],
+        "look": counted[RowState.LOOK], "clear": counted[RowState.CLEAR],
+        "opening": sum(view.opens for view in views.values()),
+    }  # fmt: skip

@@ -24,7 +24,7 @@ from monitoring.selectors.waiting import Look, Waiting, in_lanes, waiting_result
 from monitoring.services.entry.reach import reach_of
 from monitoring.services.entry.result_versions import versions_of_each
 from monitoring.services.entry.reviews import changed_words, say, verify_each
-from monitoring.services.entry.verification import VerificationRefused, writers_of
+from monitoring.services.entry.verification import VerificationRefused, own_words, writers_of
 from monitoring.services.foundation.field_problem import FieldProblem
 from monitoring.services.foundation.stale_version import StaleVersionError
 
@@ -82,7 +82,7 @@ def _rows(request: HttpRequest, results: list[PcrResult]) -> list[dict[str, Any]
         if result.patient.centre_id not in verifying:
             why_not = _("verifiers of this centre verify")
         elif me in writers_of(versions[result.public_id]):
-            why_not = _("a second person verifies: you have entered or changed this result yourself")
+            why_not = own_words()
         found.append(
             {
                 "waiting": one, "result": result, "why_not": why_not, "looks": [LOOK_WORDS[look] for look in one.looks],

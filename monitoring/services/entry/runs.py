@@ -20,7 +20,7 @@ from monitoring.domain.quality.controls import (
     judge_control,
 )
 from monitoring.domain.quality.factors import usual_instead
-from monitoring.domain.scoring.laboratory_report import LaboratoryReport
+from monitoring.domain.scoring.laboratory_report import FactorUsed, LaboratoryReport
 from monitoring.domain.vocabulary.scale import ControlGene
 from monitoring.models import BenchRun, Laboratory, Patient, RunControl, RunRow, RunState
 from monitoring.selectors.laboratories import reporting_laboratories
@@ -103,8 +103,9 @@ def change_header(run: BenchRun, header: RunHeader, *, by: User, now: dt.datetim
         for name, value in dataclasses.asdict(header).items():
             setattr(standing, name, value)
         standing.save()
+        factor = factor_of(standing)
         for control in standing.controls.all():
-            _judge(standing, control)
+            _judge(standing, control, factor)
             control.save()
 
 
@@ -147,25 +148,25 @@ def save_control(
         control = standing.controls.get(kind=kind.value)
         control.lot, control.target_percent, control.detected = lot, target_percent, detected
         control.bcr_abl1_copies, control.control_gene_copies = bcr_abl1_copies, control_gene_copies
-        verdict = _judge(standing, control)
+        verdict = _judge(standing, control, factor_of(standing))
         control.save()
     return verdict
 
 
-def _judge(run: BenchRun, control: RunControl) -> ControlVerdict | None:
+def _judge(run: BenchRun, control: RunControl, factor: FactorUsed) -> ControlVerdict | None:
     """Set value and faults of a control by the header and the runs before."""
     control.faults, control.is_percent = "", None
     if control.detected is None:
         return None
-    verdict = control_verdict(run, control)
+    verdict = control_verdict(run, control, factor)
     control.faults = ";".join(verdict.faults)
     return verdict
 
 
-def control_verdict(run: BenchRun, control: RunControl) -> ControlVerdict:
-    """A measured control judged by the header and the runs before; its value is set beside."""
+def control_verdict(run: BenchRun, control: RunControl, factor: FactorUsed) -> ControlVerdict:
+    """A measured control judged by the header and the runs before; its value by the run's factor is set beside."""
     kind, gene = ControlKind(control.kind), ControlGene(run.control_gene)
-    control.is_percent = control_percent(control.bcr_abl1_copies, control.control_gene_copies, factor_of(run).factor)
+    control.is_percent = control_percent(control.bcr_abl1_copies, control.control_gene_copies, factor.factor)
     reading = ControlReading(
         kind, control.bcr_abl1_copies, control.control_gene_copies, control.is_percent, control.target_percent
     )

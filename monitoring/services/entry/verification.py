@@ -98,7 +98,12 @@ def check_may_verify(result: PcrResult, by: User) -> None:
         said = {"status": result.get_status_display()}
         raise VerificationRefused(_("only a preliminary result is verified; this one is %(status)s") % said)
     if by.pk in _who_wrote(result):
-        raise VerificationRefused(_("a second person verifies: you have entered or changed this result yourself"))
+        raise VerificationRefused(own_words())
+
+
+def own_words() -> str:
+    """Why whoever entered or changed a result does not verify it."""
+    return _("a second person verifies: you have entered or changed this result yourself")
 
 
 def _who_wrote(result: PcrResult) -> set[int]:
