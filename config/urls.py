@@ -38,6 +38,7 @@ from monitoring.pages.health import livez, readyz
 from monitoring.pages.sign_in import SignIn
 
 handler400 = "monitoring.pages.bounds.bad_request"
+handler500 = "monitoring.pages.bounds.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),

@@ -7,7 +7,7 @@ import datetime as dt
 from celery import shared_task
 from django.conf import settings
 
-from cohorts.services.night_queue import owe_night
+from cohorts.services.night_queue import NIGHT_LEASE_SECONDS, owe_night
 from monitoring import clock
 from monitoring.services.settings.backtests import run_backtest
 from tasks.hints import BUILD_READINGS, COUNT_MEMBERS, MAKE_OUTPUT, RECOMPUTE_NIGHT, RUN_BACKTEST, publish
@@ -35,7 +35,7 @@ def recompute_night(slot: str) -> int:
     # Every worker imports this module, and only the process that computes needs lifelines, which takes seconds to load.
     from cohorts.services.nightly import run_whole_night
 
-    return run_whole_night(dt.datetime.fromisoformat(slot), lease_seconds=STATS_TIME_LIMIT_SECONDS + 120)
+    return run_whole_night(dt.datetime.fromisoformat(slot), lease_seconds=NIGHT_LEASE_SECONDS)
 
 
 @shared_task(name=BUILD_READINGS, time_limit=STATS_TIME_LIMIT_SECONDS + 60, soft_time_limit=STATS_TIME_LIMIT_SECONDS)

@@ -7,6 +7,7 @@ import datetime as dt
 from cohorts.models import Cohort
 from monitoring.models import JobRun
 
+NIGHT_LEASE_SECONDS = 3720  # longer than a night may take
 NIGHTLY_PREFIX = "recompute_cohort:"
 
 

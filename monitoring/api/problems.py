@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected, SerializationFailure
@@ -24,6 +24,7 @@ from monitoring.services.entry.verification import VerificationRefused
 from monitoring.services.foundation.stale_version import StaleVersionError
 
 PROBLEM_TYPE = "application/problem+json"
+DATABASE_AWAY = (OperationalError, InterfaceError)  # InterfaceError: the session ended while it was in use
 
 
 def problem_body(
@@ -73,12 +74,12 @@ def _translated(exc: Exception) -> exceptions.APIException | None:
         return ApiProblem(HTTPStatus.PRECONDITION_FAILED, str(exc))
     if isinstance(exc, AlertConflictError | VerificationRefused):
         return ApiProblem(HTTPStatus.CONFLICT, str(exc))
-    if isinstance(exc, OperationalError):
-        return ApiProblem(HTTPStatus.SERVICE_UNAVAILABLE, _why_not_stored(exc))
+    if isinstance(exc, DATABASE_AWAY):
+        return ApiProblem(HTTPStatus.SERVICE_UNAVAILABLE, why_not_stored(exc))
     return None
 
 
-def _why_not_stored(exc: OperationalError) -> str:
+def why_not_stored(exc: BaseException) -> str:
     """A database that does not answer, or one that answered that two changes cannot both be made."""
     if isinstance(exc.__cause__, DeadlockDetected | SerializationFailure):
         return _("Another change was made at the same moment; nothing of yours was stored. Try again.")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.views import defaults
 
 from monitoring.api.parsing import LONGEST_BODY_BYTES
-from monitoring.api.problems import PROBLEM_TYPE, problem_body
+from monitoring.api.problems import DATABASE_AWAY, PROBLEM_TYPE, problem_body, why_not_stored
 from monitoring.pages.middleware import Answer
 
 LONGEST_UPLOAD_BYTES = 11_000_000  # a file of 10 MB and what a form puts around it
@@ -109,6 +113,19 @@ def refusal_page(request: HttpRequest, status: HTTPStatus, words: str) -> HttpRe
     if request.path.startswith("/api/"):
         return JsonResponse(problem_body(status, words), status=status, content_type=PROBLEM_TYPE)
     return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The answer where a page failed: 503 while the database does not answer, otherwise 500. Asks no database."""
+    problem = sys.exc_info()[1]
+    if isinstance(problem, DATABASE_AWAY):
+        words = why_not_stored(problem)
+        if request.path.startswith("/api/"):
+            return refusal_page(request, HTTPStatus.SERVICE_UNAVAILABLE, words)
+        context = {"words": words, "language": get_language() or "en"}
+        page = render_to_string("503.html", context)  # without the request: its context would ask who is signed in
+        return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "10"})
+    return defaults.server_error(request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

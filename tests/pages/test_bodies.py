@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
@@ -177,3 +178,24 @@ def test_an_odd_proxy_stops_start_up_with_a_hint(odd: str) -> None:
 def test_cookies_of_https_belong_to_this_host_alone() -> None:
     assert with_settings(PUBLIC_URL="https://x.example").stdout.startswith("__Host-sessionid __Host-csrftoken")
     assert with_settings().stdout.startswith("sessionid csrftoken")
+
+
+def _database_away(*_of_the_statement: Any) -> None:
+    raise OperationalError("server closed the connection unexpectedly")
+
+
+@pytest.mark.parametrize("address", ["/", "/nowhere/", "/imports/", "/verify/", "/api/v1/results/", "/admin/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("language", "words"), [("en", "nothing was stored"), ("zh-hans", "未保存任何内容")])
+def test_while_the_database_is_away_every_door_says_that_nothing_was_stored(
+    signed_in: Client, address: str, method: str, language: str, words: str
+) -> None:
+    with connection.execute_wrapper(_database_away):
+        answer = signed_in.generic(method, address, b"a=1", FORM, headers={"Accept-Language": language})
+    assert answer.status_code == 503
+    assert words in (answer.json()["detail"] if address.startswith("/api/") else answer.content.decode())
+
+
+def test_a_failure_of_ours_stays_one(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.pages.imports.Paginator", None)
+    assert signed_in.get("/imports/").status_code == 500

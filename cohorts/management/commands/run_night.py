@@ -7,10 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from cohorts.services.night_queue import NIGHT_LEASE_SECONDS
 from cohorts.services.nightly import run_night
 from monitoring.management.door import DoorCommand
-
-LEASE_SECONDS = 3720
 
 
 class Command(DoorCommand):
@@ -21,5 +20,5 @@ class Command(DoorCommand):
         parser.add_argument("slot", type=dt.datetime.fromisoformat)
 
     def work(self, **options: Any) -> bool:
-        run_night(options["slug"], options["slot"], lease_seconds=LEASE_SECONDS)
+        run_night(options["slug"], options["slot"], lease_seconds=NIGHT_LEASE_SECONDS)
         return True

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.faults.chaos.checker import differences, nights, repeats
+from tests.faults.chaos.checker import differences, owed_once, repeats
 from tests.faults.chaos.choices import Choices
 from tests.faults.chaos.faults import leave_out, strike
 from tests.faults.chaos.senders import MailServer, Senders, post_all
@@ -22,6 +22,7 @@ from tests.faults.chaos.world import POISON, TODAY, Sample, crowd, made_up, malf
 from tests.smtp_stub import SmtpStub, smtp_stub
 
 VISIBLE_SECONDS, SENT_SECONDS = 30.0, 45.0
+NIGHT_SECONDS = 120.0
 SEND_ALL_SECONDS = 1800.0
 POISONED = Sample("X-1", POISON, TODAY, None)
 
@@ -32,7 +33,6 @@ def run(choices: Choices) -> int:
     series, others = made_up(choices, chance), crowd(choices)
     order = [sample for one in series for sample in one]
     chance.shuffle(order)
-    half = len(order) // 2
     struck: list[tuple[float, str]] = []
     over = threading.Event()
     mail = MailServer(choices.seed)
@@ -43,7 +43,11 @@ def run(choices: Choices) -> int:
             began = time.monotonic()
             mail.slow_seconds = 0.25 if choices.crowd else 0.0
             post_all(service, [POISONED, *others], choices.seed)
-            senders = Senders(service, choices.seed, [*order[:half], *malformed(choices)], order[half:])
+            quarter = len(order) // 4
+            senders = Senders(
+                service, choices.seed, [*order[: 2 * quarter], *malformed(choices)], order[2 * quarter : 3 * quarter],
+                order[3 * quarter :],
+            )  # fmt: skip
             threading.Thread(target=leave_out, args=(service, over), daemon=True).start()
             mail.down_until = time.monotonic() + choices.mail_down_seconds
             while len(struck) < choices.kills or (not choices.kills and senders.are_at_work):
@@ -66,7 +70,9 @@ def run(choices: Choices) -> int:
                     break
                 time.sleep(0.5)
             told = time.monotonic() - whole_at
-            missing += [*nights(service), *repeats(stub, choices, mail.dropped_after_taking)]
+            while (unfinished := owed_once(service)) and time.monotonic() - whole_at < NIGHT_SECONDS:
+                time.sleep(0.5)
+            missing += [*unfinished, *repeats(stub, choices, mail.dropped_after_taking)]
         finally:
             over.set()
             service.end()

@@ -12,6 +12,7 @@ from tests.faults.chaos.world import POISON, Sample
 from tests.smtp_stub import SmtpStub
 
 LIVE = ("open", "acknowledged")
+MOST_ATTEMPTS = 3  # at reading a file; the one after it says so on its page
 REPEATS_PER_KILL = 1 / 50
 
 
@@ -59,13 +60,27 @@ def _told(stub: SmtpStub) -> set[str]:
     return {found for text in texts for found in re.findall(r"/alerts/([0-9a-f-]{36})/", text)}
 
 
-def nights(service: Service) -> list[str]:
-    """Slots that were worked off more than once."""
+def owed_once(service: Service) -> list[str]:
+    """Whatever of the night and of the files given on the page was not worked off exactly once."""
     with service.database() as session:
-        rows = session.execute(
-            "select job, slot_at, count(*) from monitoring_jobrun group by 1, 2 having count(*) > 1"
+        nights = session.execute(
+            "select j.job, j.attempts, j.ok, (select count(*) from cohorts_cohortrun r where r.ok and"
+            " r.started_at >= j.slot_at), (select count(*) from cohorts_cohortsnapshot) from monitoring_jobrun j"
+            " where j.job like 'recompute_cohort:%'"
         ).fetchall()
-    return [f"{job} at {slot_at} was worked off {n} times" for job, slot_at, n in rows]
+        uploads = session.execute(
+            "select i.file_name, i.finished_at, j.attempts, j.ok, i.content is null from monitoring_importrun i"
+            " left join monitoring_jobrun j on j.job = 'import:' || i.id where i.file_name like 'page-%'"
+        ).fetchall()
+    found = [f"the night was worked off {len(nights)} times"] if len(nights) != 1 else []
+    for job, attempts, ok, runs, snapshots in nights:
+        # Between publishing and saying so it may have been killed: the next try finds it unchanged, or newer data.
+        if not ok or not 1 <= runs <= attempts or not 1 <= snapshots <= attempts:
+            found.append(f"{job}: ok {ok}, {attempts} tries, {runs} runs, {snapshots} snapshots")
+    for name, finished_at, attempts, ok, is_let_go in uploads:
+        if not finished_at or ok is None or not is_let_go or not 1 <= attempts <= MOST_ATTEMPTS + 1:
+            found.append(f"the file {name}: finished {finished_at}, ok {ok}, {attempts} tries")
+    return found or ([] if uploads else ["no file was given on the page"])
 
 
 def repeats(stub: SmtpStub, choices: Choices, dropped: int) -> list[str]:

@@ -6,17 +6,19 @@ import os
 from dataclasses import dataclass, field
 
 KINDS_OF_FAULT = (
-    "web", "web child", "worker classify", "worker classify child", "worker bulk", "alertd", "standby", "alertd frozen",
+    "web", "web child", "worker classify", "worker classify child", "worker bulk", "worker bulk child", "reader",
+    "alertd", "standby", "alertd frozen",
     "beat", "watchdog", "broker", "flush", "backend", "postmaster", "importer",
 )  # fmt: skip
 # Chosen by name only: each stands for a run of its own.
 MORE_FAULTS = (
     "web frozen", "worker classify frozen", "beat frozen", "standby frozen", "backend frozen", "broker frozen",
-    "broker full", "broker locked", "connections", "disk", "clock",
+    "broker full", "broker locked", "connections", "disk", "clock", "second beat",
+    "upload by alertd", "night by alertd",
 )  # fmt: skip
-# Guarantees that a control takes away: such a run must fail. Without a broker it must pass, and without the index it
-# does: the lock on the patient stands behind it.
-CONTROLS = ("alertd", "index", "lease", "urgency", "containment", "broker")
+# Guarantees that a control takes away: such a run must fail. Without a broker or beat it must pass, and without the
+# index it does: the lock on the patient stands behind it.
+CONTROLS = ("alertd", "index", "lease", "urgency", "containment", "broker", "beat")
 
 
 def _number(name: str, default: int) -> int:
@@ -39,6 +41,7 @@ class Choices:
     without: str = field(default_factory=lambda: os.environ.get("CHAOS_WITHOUT", ""))
     crowd: int = field(default_factory=lambda: _number("CROWD", 0))  # people who are owed lesser messages first
     mail_down_seconds: int = field(default_factory=lambda: _number("MAIL_DOWN_SECONDS", 0))
+    beats: int = field(default_factory=lambda: _number("BEATS", 1))  # 2: as if another host had one too
     pause_seconds: int = field(default_factory=lambda: _number("PAUSE_SECONDS", 4))
     disk_mib: int = field(default_factory=lambda: _number("DISK_MIB", 0))  # the data on a disk of this size
     history: str = field(default_factory=lambda: os.environ.get("CHAOS_HISTORY", ""))

@@ -4,12 +4,15 @@ the controls of the harness itself, a guarantee that is taken away.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
 
+NIGHTLY_GRACE = dt.timedelta(seconds=10)
+NIGHT_LEASE_SECONDS = 30
 LEASE_SECONDS = float(os.environ.get("CHAOS_LEASE_SECONDS", "6"))
 
 
@@ -18,10 +21,13 @@ class Controls(AppConfig):
     label = "chaos"
 
     def ready(self) -> None:
+        from cohorts.management.commands import run_night
         from config.management.commands import alertd
+        from monitoring.intake import uploads
         from monitoring.selectors.series import LoadedSeries, load_series
         from monitoring.services.classification import classify
         from monitoring.services.foundation.lead import Lead
+        from tasks import statistics
         from tests.faults.chaos.world import POISON
 
         def load_or_break(patient_ids: Sequence[int]) -> dict[int, LoadedSeries]:
@@ -32,6 +38,9 @@ class Controls(AppConfig):
 
         Lead.__init__.__defaults__ = (LEASE_SECONDS,)
         alertd.KEEP_LEAD_SECONDS = LEASE_SECONDS / 6
+        alertd.NIGHTLY_GRACE = NIGHTLY_GRACE
+        uploads.LEASE_SECONDS = int(LEASE_SECONDS)
+        run_night.NIGHT_LEASE_SECONDS = statistics.NIGHT_LEASE_SECONDS = NIGHT_LEASE_SECONDS
         classify.load_series = load_or_break
         without = os.environ.get("CHAOS_WITHOUT", "")
         {"lease": _no_lease, "urgency": _no_urgency, "containment": _no_containment}.get(without, lambda: None)()

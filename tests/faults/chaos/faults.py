@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.faults.chaos.service import Service
+from tests.faults.chaos.service import LEFT_OUT, Service
 
 HELD_SECONDS = 5.0
 
@@ -186,7 +186,6 @@ def leave_out(service: Service, over: threading.Event) -> None:
         if without == "index":
             with contextlib.suppress(psycopg.Error, OSError, IndexError), service.database() as session:
                 session.execute("drop index if exists alert_one_open")
-        elif without == "alertd":
-            for name in ("alertd", "standby"):
-                for pid in service.parts().get(name, []):
-                    kill(pid)
+        for name in LEFT_OUT.get(without, ()):
+            for pid in service.parts().get(name, []):
+                kill(pid)

@@ -1,4 +1,4 @@
-"""Those who send results, by API and by file, and the mail server that takes the messages in its own manner."""
+"""Those who send results, by API, by file and on a page, and the mail server that takes messages in its own manner."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tests.faults.chaos.desk import give_all
 from tests.faults.chaos.service import ROOT, Service, written
 from tests.faults.chaos.world import COLUMNS, Sample
 from tests.smtp_stub import Visit, drips, takes_all
@@ -57,11 +58,18 @@ def load_all(service: Service, samples: Sequence[Sample], _seed: int) -> None:
 class Senders:
     """The threads that send, and what went wrong in them."""
 
-    def __init__(self, service: Service, seed: int, by_api: Sequence[Sample], by_file: Sequence[Sample]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        seed: int,
+        by_api: Sequence[Sample],
+        by_file: Sequence[Sample],
+        on_page: Sequence[Sample],
+    ) -> None:
         self.failed: list[BaseException] = []
         parts = [by_api[n::POSTING_AT_ONCE] for n in range(POSTING_AT_ONCE)]
         works: list[tuple[Callable[[Service, Sequence[Sample], int], None], Sequence[Sample]]] = [
-            *((post_all, part) for part in parts), (load_all, by_file),
+            *((post_all, part) for part in parts), (load_all, by_file), (give_all, on_page),
         ]  # fmt: skip
         self.threads = [
             threading.Thread(target=self._guarded, args=(work, service, samples, seed), daemon=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime as dt
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -25,17 +27,27 @@ from tests.faults.chaos.world import POISON, STOPPED_ON, Sample
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WHOLE_SECONDS = 120.0
+PASSWORD = "only-for-fire-7"  # of a person in a folder that is thrown away
+BEAT = "celery -q -A tasks.celery beat"
 # What the supervisor has started, by words of its command line; the parent tells main processes from their children.
 PARTS = {
     "web": "gunicorn", "worker classify": "--queues classify", "worker bulk": "--queues import", "alertd": "alertd",
-    "watchdog": "watchdog", "beat": "celery -q -A tasks.celery beat",
+    "watchdog": "watchdog", "beat": BEAT,
 }  # fmt: skip
+# What is at work for a moment only, whoever has started it.
+PASSING = {
+    "reader": "monitoring.intake.apart", "upload by alertd": "manage.py load_upload",
+    "night by alertd": "manage.py run_night",
+}  # fmt: skip
+# The parts that a control leaves out.
+LEFT_OUT = {"alertd": {"alertd", "standby"}, "beat": {"beat"}}
+COHORT = {"slug": "all", "title": "All who stopped"}
 _PEOPLE = """
 from django.contrib.auth.models import User
 from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership
 from monitoring import clock
 centres = [Centre.objects.create(code=code) for code in ('H1', 'H2')]
-laboratory = Laboratory.objects.create(code='LAB')
+laboratory = Laboratory.objects.create(code='LAB', files_are_final=True)
 people = [('grace', centres[0], 'example.org'), ('lou', centres[0], 'void.example.org')]
 people += [(f'crowd{n}', centres[1], 'example.org') for n in range(CROWD)]
 for centre in centres:
@@ -43,6 +55,8 @@ for centre in centres:
 for name, centre, host in people:
     person = User.objects.create(username=name, email=f'{name}@{host}')
     Membership.objects.create(user=person, centre=centre, role='clinician', valid_from=clock.now().date())
+rosa = User.objects.create_user('rosa', password='PASSWORD')
+Membership.objects.create(user=rosa, centre=centres[0], role='technician', valid_from=clock.now().date())
 """
 # A clock that can be moved: whoever asks for the time without saying which clock finds ours first.
 _CLOCK = """
@@ -63,8 +77,10 @@ class Service:
     folder: Path
     mail_port: int
     port: int = 0
+    night_at: str = ""
     supervisor: subprocess.Popen[bytes] | None = None
     standby: subprocess.Popen[bytes] | None = None
+    second_beat: subprocess.Popen[bytes] | None = None
     token: str = ""
     importer: subprocess.Popen[bytes] | None = None
     answers: Counter[str] = field(default_factory=Counter)
@@ -74,7 +90,7 @@ class Service:
         chosen = {k: v for k, v in os.environ.items() if k.startswith("CHAOS_")}
         broker = {"REDIS_URL": "redis://127.0.0.1:9/0"} if self.choices.without == "broker" else {}  # nobody is there
         return {**kept, **chosen, **broker, "VAR_DIR": str(self.folder), "PORT": str(self.port),
-                "LOG_FORMAT": "line", "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+                **({"NIGHTLY_AT_UTC": self.night_at} if self.night_at else {}), "LOG_FORMAT": "line", "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
                 "DJANGO_SETTINGS_MODULE": "tests.faults.chaos.settings"}  # fmt: skip
 
     def manage(self, *words: str) -> str:
@@ -87,17 +103,19 @@ class Service:
         return done.stdout.strip()
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """A command in the background; what it says is in the service's log."""
+        """A part in the background; what it says is in the service's log."""
         with (self.folder / "serve.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(), stdout=log, stderr=log,
+                [sys.executable, *words], cwd=ROOT, env=self.environment(), stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
 
     def begin(self, samples: Sequence[Sample], *, poisoned: bool = True) -> None:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
         self.manage("migrate", "-v0")
-        self.manage("shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)))
+        self.manage(
+            "shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)).replace("PASSWORD", PASSWORD)
+        )
         names = [*dict.fromkeys(sample.patient for sample in samples), *([POISON] if poisoned else [])]
         patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
         courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
@@ -108,7 +126,11 @@ class Service:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.supervisor = self.start("serve")
+        (self.folder / "cohort.json").write_text(json.dumps(COHORT))
+        self.manage("define_cohort", str(self.folder / "cohort.json"))
+        slot = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+        self.night_at = f"{slot:%H:%M}"
+        self.supervisor = self.start("manage.py", "serve")
         self.keep_standby()
         wait(self.is_whole, WHOLE_SECONDS, "the service did not start")
         if "clock" in self.choices.faults:
@@ -119,12 +141,15 @@ class Service:
             wait(self.is_whole, WHOLE_SECONDS, "the service did not come back")
 
     def keep_standby(self) -> None:
-        """The second alertd, as another supervisor would keep it."""
+        """The second alertd, and the second beat where one is chosen, as another supervisor would keep them."""
         if self.standby is None or self.standby.poll() is not None:
-            self.standby = self.start("alertd")
+            self.standby = self.start("manage.py", "alertd")
+        if self.choices.beats > 1 and (self.second_beat is None or self.second_beat.poll() is not None):
+            own = str(self.folder / "second-beat-schedule")
+            self.second_beat = self.start("-m", *BEAT.split(), "--loglevel", "WARNING", "--pidfile=", "--schedule", own)
 
     def end(self) -> None:
-        for process in (self.standby, self.supervisor):
+        for process in (self.standby, self.second_beat, self.supervisor):
             if process is not None:
                 process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
@@ -132,8 +157,9 @@ class Service:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.supervisor.wait(40)
         subprocess.run(["pkill", "-9", "-f", str(self.folder)], check=False)
-        if self.standby is not None and self.standby.poll() is None:
-            self.standby.kill()
+        for process in (self.standby, self.second_beat):
+            if process is not None and process.poll() is None:
+                process.kill()
 
     def database(self, login: str = "owner") -> psycopg.Connection:
         secret = (self.folder / f"postgres-{login}-password").read_text()
@@ -154,12 +180,16 @@ class Service:
             for name, mark in PARTS.items():
                 if mark in words and parent == self.supervisor.pid:
                     found.setdefault(name, []).append(pid)
-        for pid, parent, _words in processes:
+        for pid, parent, words in processes:
             for name in PARTS:
                 if parent in found.get(name, []):
                     found.setdefault(f"{name} child", []).append(pid)
-        if self.standby is not None and self.standby.poll() is None:
-            found["standby"] = [self.standby.pid]
+            for name, mark in PASSING.items():
+                if mark in words:
+                    found.setdefault(name, []).append(pid)
+        for name, process in (("standby", self.standby), ("second beat", self.second_beat)):
+            if process is not None and process.poll() is None:
+                found[name] = [process.pid]
         return found
 
     def is_whole(self) -> bool:
@@ -170,7 +200,7 @@ class Service:
                 session.execute("select 1")
         except (psycopg.Error, OSError, IndexError):
             return False
-        wanted = {*PARTS, "standby"} - ({"alertd", "standby"} if self.choices.without == "alertd" else set())
+        wanted = {*PARTS, "standby"} - LEFT_OUT.get(self.choices.without, set())
         ready = self.send("GET", "/readyz", "", "") == 200 or self.choices.without == "broker"
         return wanted <= self.parts().keys() and ready
 
