@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from cohorts.pages import cohorts, definitions, laboratory_settings, snapshots
+from cohorts.pages import cohorts, definitions, laboratory_settings, result_changes, snapshots
 from config.home import home
 from monitoring.api.metrics import Metrics
 from monitoring.pages import (
@@ -56,8 +56,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("results/<uuid:public_id>/review/", verify.review, name="review-result"),
     path("results/<uuid:public_id>/", results.detail, name="result"),
     path("results/<uuid:public_id>/verify/", results.verify, name="verify-result"),
-    path("results/<uuid:public_id>/amend/", results.amend, name="amend-result"),
-    path("results/<uuid:public_id>/retract/", results.retract, name="retract-result"),
+    path("results/<uuid:public_id>/amend/", result_changes.amend, name="amend-result"),
+    path("results/<uuid:public_id>/retract/", result_changes.retract, name="retract-result"),
     path("due/", due.due, name="due"),
     path("patients/", patients.search, name="patients"),
     path("patients/new/", facts.new_patient, name="new-patient"),

@@ -135,7 +135,7 @@ class EntryForm(forms.Form):
     def rows(self, status: str, reason: str = "", standing: Mapping[str, str] | None = None) -> list[TableRow]:
         """The rows of a results file with this content; ``standing`` holds the cells of the result to correct."""
         cells = {name: str(value).strip() for name, value in self.cleaned_data.items()}
-        whole = {**(standing or {}), **{n: v for n, v in cells.items() if not n[-1].isdigit()}}
+        whole = {**(standing or {}), **{name: cells[name] for name in (*self.SAMPLE, *self.RUN, *self.REPORTED)}}
         whole |= {"status": status, "reason": reason}
         if standing and standing["collected_on"] != cells["collected_on"]:
             whole["collected_at"] = ""  # the stored time belongs to the old day

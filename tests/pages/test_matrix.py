@@ -76,7 +76,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "run-header": ONLY_POST, "run-rows": ONLY_POST, "run-control": ONLY_POST, "submit-run": LABORATORY,
     "reject-run": ONLY_POST, "bench-preview": ONLY_POST, "waiting": LOADING, "result": ANYBODY,
     "verify-result": ONLY_POST, "verify-clear": ONLY_POST,
-    "review-result": ONLY_POST, "amend-result": LABORATORY, "retract-result": ONLY_POST, "patients": ANYBODY,
+    "review-result": ONLY_POST, "amend-result": LABORATORY, "retract-result": LABORATORY, "patients": ANYBODY,
     "patient": ANYBODY, "cohorts": ANYBODY, "cohort": ANYBODY, "cohort-figures": ANYBODY, "cohort-members": ROWS,
     "alerts": ANYBODY, "alert": ANYBODY, "acknowledge-alert": ONLY_POST, "act-on-alert": ONLY_POST,
     "send-alert-again": ONLY_POST, "imports": LOADING,
