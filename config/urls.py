@@ -97,6 +97,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/", imports.index, name="imports"),
     path("imports/<uuid:public_id>/", imports.detail, name="import"),
     path("imports/<uuid:public_id>/progress/", imports.progress, name="import-progress"),
+    path("imports/<uuid:public_id>/refused.csv", imports.refused, name="refused-rows"),
     path("imports/<uuid:public_id>/load/", imports.load, name="load-import"),
     path("backtests/", backtests.index, name="backtests"),
     path("backtests/<uuid:public_id>/", backtests.detail, name="backtest"),

@@ -42,6 +42,8 @@ COLUMNS = {
     "results": RESULT_COLUMNS,
     "score": SCORE_COLUMNS,
 }
+# Why a row was refused, beside the row in the file of refused rows: read past when that file is given again.
+REFUSED_BECAUSE = "refused_because"
 # The columns that name a record: rows with the same values are one record.
 KEY_COLUMNS = {
     "patients": ("centre", "patient_id", ""),

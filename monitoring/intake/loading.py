@@ -24,6 +24,8 @@ from monitoring import clock
 from monitoring.domain.text.spreadsheet import as_cell
 from monitoring.intake.columns import COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
 from monitoring.intake.facts import course_facts, observation_facts, patient_facts
+from monitoring.intake.foreseen_files import ForeseenFile
+from monitoring.intake.mending import RefusedRows
 from monitoring.intake.named import NamedPatients
 from monitoring.intake.plain import plain_row_pattern
 from monitoring.intake.reports import LineProblem, parse_report
@@ -34,6 +36,8 @@ from monitoring.models import Centre, ImportRun, Laboratory, Patient
 from monitoring.services.entry.bulk_results import record_plain_results
 from monitoring.services.entry.reach import EVERYWHERE, Reach
 from monitoring.services.entry.records import (
+    CourseFacts,
+    ObservationFacts,
     record_courses,
     record_observations,
     record_patients,
@@ -72,11 +76,15 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file uploaded on the page: its run, the centres its uploader may write to, and what receives each verdict."""
+    """A file uploaded on the page: its run, the centres its uploader may write to, and what receives each verdict, the
+    refused rows and, where it is only tried, the records that would be stored.
+    """
 
     run: ImportRun
     reach: Reach
     say: Callable[..., None]
+    refused: RefusedRows
+    foreseen: ForeseenFile | None = None
 
 
 Parser = Callable[[Sequence[TableRow], "Lookup"], Parsed]
@@ -125,7 +133,7 @@ def load_file(
             for chunk in _chunks(staging.records(first, last, but=left), CHUNK_RECORDS):
                 refusals = _load_chunk(
                     kind, chunk, outcome, by=by, amend_reason=amend_reason, dry_run=dry_run, upload=upload,
-                    decimal_mark=decimal_mark,
+                    decimal_mark=decimal_mark, names=table.names,
                 )  # fmt: skip
                 staging.refuse(refusals)
                 done += sum(len(record) for record in chunk)
@@ -225,6 +233,7 @@ def _load_chunk(
     dry_run: bool,
     upload: Upload | None,
     decimal_mark: str,
+    names: Sequence[str],
 ) -> list[tuple[int, str, str, str]]:
     reach = upload.reach if upload else EVERYWHERE
     lookup = Lookup(kind, chunk, reach, decimal_mark)
@@ -253,10 +262,40 @@ def _load_chunk(
         elif upload is not None:
             for line in entry.lines:
                 upload.say(line, verdict.action.value)
+            if upload.foreseen is not None and verdict.action is not RowOutcome.UNCHANGED:
+                _foresee(upload.foreseen, entry, verdict)
     if upload is not None:
         for line, column, value, reason in refusals:
             upload.say(line, RowOutcome.REFUSED.value, column, value, reason)
+        _keep_refused(upload.refused, kind, chunk, refusals, names, decimal_mark)
     return refusals
+
+
+def _foresee(foreseen: ForeseenFile, entry: Parsed, verdict: Verdict) -> None:
+    """Keep a record that would be stored, so that the file as a whole can say what it would mean."""
+    if verdict.stored is not None and entry.patient is not None:
+        foreseen.take_result(entry.lines, entry.patient, verdict.stored)
+    elif isinstance(entry.facts, CourseFacts | ObservationFacts):
+        foreseen.take_fact(entry.facts.patient, entry.facts)
+
+
+def _keep_refused(
+    kept: RefusedRows,
+    kind: str,
+    chunk: Sequence[list[TableRow]],
+    refusals: Sequence[tuple[int, str, str, str]],
+    names: Sequence[str],
+    decimal_mark: str,
+) -> None:
+    """Keep the refused rows of a chunk: of results every row of the accession, of the other kinds the row alone."""
+    reasons: dict[int, str] = {}
+    for line, column, _value, reason in refusals:
+        said = f"{column}: {reason}" if column else reason
+        reasons[line] = f"{reasons[line]}; {said}" if line in reasons else said
+    for rows in chunk:
+        for record_rows in [rows] if kind == "results" else [[row] for row in rows]:
+            if any(row.line in reasons for row in record_rows):
+                kept.take(record_rows, reasons, names, decimal_mark)
 
 
 def _named(kind: str, facts: Any) -> set[tuple[str, str]]:
@@ -350,6 +389,11 @@ def _parse_result(rows: Sequence[TableRow], lookup: Lookup) -> Parsed:
 def _record_results(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
     patients = [entry.patient for entry in parsed if entry.patient is not None]
     return record_results([entry.facts.report for entry in parsed], patients=patients, **options)
+
+
+def recorder_of(kind: str) -> Recorder:
+    """What stores the facts of a kind of file, apart from results."""
+    return {"treatments": record_courses, "observations": record_observations}.get(kind, record_patients)
 
 
 def _facts_first(record: Recorder) -> Recorder:

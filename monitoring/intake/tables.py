@@ -14,7 +14,7 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 
 from monitoring.intake.bounds import COMMAND, Bounds
-from monitoring.intake.columns import NUMBER_COLUMNS, REPLICATE_COLUMNS, TEXT_COLUMNS
+from monitoring.intake.columns import NUMBER_COLUMNS, REFUSED_BECAUSE, REPLICATE_COLUMNS, TEXT_COLUMNS
 from monitoring.intake.csv_lines import csv_lines
 from monitoring.intake.file_problems import Wrong, unusable
 from monitoring.intake.headers import Row, WantedColumns, check_header, find_header, layout_of
@@ -82,10 +82,20 @@ def open_table(path: Path, columns: Sequence[str], required: Sequence[str], boun
         reason = _("the header has %(count)s columns, and at most %(most)s are read; delete the others") % values
         raise unusable(path, reason)
     layout = layout_of(header, wanted)
-    check_header(path, layout.names, columns, required, repeat=bounds.repeats_names)
+    check_header(path, layout.names, [*columns, REFUSED_BECAUSE], required, repeat=bounds.repeats_names)
     if layout.is_wide:
         notes.append(_("one row holds several replicates; each was read as a row of its own"))
-    return Table(layout.names, layout.arranged(_rows(header, width, lines)), notes, typed=workbook)
+    names, rows = _without_reasons(layout.names, layout.arranged(_rows(header, width, lines)))
+    return Table(names, rows, notes, typed=workbook)
+
+
+def _without_reasons(names: tuple[str, ...], rows: Iterator[Row]) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """The table without the column that says why its rows were refused before."""
+    if REFUSED_BECAUSE not in names:
+        return names, rows
+    at = names.index(REFUSED_BECAUSE)
+    left = (*names[:at], *names[at + 1 :])
+    return left, ((line, [*cells[:at], *cells[at + 1 :]], wrong) for line, cells, wrong in rows)
 
 
 def ends_with_a_line_end(path: Path) -> bool:

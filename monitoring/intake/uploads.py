@@ -10,16 +10,19 @@ import datetime as dt
 import gzip
 import hashlib
 import io
+import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -27,13 +30,15 @@ from monitoring import clock
 from monitoring.intake.apart import ApartReader, ReaderLostError
 from monitoring.intake.bounds import PAGE
 from monitoring.intake.file_problems import FileProblem
+from monitoring.intake.foreseen_files import ForeseenFile
 from monitoring.intake.lines import NoWorkbook, TooMuch
-from monitoring.intake.loading import FileOutcome, Upload, load_file
+from monitoring.intake.loading import FileOutcome, Upload, load_file, recorder_of
+from monitoring.intake.mending import RefusedRows
 from monitoring.intake.sheets import check_archive
 from monitoring.models import ImportRun, JobRun, Role
 from monitoring.permissions import memberships_of
 from monitoring.services.entry.identities import IdentityFacts
-from monitoring.services.entry.reach import reach_of
+from monitoring.services.entry.reach import Reach, reach_of
 from monitoring.services.foundation.jobs import claim_slot, finish
 from monitoring.services.foundation.sealing import seal, unseal
 from tasks import hints
@@ -47,6 +52,7 @@ MOST_ATTEMPTS = 3
 KEPT_FOR = dt.timedelta(days=1)
 VERDICTS_KEPT_FOR = dt.timedelta(days=30)
 CONTENT, VERDICTS = "upload content", "upload verdicts"
+REFUSED, FORESEEN = "upload refused rows", "upload foreseen"
 # The name of our copy on disk: the uploader's name may be too long for one, or empty.
 _NAME_ON_DISK = "given"
 # A lost database connection is not the fault of the file: these errors are raised, and the file stays to be read.
@@ -187,9 +193,11 @@ def _load(run: ImportRun, claimed: JobRun) -> None:
     if content is None:
         _end_with_words(run, claimed, _("The file can no longer be read; give it again."))
         return
-    verdicts = _Verdicts(run.kind)
+    verdicts, refused = _Verdicts(run.kind), RefusedRows()
     assert isinstance(run.by, User)
-    upload = Upload(run, reach_of(memberships_of(run.by), LOADING, by_file=True), verdicts.say)
+    reach = reach_of(memberships_of(run.by), LOADING, by_file=True)
+    foreseen = _foreseen(run, run.by, reach) if run.dry_run else None
+    upload = Upload(run, reach, verdicts.say, refused, foreseen)
     with tempfile.TemporaryDirectory() as folder, ApartReader(lambda: _renew(claimed)) as reader:
         path = Path(folder) / _NAME_ON_DISK
         path.write_bytes(content)
@@ -201,7 +209,22 @@ def _load(run: ImportRun, claimed: JobRun) -> None:
         except FileProblem as problem:
             _end_with_words(run, claimed, problem.reason)
             return
+    if foreseen is not None:
+        told = json.dumps(foreseen.told(lambda: _renew(claimed))).encode()
+        run.foreseen = seal(told, owner=run.public_id, purpose=FORESEEN)
+    if rows := refused.packed():
+        run.refused = seal(rows, owner=run.public_id, purpose=REFUSED)
     _end(run, claimed, outcome, verdicts.packed())
+
+
+def _foreseen(run: ImportRun, by: User, reach: Reach) -> ForeseenFile:
+    """What takes the records of a file that is only tried, and says what they would mean."""
+    record, reason = recorder_of(run.kind), run.amend_reason
+
+    def as_if(facts: Sequence[Any]) -> object:
+        return record(facts, by=by, reach=reach, now=clock.now(), amend_reason=reason)
+
+    return ForeseenFile(as_if, clock.now().date())
 
 
 def _three_times() -> str:
@@ -247,8 +270,11 @@ def _end(run: ImportRun, claimed: JobRun, outcome: FileOutcome, verdicts: bytes)
     with transaction.atomic():
         if finish(claimed, ok=not run.problem, detail=run.problem, now=run.finished_at):
             run.save(
-                update_fields=["finished_at", "rows", "rows_done", "counts", "notes", "verdicts", "content", "problem"]
-            )
+                update_fields=[
+                    "finished_at", "rows", "rows_done", "counts", "notes", "verdicts", "content", "problem", "refused",
+                    "foreseen",
+                ]
+            )  # fmt: skip
 
 
 def verdict_rows(run: ImportRun) -> list[dict[str, str]]:
@@ -260,6 +286,18 @@ def verdict_rows(run: ImportRun) -> list[dict[str, str]]:
         return []
     text = gzip.decompress(packed).decode()
     return [dict(zip(VERDICT_COLUMNS, row, strict=True)) for row in csv.reader(io.StringIO(text))]
+
+
+def foreseen_of(run: ImportRun) -> dict[str, Any]:
+    """What a file that was only tried would mean, as ``ForeseenFile.told`` said it; empty where it is not kept."""
+    told = unseal(run.foreseen, owner=run.public_id, purpose=FORESEEN) if run.foreseen else None
+    return json.loads(told) if told else {}
+
+
+def refused_rows(run: ImportRun) -> str:
+    """The refused rows as a CSV file to mend and give again; empty where there are none or they are not kept."""
+    packed = unseal(run.refused, owner=run.public_id, purpose=REFUSED) if run.refused else None
+    return gzip.decompress(packed).decode() if packed else ""
 
 
 def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0, but: Collection[str] = ()) -> list[int]:
@@ -279,6 +317,8 @@ def owed_uploads(*, now: dt.datetime, older_than_seconds: float = 0, but: Collec
 def forget_old_files(*, now: dt.datetime) -> int:
     """Drop files a day after they were read, and verdicts after thirty days; returns how many of both."""
     runs = ImportRun.objects
-    contents = runs.filter(finished_at__lt=now - KEPT_FOR, content__isnull=False).update(content=None)
-    verdicts = runs.filter(finished_at__lt=now - VERDICTS_KEPT_FOR, verdicts__isnull=False).update(verdicts=None)
+    rows = Q(content__isnull=False) | Q(refused__isnull=False)
+    contents = runs.filter(rows, finished_at__lt=now - KEPT_FOR).update(content=None, refused=None)
+    told = Q(verdicts__isnull=False) | Q(foreseen__isnull=False)
+    verdicts = runs.filter(told, finished_at__lt=now - VERDICTS_KEPT_FOR).update(verdicts=None, foreseen=None)
     return contents + verdicts

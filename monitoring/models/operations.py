@@ -116,7 +116,8 @@ class ImportRun(models.Model):
     """One file that was loaded, or tried in a dry run, and what became of its rows.
 
     A file given on the page waits here with its content until a worker has read it; ``verdicts`` is a compressed CSV
-    with one line a row of the file. Both are personal: encrypted under a key of the run, and dropped after a while.
+    with one line a row of the file, ``refused`` the refused rows themselves, and ``foreseen`` what a file that was only
+    tried would mean (JSON). All are personal: encrypted under a key of the run, and dropped after a while.
     """
 
     public_id = models.UUIDField(db_default=RandomUUID(), unique=True, editable=False)
@@ -135,6 +136,8 @@ class ImportRun(models.Model):
     counts = models.JSONField(default=dict)
     notes = models.JSONField(default=list)
     verdicts = models.BinaryField(null=True)
+    refused = models.BinaryField(null=True)
+    foreseen = models.BinaryField(null=True)
     problem = models.CharField(max_length=500, blank=True)
 
     class Meta:

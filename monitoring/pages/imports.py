@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -10,12 +13,13 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import content_disposition_header
 from django.utils.translation import get_language, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from monitoring.intake.columns import COLUMNS
 from monitoring.intake.file_problems import FileProblem
-from monitoring.intake.uploads import LOADING, load_again, take_upload, verdict_rows
+from monitoring.intake.uploads import LOADING, foreseen_of, load_again, refused_rows, take_upload, verdict_rows
 from monitoring.models import ImportRun
 from monitoring.permissions import requires_role
 
@@ -69,12 +73,30 @@ def index(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One file: its progress, then the verdict of every row. For its uploader."""
     run = get_object_or_404(_own_runs(request), public_id=public_id)
-    rows = verdict_rows(run)
+    rows: list[dict[str, Any]] = [*verdict_rows(run)]
     if request.GET.get("only") == "refused":
         rows = [row for row in rows if row["verdict"] == "refused"]
     rows.sort(key=lambda row: int(row["row"]))
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
-    return render(request, "imports/detail.html", {"run": run, "page": page, "kinds": dict(KINDS)})
+    foreseen = foreseen_of(run)
+    for row in page:
+        code, percent = foreseen.get("lines", {}).get(row["row"], ("", ""))
+        row["response_class"], row["is_percent"] = code, Decimal(percent) if percent else None
+    context: dict[str, Any] = {"run": run, "page": page, "kinds": dict(KINDS), "foreseen": foreseen}
+    return render(request, "imports/detail.html", context)
+
+
+@require_GET
+@requires_role(LOADING)
+def refused(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """The refused rows with the reasons beside them, as a CSV file to mend and give again. For its uploader."""
+    run = get_object_or_404(_own_runs(request), public_id=public_id)
+    rows = refused_rows(run)
+    if not rows:
+        raise Http404
+    response = HttpResponse(rows, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = content_disposition_header(True, f"{Path(run.file_name).stem}-refused.csv")
+    return response
 
 
 @require_GET

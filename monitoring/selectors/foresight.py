@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from monitoring.domain.alerting.changes import AlertChanges, alert_changes
 from monitoring.domain.alerting.intention import Intention
 from monitoring.domain.course.series import Assessed, FactKind, ResultFact, Series, TimePoint, assess, time_points
 from monitoring.domain.following.kinetics import change_between, value_of, values_of
@@ -80,6 +81,43 @@ def foresee_each(pairs: Sequence[tuple[Patient, LaboratoryReport]]) -> list[Fore
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ForeseenSeries:
+    """A patient with several new results at once: the score of each, in their order, and what becomes of alerts."""
+
+    patient: Patient
+    scores: tuple[Score, ...]
+    alerts: AlertChanges
+
+
+def foresee_series(given: Mapping[int, Sequence[LaboratoryReport]]) -> Iterator[ForeseenSeries]:
+    """What these reports would mean if all of a patient were stored together; patients by id, read together."""
+    series = load_series(given)
+    codes = {report.laboratory for reports in given.values() for report in reports}
+    laboratories = dict(Laboratory.objects.filter(code__in=codes).values_list("code", "pk"))
+    profiles = load_profiles(list(laboratories.values()))
+    none = LaboratoryProfile()
+    for pk, reports in given.items():
+        loaded, facts = series[pk], []
+        for number, report in enumerate(reports, start=1):
+            profile = profiles[laboratories[report.laboratory]] if report.laboratory in laboratories else none
+            key = result_key(report.laboratory, report.accession_number, 0)
+            facts.append(result_fact(report, loaded.patient, profile, id=-number, key=key)[0])
+        replaced = {_without_version(fact.key) for fact in facts}
+        others = tuple(fact for fact in loaded.series.results if _without_version(fact.key) not in replaced)
+        after = replay(dataclasses.replace(loaded.series, results=(*others, *facts)))
+        scores = {one.result.id: one.score for one in after.assessed}
+        yield ForeseenSeries(
+            loaded.patient,
+            tuple(scores[fact.id] for fact in facts),
+            alert_changes(replay(loaded.series).intentions, after.intentions),
+        )
+
+
+def _without_version(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
 def _foresee(
     patient: Patient, report: LaboratoryReport, series: Series, profile: LaboratoryProfile, rules: RuleSet
 ) -> Foresight:
@@ -96,20 +134,16 @@ def _difference(
     before, without = replay(series), dataclasses.replace(series, results=others)
     after = replay(dataclasses.replace(series, results=(*others, fact)))
     new = next(item for item in after.assessed if item.result.id == fact.id)
-    standing, coming = _open(before), _open(after)
     earlier = [point for point in time_points(assess(without)) if point.on < fact.collected_on]
+    alerts = alert_changes(before.intentions, after.intentions)
     return Foresight(
         score=new.score,
         factor=factor,
         change=_change(without, fact.collected_on, new.score),
         off_treatment_since=_off_treatment_since(after, fact.collected_on),
-        opened=tuple(i for key, i in coming.items() if key not in standing),
-        told_again=tuple(
-            i
-            for key, i in coming.items()
-            if key in standing and i.is_told_again(standing[key].certainty, standing[key].level_percent)
-        ),
-        ended=tuple(i for key, i in standing.items() if key not in coming),
+        opened=alerts.opened,
+        told_again=alerts.told_again,
+        ended=alerts.ended,
         questions=tuple(_questions(new, after, series, rules)),
         last_values=tuple(sorted(earlier, key=lambda point: point.on)[-LAST_VALUES:]),
         is_first=not others,
@@ -177,10 +211,6 @@ def _questions(new: Assessed, after: Replay, series: Series, rules: RuleSet) -> 
 def _as_if_final(new: Assessed) -> Assessed:
     """Entered results are preliminary; the change is still worth a word."""
     return dataclasses.replace(new, result=dataclasses.replace(new.result, is_preliminary=False))
-
-
-def _open(replayed: Replay) -> dict[tuple[str, str], Intention]:
-    return {(i.kind.value, i.subject_key): i for i in replayed.intentions if not i.closing}
 
 
 def _change(others: Series, on: dt.date, score: Score) -> ForeseenChange | None:

@@ -9,6 +9,7 @@ from monitoring.wording import codes
 register = template.Library()
 for name in (
     "about_words",
+    "change_word",
     "cell_of",
     "cell_word",
     "closing_words",
@@ -25,6 +26,7 @@ for name in (
     "standing_word",
     "value_words",
     "verdict_word",
+    "would_word",
 ):
     register.filter(name, getattr(codes, name))
 for name, choices in codes.LOOKED_UP.items():

@@ -172,6 +172,27 @@ def verdict_word(action: str) -> str:
     return words.get(action, action)
 
 
+def would_word(action: str) -> str:
+    """What would become of a row of a file that is only tried."""
+    words = {
+        "created": _("would be stored"),
+        "unchanged": _("known already"),
+        "completed": _("would be completed"),
+        "amended": _("would be amended"),
+    }
+    return words.get(action) or verdict_word(action)
+
+
+def change_word(deed: str) -> str:
+    """What would become of an alert."""
+    words = {
+        "opened": _("would be opened"),
+        "told_again": _("would be told again"),
+        "ended": _("would be ended"),
+    }
+    return words.get(deed, deed)
+
+
 def kind_word(kind: str) -> str:
     """What a file holds."""
     words = {

@@ -59,7 +59,7 @@ T, V, C, A, D = Role.TECHNICIAN, Role.VERIFIER, Role.CLINICIAN, Role.ANALYST, Ro
 ANYBODY = (T, V, C, A, D)
 LABORATORY, LOADING, WARD, RECORDING, ROWS = (T, V), (T, V, D), (C, D), (T, V, C, D), (A, D)
 ONLY_POST, NOBODY = "only POST", ()
-FILE = b"patient_id,centre\n"
+FILE = b"patient_id,centre\nN1,of-nobody\n"  # one row, which is refused
 NO_ROLE, ANONYMOUS = "no role", "anonymous"
 
 # --- the table ----------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "end-absence": ONLY_POST,
     "people": (D,), "person": (D,), "person-link": ONLY_POST, "close-person": ONLY_POST, "confirm-role": ONLY_POST,
     "end-role": ONLY_POST,
-    "import": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,), "metrics": (D,),
+    "import": LOADING, "refused-rows": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,), "metrics": (D,),
     "api-patients": ANYBODY, "api-patient": ANYBODY, "api-treatments": ANYBODY, "api-treatment": ANYBODY,
     "api-observations": ANYBODY, "api-observation": ANYBODY, "api-results": ANYBODY, "api-result": ANYBODY,
     "api-result-verify": ONLY_POST, "api-result-amend": ONLY_POST, "api-result-retract": ONLY_POST,
@@ -148,7 +148,16 @@ OBJECT_OF = {
     "confirm-role": Membership, "end-role": Membership, "centre-ladders": Centre, "ladder": Centre,
     "alert-kind": Centre, "end-absence": Absence, "alert-endpoints": Centre, "end-alert-endpoint": Centre,
 }  # fmt: skip
-OF_A_PERSON = {"backtest", "import", "import-progress", "load-import", "counted", "cohort-output", "cohort-output-file"}
+OF_A_PERSON = {
+    "backtest",
+    "import",
+    "refused-rows",
+    "import-progress",
+    "load-import",
+    "counted",
+    "cohort-output",
+    "cohort-output-file",
+}
 # Cohorts that are changed stand in the first centre alone.
 OF_ONE_CENTRE = {"edit-cohort", "count-members-of"}
 # One object of each kind stands in each centre; three results do.

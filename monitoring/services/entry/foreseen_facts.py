@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from monitoring.domain.alerting.intention import Intention
+from monitoring.domain.alerting.changes import AlertChanges, alert_changes
 from monitoring.domain.course.off_treatment import State, standing_of, state_of
 from monitoring.domain.following.schedule import SamplePlan
 from monitoring.domain.replay import Replay, replay
@@ -26,11 +26,6 @@ class Standing:
     replayed: Replay
     plan: SamplePlan
     states: Mapping[dt.date, State]
-
-    @property
-    def alerts(self) -> dict[tuple[str, str], Intention]:
-        """The alerts that stand, by kind and subject."""
-        return {(i.kind.value, i.subject_key): i for i in self.replayed.intentions if not i.closing}
 
     @property
     def scores(self) -> dict[tuple[str, dt.date], Score]:
@@ -83,27 +78,10 @@ class ForeseenFacts:
         return [Rescored(*key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
     @property
-    def opened(self) -> list[Intention]:
+    def alerts(self) -> AlertChanges:
         if self.before is None or self.after is None:
-            return []
-        return [one for key, one in self.after.alerts.items() if key not in self.before.alerts]
-
-    @property
-    def told_again(self) -> list[Intention]:
-        if self.before is None or self.after is None:
-            return []
-        standing = self.before.alerts
-        return [
-            one
-            for key, one in self.after.alerts.items()
-            if key in standing and one.is_told_again(standing[key].certainty, standing[key].level_percent)
-        ]
-
-    @property
-    def ended(self) -> list[Intention]:
-        if self.before is None or self.after is None:
-            return []
-        return [one for key, one in self.before.alerts.items() if key not in self.after.alerts]
+            return AlertChanges()
+        return alert_changes(self.before.replayed.intentions, self.after.replayed.intentions)
 
 
 def foresee_facts(patient: Patient, record: Callable[[], Verdict], *, today: dt.date) -> ForeseenFacts:

@@ -114,7 +114,7 @@ def record_results(
                     continue
             public_id = newest.public_id if newest else uuid.uuid4()
             insertions.append(Insertion(public_id, merged, patient.pk, laboratory.row.pk, len(versions) + 1, newest))
-            verdicts[-1] = dataclasses.replace(verdict, public_id=public_id)
+            verdicts[-1] = dataclasses.replace(verdict, public_id=public_id, stored=merged)
         note_siblings(reports, patients, verdicts)
         if not dry_run:
             keep_late_reports(late, by, now)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.domain.vocabulary.dates import PartialDate
 
 
@@ -47,6 +48,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     waits: bool = False  # for a second person of the laboratory, who verifies it
     is_late: bool = False  # an older report than the one that stands: kept beside it
+    stored: LaboratoryReport | None = None  # the whole report that is stored, or in a dry run would be
 
 
 def refusal(column: str, value: object, reason: str) -> Verdict:
