@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("due/", due.due, name="due"),
     path("patients/", patients.search, name="patients"),
     path("patients/new/", facts.new_patient, name="new-patient"),
+    path("patients/<uuid:public_id>/record/", facts.patient_record, name="patient-record"),
     path("patients/<uuid:public_id>/courses/", facts.course, name="new-course"),
     path("patients/<uuid:public_id>/observations/", facts.observation, name="new-observation"),
     path("patients/<uuid:public_id>/", patients.timeline, name="patient"),

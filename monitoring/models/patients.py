@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import choices
 from monitoring.models.centres import Centre, Membership
-from monitoring.models.fields import LookField
+from monitoring.models.fields import LookField, NumberField
 
 
 class PatientQuerySet(models.QuerySet["Patient"]):
@@ -38,6 +38,9 @@ class Patient(models.Model):
     transcript = models.CharField(_("transcript"), max_length=20, choices=choices.TRANSCRIPT, blank=True)
     risk_score = models.CharField(_("risk score"), max_length=10, blank=True)
     risk_group = models.CharField(_("risk group"), max_length=15, blank=True)
+    spleen_cm = NumberField(_("spleen below the costal margin, cm"), null=True, blank=True)
+    platelets_e9_per_l = NumberField(_("platelets, 10⁹/L"), null=True, blank=True)
+    blasts_percent = NumberField(_("blasts in peripheral blood, %"), null=True, blank=True)
     phase = models.CharField(_("phase at diagnosis"), max_length=2, blank=True)
     first_mmr_on = models.DateField(_("first MMR, reached elsewhere"), null=True, blank=True)
     first_mmr_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")

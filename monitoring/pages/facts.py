@@ -6,6 +6,7 @@ Each form says beside itself, while it is filled, what recording it would change
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,8 @@ from django.views.decorators.http import require_http_methods
 
 from monitoring import clock
 from monitoring.domain.course.series import FactKind
-from monitoring.intake.facts import course_facts, observation_facts, patient_facts
+from monitoring.intake.facts import computed_risk, course_facts, observation_facts, patient_facts
+from monitoring.intake.numbers import unmistakable
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, Patient, TkiCourse
 from monitoring.models.choices import DRUG_WORD, FACT_KIND, PHASE, RISK_GROUP, SEX, STOP_REASON, TRANSCRIPT
@@ -36,6 +38,7 @@ from monitoring.services.entry.verdicts import RowOutcome, Verdict
 from monitoring.services.foundation.races import retry_lost_race
 
 EMPTY = ("", "–")
+STORED_AS = {"birth_date": "born_on"}
 text = partial(forms.CharField, required=False, max_length=60)
 choice = partial(forms.ChoiceField, required=False)
 
@@ -62,14 +65,22 @@ class PatientForm(FactForm):
     transcript = choice(label=gettext_lazy("Transcript"), choices=[EMPTY, *[one for one in TRANSCRIPT if one[0]]])
     phase = choice(label=gettext_lazy("Phase at diagnosis"), choices=[EMPTY, *PHASE])
     risk_score = choice(label=gettext_lazy("Risk score"), choices=[EMPTY, ("elts", "ELTS"), ("sokal", "Sokal")])
-    risk_group = choice(label=gettext_lazy("Risk group"), choices=[EMPTY, *RISK_GROUP])
+    risk_group = choice(
+        label=gettext_lazy("Risk group"), choices=[EMPTY, *RISK_GROUP],
+        help_text=gettext_lazy("computed where its parts are given"),
+    )  # fmt: skip
+    spleen_cm = text(label=gettext_lazy("Spleen at diagnosis, cm below the costal margin"))
+    platelets_e9_per_l = text(label=gettext_lazy("Platelets at diagnosis, 10⁹/L"))
+    blasts_percent = text(label=gettext_lazy("Blasts in peripheral blood at diagnosis, %"))
     hospital_number = text(label=gettext_lazy("Hospital number"))
     family_name = text(label=gettext_lazy("Family name"), max_length=200)
     given_name = text(label=gettext_lazy("Given name"), max_length=200)
     IDENTITY = ("hospital_number", "family_name", "given_name")
 
-    def __init__(self, data: Any = None, *, centres: list[Centre], may_name: bool) -> None:
-        super().__init__(data)
+    def __init__(
+        self, data: Any = None, *, centres: list[Centre], may_name: bool, initial: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, initial=initial)
         field = self.fields["centre"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(centre.code, str(centre)) for centre in centres]
@@ -86,6 +97,16 @@ class PatientForm(FactForm):
     @property
     def identity(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name in self.IDENTITY]
+
+
+class PatientFactsForm(PatientForm):
+    """What is known of a patient, without centre, pseudonym and identity."""
+
+    reason = text(label=gettext_lazy("Why something that is stored is changed"), max_length=500)
+
+    def __init__(self, data: Any = None, *, initial: dict[str, Any]) -> None:
+        super().__init__(data, centres=[], may_name=False, initial=initial)
+        del self.fields["centre"], self.fields["patient_id"]
 
 
 class CourseForm(FactForm):
@@ -140,7 +161,8 @@ def new_patient(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         verdict = _patient_verdict(form, me, reach, dry_run=_is_preview(request))
     if _is_preview(request):
-        return render(request, "facts/patient_preview.html", {"form": form, "verdict": verdict})
+        risk = computed_risk(patient_facts(form.cells()).values) if verdict is not None else None
+        return render(request, "facts/patient_preview.html", {"form": form, "verdict": verdict, "risk": risk})
     if verdict is not None and verdict.action is not RowOutcome.REFUSED:
         patient = Patient.objects.get(
             centre__code=form.cleaned_data["centre"], patient_id=form.cells().identifier("patient_id")
@@ -169,6 +191,29 @@ def _patient_verdict(form: PatientForm, me: Any, reach: Reach, *, dry_run: bool)
     for found in verdict.problems:
         form.show(found.column, found.reason)
     return verdict
+
+
+@require_http_methods(["GET", "POST"])
+@requires_role(RECORDING)
+def patient_record(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Complete or correct what is known of a patient. For everybody who records facts in the centre."""
+    patient = _writable(request, public_id)
+    names = [name for name in PatientForm.base_fields if name not in ("centre", "patient_id", *PatientForm.IDENTITY)]
+    initial = {name: _cell(value_of(patient, STORED_AS.get(name, name))) for name in names}
+    form = PatientFactsForm(_posted(request), initial=initial)
+
+    def record(facts: Any, reason: str) -> list[Verdict]:
+        return record_patients(
+            [facts], by=signed_in(request), reach=_recording_reach(request), now=clock.now(), amend_reason=reason
+        )
+
+    return _recorded(
+        request, patient, form, lambda cells, _find: patient_facts(cells), record, _("What is known of the patient")
+    )
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else unmistakable(value) if isinstance(value, Decimal) else str(value)
 
 
 @require_http_methods(["GET", "POST"])
@@ -229,7 +274,7 @@ def _recorded(
     title: str,
 ) -> HttpResponse:
     """The form, its preview as a fragment, or the way back to the patient once it is recorded."""
-    foreseen = None
+    foreseen = risk = None
     if form.is_bound and form.is_valid():
         try:
             cells = form.cells(centre=patient.centre.code, patient_id=patient.patient_id)
@@ -238,10 +283,11 @@ def _recorded(
         except CellProblem as problem:
             form.show(problem.column, problem.reason)
         else:
+            risk = computed_risk(facts.values)
             foreseen = _done(request, patient, lambda: record(facts, reason))
             for found in foreseen.verdict.problems:
                 form.show(found.column, found.reason)
-    context = {"form": form, "patient": patient, "title": title, "foreseen": foreseen}
+    context = {"form": form, "patient": patient, "title": title, "foreseen": foreseen, "risk": risk}
     if _is_preview(request):
         return render(request, "facts/preview.html", context)
     if foreseen is not None and foreseen.verdict.action is not RowOutcome.REFUSED:

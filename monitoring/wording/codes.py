@@ -21,6 +21,7 @@ from monitoring.models.choices import (
     FACT_KIND,
     FLAG,
     RESPONSE_CLASS,
+    RISK_GROUP,
     STOP_REASON,
     type_choices,
 )
@@ -41,6 +42,7 @@ LOOKED_UP: dict[str, type_choices] = {
     "event_word": EVENT_WORD,
     "fact_word": FACT_KIND,
     "reason_word": STOP_REASON,
+    "risk_word": RISK_GROUP,
     "severity_word": SEVERITY,
     "ladder_word": LADDER_NAME,
     "role_word": [*Role.choices],

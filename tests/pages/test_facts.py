@@ -207,3 +207,65 @@ def test_the_menu_says_where_one_is(grace: Client, patient: Patient) -> None:
     assert page.count('aria-current="true"') == 1
     assert grace.get(reverse("patients")).content.decode().count('aria-current="page"') == 1
     assert "Operations" not in page, "a clinician is shown no door that stays closed"
+
+
+# --- what is known of a patient -----------------------------------------------------------------------------------
+
+PARTS = {"risk_score": "elts", "spleen_cm": "10", "platelets_e9_per_l": "400", "blasts_percent": "2"}
+
+
+def known(**more: str) -> dict[str, str]:
+    return {"sex": "F", "birth_date": "1962-02-28", "diagnosed_on": "2012-02-29", **more}
+
+
+def test_a_risk_score_is_computed_from_its_parts_while_they_are_typed(grace: Client, patient: Patient) -> None:
+    path = reverse("patient-record", args=[patient.public_id])
+    said = grace.post(path, known(**PARTS), **PREVIEW).content.decode()
+    assert "ELTS 1.7868" in said
+    assert "intermediate" in said
+    patient.refresh_from_db()
+    assert patient.risk_group == ""
+    assert grace.post(path, known(**PARTS)).status_code == 302
+    patient.refresh_from_db()
+    assert (patient.risk_score, patient.risk_group, patient.spleen_cm) == ("elts", "intermediate", 10)
+    page = grace.get(path).content.decode()
+    assert 'value="400"' in page
+    assert "ELTS intermediate" in grace.get(reverse("patient", args=[patient.public_id])).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"risk_score": ""}, "say which score is computed"),
+        ({"blasts_percent": ""}, "a score is computed from all of its parts"),
+        ({"birth_date": "1962"}, "the day is needed to compute a score"),
+        ({"birth_date": ""}, "the day is needed to compute a score"),
+        ({"risk_group": "low"}, "contradicts the parts, which give intermediate (1.7868)"),
+        ({"platelets_e9_per_l": "0"}, "Platelets"), ({"spleen_cm": "100"}, "Spleen"),
+        ({"blasts_percent": "many"}, "Blasts"),
+    ],
+)  # fmt: skip
+def test_parts_that_give_no_score_are_refused_beside_their_field(
+    grace: Client, patient: Patient, given: dict[str, str], words: str
+) -> None:
+    path = reverse("patient-record", args=[patient.public_id])
+    for more in (PREVIEW, {}):
+        assert words in grace.post(path, known(**{**PARTS, **given}), **more).content.decode()
+    patient.refresh_from_db()
+    assert (patient.risk_score, patient.spleen_cm) == ("", None)
+
+
+def test_a_transcript_is_changed_for_a_reason_and_its_consequence_is_said(grace: Client, patient: Patient) -> None:
+    path = reverse("patient-record", args=[patient.public_id])
+    assert grace.post(path, known(transcript="e14a2")).status_code == 302
+    refused = grace.post(path, known(transcript="e1a2"))
+    assert refused.status_code == 400
+    assert "e14a2" in refused.content.decode()
+    assert (
+        "No alert changes."
+        in grace.post(path, known(transcript="e1a2", reason="typed wrong"), **PREVIEW).content.decode()
+    )
+    assert grace.post(path, known(transcript="e1a2", reason="typed wrong")).status_code == 302
+    patient.refresh_from_db()
+    assert patient.transcript == "e1a2"
+    assert ClassificationRequest.objects.filter(patient=patient).exists()

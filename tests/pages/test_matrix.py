@@ -82,6 +82,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "send-alert-again": ONLY_POST, "imports": LOADING,
     "due": ANYBODY, "design": ANYBODY, "find": ONLY_POST,
     "new-patient": RECORDING, "new-course": RECORDING, "new-observation": RECORDING,
+    "patient-record": RECORDING,
     "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
@@ -91,7 +92,8 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "end-absence": ONLY_POST,
     "people": (D,), "person": (D,), "person-link": ONLY_POST, "close-person": ONLY_POST, "confirm-role": ONLY_POST,
     "end-role": ONLY_POST,
-    "import": LOADING, "refused-rows": LOADING, "import-progress": LOADING, "load-import": ONLY_POST, "operations": (D,),
+    "import": LOADING, "refused-rows": LOADING, "import-progress": LOADING, "load-import": ONLY_POST,
+    "operations": (D,),
     "metrics": (D,),
     "api-patients": ANYBODY, "api-patient": ANYBODY, "api-treatments": ANYBODY, "api-treatment": ANYBODY,
     "api-observations": ANYBODY, "api-observation": ANYBODY, "api-results": ANYBODY, "api-result": ANYBODY,
@@ -130,13 +132,14 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "count-members"): ROWS, ("POST", "count-members-of"): ROWS, ("POST", "name-snapshot"): ROWS,
     ("POST", "ask-output"): ANYBODY, ("POST", "find"): ANYBODY, ("POST", "new-patient"): RECORDING,
     ("POST", "new-course"): RECORDING, ("POST", "new-observation"): RECORDING,
+    ("POST", "patient-record"): RECORDING,
 }  # fmt: skip
 
 # What stands in the place of the id of an address.
 OBJECT_OF = {
     "run": BenchRun, "run-header": BenchRun, "run-rows": BenchRun, "run-control": BenchRun, "submit-run": BenchRun,
     "reject-run": BenchRun,
-    "new-course": Patient, "new-observation": Patient,
+    "new-course": Patient, "new-observation": Patient, "patient-record": Patient,
     "result": PcrResult, "verify-result": PcrResult, "review-result": PcrResult,
     "amend-result": PcrResult, "retract-result": PcrResult,
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert,

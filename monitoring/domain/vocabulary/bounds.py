@@ -30,5 +30,8 @@ BOUNDS: Mapping[str, Bounds] = {
     "conversion_factor": _bounds("0.01", "20"),
     "limit_of_detection": _bounds("0.000001", "100"),
     "limit_of_quantification": _bounds("0.000001", "100"),
+    "spleen_cm": _bounds("0", "41"),
+    "platelets_e9_per_l": _bounds("1", "20000"),
+    "blasts_percent": _bounds("0", "101"),
     "dose_mg_per_day": _bounds("0.1", "5000"),
 }
