@@ -65,7 +65,7 @@ def computed_risk(values: Mapping[str, Any]) -> Risk | None:
 
     Raises ``CellProblem`` for what is missing.
     """
-    parts = {name: values.get(name) for name in RISK_PARTS}
+    parts: dict[str, Any] = {name: values.get(name) for name in RISK_PARTS}
     if all(part is None for part in parts.values()):
         return None
     if not values["risk_score"]:

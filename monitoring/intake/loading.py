@@ -393,7 +393,8 @@ def _record_results(parsed: Sequence[Parsed], **options: Any) -> list[Verdict]:
 
 def recorder_of(kind: str) -> Recorder:
     """What stores the facts of a kind of file, apart from results."""
-    return {"treatments": record_courses, "observations": record_observations}.get(kind, record_patients)
+    recorders: dict[str, Recorder] = {"treatments": record_courses, "observations": record_observations}
+    return recorders.get(kind, record_patients)
 
 
 def _facts_first(record: Recorder) -> Recorder:

@@ -95,7 +95,8 @@ def refused(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if not rows:
         raise Http404
     response = HttpResponse(rows, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = content_disposition_header(True, f"{Path(run.file_name).stem}-refused.csv")
+    name = f"{Path(run.file_name).stem}-refused.csv"
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return response
 
 

@@ -66,7 +66,7 @@ def risk_of(score: RiskScore, parts: RiskParts) -> Risk:
 def _elts(parts: RiskParts) -> float:
     age, platelets = parts.age_years / 10, float(parts.platelets_e9_per_l) / 1000
     spleen, blasts = float(parts.spleen_cm), float(parts.blasts_percent)
-    return 0.0025 * age**3 + 0.0615 * spleen + 0.1052 * blasts + 0.4104 * platelets**-0.5
+    return 0.0025 * age**3 + 0.0615 * spleen + 0.1052 * blasts + 0.4104 / math.sqrt(platelets)
 
 
 def _sokal(parts: RiskParts) -> float:
