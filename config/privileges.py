@@ -69,7 +69,7 @@ ONLY_THESE_CHANGE = {
     "monitoring_lead": ("fence", "until"),
     "monitoring_readingrule": ("built_up_to", "built_at"),
     "monitoring_storedreading": (),
-    "monitoring_patientidentity": ("encrypted", "hospital_number_index"),
+    "monitoring_patientidentity": ("centre_id", "encrypted", "hospital_number_index"),
     "pghistory_context": (
         "metadata",
         "updated_at",
@@ -98,6 +98,19 @@ THESE_STAY = {
     "monitoring_importrun": ("id", "public_id", "kind", "sha256", "dry_run", "amend_reason", "started_at", "by_id"),
     "monitoring_jobrun": ("id", "job", "slot_at"),
     "monitoring_monitoringplan": ("id", "patient_id"),
+    "monitoring_recordchange": (
+        "id",
+        "public_id",
+        "kind",
+        "patient_id",
+        "into_id",
+        "from_centre_id",
+        "to_centre_id",
+        "to_patient_id",
+        "reason",
+        "asked_by_id",
+        "asked_at",
+    ),
     "monitoring_tfrepisode": ("id", "public_id", "patient_id", "subject_key"),
 }
 # Accounts (auth_user) have a trigger instead of column grants: the password form of Django saves every column, also

@@ -25,12 +25,13 @@ class NamedPatients:
         self._reach = reach
         self._found: dict[str, list[Patient]] = {}
         for patient in self._within(Patient.objects.filter(patient_id__in=patient_ids)):
-            self._found.setdefault(patient.patient_id, []).append(patient)
+            standing = patient.merged_into or patient  # what is said of a merged record is said of the other
+            self._found.setdefault(patient.patient_id, []).append(standing)
 
     def _within(self, patients: QuerySet[Patient]) -> QuerySet[Patient]:
         if self._reach.centres is not None:
             patients = patients.filter(centre__in=self._reach.centres)
-        return patients.select_related("centre")
+        return patients.select_related("centre", "merged_into__centre")
 
     def patient(self, centre: str, patient_id: str) -> Patient:
         """The patient of a row. Raises ``CellProblem`` where no patient, or more than one, has this pseudonym."""

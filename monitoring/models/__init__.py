@@ -24,6 +24,7 @@ from monitoring.models.patients import Patient, PatientIdentity
 from monitoring.models.plans import MonitoringPlan
 from monitoring.models.protocols import Protocol
 from monitoring.models.readings import ReadingRule, StoredReading
+from monitoring.models.record_changes import RecordChange, RecordChangeKind
 from monitoring.models.results import LateReport, PcrResult, Replicate, ResponseAssessment, ResultStatus
 from monitoring.models.reviews import ReviewNote
 from monitoring.models.runs import BenchRun, RunControl, RunRow, RunState
@@ -64,6 +65,8 @@ __all__ = [
     "PcrResult",
     "Protocol",
     "ReadingRule",
+    "RecordChange",
+    "RecordChangeKind",
     "Replicate",
     "ResponseAssessment",
     "ResponseEvent",

@@ -46,6 +46,7 @@ class Patient(models.Model):
     first_mmr_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
     first_dmr_on = models.DateField(_("first DMR, reached elsewhere"), null=True, blank=True)
     first_dmr_precision = models.CharField(max_length=5, choices=choices.PRECISION, default="day")
+    merged_into = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="merged_here")
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = PatientQuerySet.as_manager()

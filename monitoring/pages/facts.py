@@ -253,9 +253,8 @@ def observation(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 def _writable(request: HttpRequest, public_id: UUID) -> Patient:
     """The patient, where this person records facts in the centre; 403 where one only reads, 404 elsewhere."""
-    patient = get_object_or_404(
-        Patient.objects.visible_to(request.user).select_related("centre__protocol"), public_id=public_id
-    )
+    standing = Patient.objects.visible_to(request.user).filter(merged_into__isnull=True)
+    patient = get_object_or_404(standing.select_related("centre__protocol"), public_id=public_id)
     if not has_role_in(request.user, patient.centre_id, RECORDING):
         raise PermissionDenied
     return patient

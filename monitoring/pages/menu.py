@@ -30,7 +30,7 @@ PLACES = (
     Place("bench", _("Bench"), _LABORATORY),
     Place("waiting", _("Verify"), (*_LABORATORY, Role.ADMINISTRATOR)),
     Place("imports", _("Load a file"), (*_LABORATORY, Role.ADMINISTRATOR)),
-    Place("patients", _("Patients"), also=("results/",)),
+    Place("patients", _("Patients"), also=("results/", "records/")),
     Place("due", _("Samples due")),
     Place("alerts", _("Alerts")),
     Place("cohorts", _("Cohorts"), also=("outputs/",)),

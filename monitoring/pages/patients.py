@@ -29,7 +29,7 @@ from monitoring.selectors.episodes import latest_states, with_states
 from monitoring.selectors.patients import found_patients, is_alike_elsewhere, likely_same_person, with_standing
 from monitoring.selectors.timeline import PatientRecord, TimelineRow, patient_record, timeline_rows
 from monitoring.services.entry.identities import blind_index, read_identity
-from monitoring.services.entry.reach import RECORDING
+from monitoring.services.entry.reach import RECORDING, TREATING
 from monitoring.services.foundation.access import record_access
 from monitoring.wording.codes import value_words
 
@@ -53,7 +53,8 @@ def search(request: HttpRequest) -> HttpResponse:
     typed = given.get("q", "").strip().replace("\x00", "")[:60]
     state = given.get("state", "")
     state = state if state in STATES else ""
-    may_name = bool({r.value for r in NAMING} & roles_of(request.user))
+    mine = roles_of(request.user)
+    may_name = not mine.isdisjoint(NAMING)
     patients = found_patients(request.user, search=typed, state=state)
     if request.method == "POST":
         if not typed or found_patients(request.user, search=typed).exists():
@@ -70,7 +71,7 @@ def search(request: HttpRequest) -> HttpResponse:
     return render(
         request, "patients/search.html",
         {"page": page, "rows": rows, "q": typed, "state": state, "labels": labels, "may_name": may_name,
-         "may_record": bool({role.value for role in RECORDING} & roles_of(request.user))},
+         "may_record": not mine.isdisjoint(RECORDING), "may_move": not mine.isdisjoint(TREATING)},
     )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One patient over time. For everybody with a role in the centre; each look is recorded."""
     assert isinstance(request.user, User)
     patient = get_object_or_404(
-        Patient.objects.visible_to(request.user).select_related("centre__protocol"), public_id=public_id
+        Patient.objects.visible_to(request.user).select_related("centre__protocol", "merged_into"), public_id=public_id
     )
     now = clock.now()
     known_at = _known_at(request, patient, now)
@@ -98,6 +99,7 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
     may_name = known_at is None and has_role_in(request.user, patient.centre_id, NAMING)
     identity = read_identity(patient) if may_name else None
     record_access(request.user, action="patient page", patient=patient, detail="with name" if identity else "")
+    may_change = known_at is None and patient.merged_into_id is None
     page = Paginator(rows[::-1], PAGE_SIZE).get_page(request.GET.get("page"))
     return render(
         request,
@@ -118,7 +120,8 @@ def timeline(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "alike": likely_same_person(patient, request.user) if known_at is None else [],
             "alike_elsewhere": known_at is None and is_alike_elsewhere(patient, request.user),
             "clinical": clinical,
-            "may_record": known_at is None and has_role_in(request.user, patient.centre_id, RECORDING),
+            "may_record": may_change and has_role_in(request.user, patient.centre_id, RECORDING),
+            "may_move": may_change and has_role_in(request.user, patient.centre_id, TREATING),
         },
     )
 

@@ -195,7 +195,7 @@ def fitting(typed: Mapping[int, Mapping[str, str]], reach: Reach) -> dict[int, l
     """The pseudonyms that end as what was typed, by place, where none is just that; some of them where many do."""
     ends = {place: cells.get("patient_id", "") for place, cells in typed.items()}
     ends = {place: end for place, end in ends.items() if len(end) >= LEAST_FRAGMENT}
-    patients = Patient.objects.filter(centre__in=reach.centres or ())
+    patients = Patient.objects.filter(centre__in=reach.centres or (), merged_into__isnull=True)
     whole = set(patients.filter(patient_id__in=ends.values()).values_list("patient_id", flat=True))
     ends = {place: end for place, end in ends.items() if end not in whole}
     if not ends:

@@ -24,6 +24,8 @@ def found_patients(
 ) -> QuerySet[Patient]:
     """Patients this person may see, by any part of the pseudonym or by an exact hospital number."""
     patients = Patient.objects.visible_to(user)
+    if not search and hospital_number_index is None:
+        patients = patients.filter(merged_into__isnull=True)  # found by name it still says where it went
     if search:
         patients = patients.filter(patient_id__icontains=search)
     if hospital_number_index is not None:
@@ -79,6 +81,7 @@ def born_alike(births: Collection[Birth]) -> QuerySet[Patient]:
         diagnosed_on__in={diagnosed for _, _, diagnosed in births},
         born_precision="day",
         diagnosed_precision="day",
+        merged_into__isnull=True,
     )
 
 
@@ -89,7 +92,8 @@ def likely_same_person(patient: Patient, user: AbstractBaseUser | AnonymousUser)
     birth = birth_of(patient)
     if birth is not None:
         same |= Q(pk__in=born_alike([birth]).values("pk"))
-    alike = Patient.objects.visible_to(user).filter(same).exclude(pk=patient.pk).select_related("centre")
+    others = Patient.objects.visible_to(user).filter(merged_into__isnull=True).exclude(pk=patient.pk)
+    alike = others.filter(same).select_related("centre")
     return list(alike.order_by("patient_id", "pk")[:MOST_ALIKE])
 
 

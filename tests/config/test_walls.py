@@ -38,7 +38,7 @@ ONLY = {
     "monitoring_classificationrequest": {"attempts", "last_error"},
     "monitoring_heartbeat": {"beat_at", "detail"},
     "monitoring_lead": {"fence", "until"},
-    "monitoring_patientidentity": {"encrypted", "hospital_number_index"},
+    "monitoring_patientidentity": {"centre_id", "encrypted", "hospital_number_index"},
     "pghistory_context": {"metadata", "updated_at"},
     "monitoring_readingrule": {"built_up_to", "built_at"},
     "cohorts_cohortoutput": {"tries", "tried_at", "made_at", "content", "seen_digest", "error"},
@@ -47,6 +47,19 @@ ONLY = {
 }
 # … of these not this …
 NOT = {
+    "monitoring_recordchange": {
+        "id",
+        "public_id",
+        "kind",
+        "patient_id",
+        "into_id",
+        "from_centre_id",
+        "to_centre_id",
+        "to_patient_id",
+        "reason",
+        "asked_by_id",
+        "asked_at",
+    },
     "monitoring_alertdelivery": {
         "id",
         "alert_id",

@@ -38,6 +38,7 @@ from monitoring.models import (
     Patient,
     PcrResult,
     Protocol,
+    RecordChange,
     Role,
     RunControl,
     TfrEpisode,
@@ -82,7 +83,8 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "send-alert-again": ONLY_POST, "imports": LOADING,
     "due": ANYBODY, "design": ANYBODY, "find": ONLY_POST,
     "new-patient": RECORDING, "new-course": RECORDING, "new-observation": RECORDING,
-    "patient-record": RECORDING,
+    "patient-record": RECORDING, "transfer-patient": WARD, "merge-patient": WARD, "record-changes": WARD,
+    "record-change": WARD, "decide-record-change": ONLY_POST,
     "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
     "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
@@ -132,7 +134,8 @@ WRITERS: dict[tuple[str, str], tuple[Role, ...]] = {
     ("POST", "count-members"): ROWS, ("POST", "count-members-of"): ROWS, ("POST", "name-snapshot"): ROWS,
     ("POST", "ask-output"): ANYBODY, ("POST", "find"): ANYBODY, ("POST", "new-patient"): RECORDING,
     ("POST", "new-course"): RECORDING, ("POST", "new-observation"): RECORDING,
-    ("POST", "patient-record"): RECORDING,
+    ("POST", "patient-record"): RECORDING, ("POST", "transfer-patient"): WARD, ("POST", "merge-patient"): WARD,
+    ("POST", "decide-record-change"): WARD,
 }  # fmt: skip
 
 # What stands in the place of the id of an address.
@@ -140,6 +143,8 @@ OBJECT_OF = {
     "run": BenchRun, "run-header": BenchRun, "run-rows": BenchRun, "run-control": BenchRun, "submit-run": BenchRun,
     "reject-run": BenchRun,
     "new-course": Patient, "new-observation": Patient, "patient-record": Patient,
+    "transfer-patient": Patient, "merge-patient": Patient,
+    "record-change": RecordChange, "decide-record-change": RecordChange,
     "result": PcrResult, "verify-result": PcrResult, "review-result": PcrResult,
     "amend-result": PcrResult, "retract-result": PcrResult,
     "patient": Patient, "alert": Alert, "acknowledge-alert": Alert, "act-on-alert": Alert,
@@ -290,6 +295,9 @@ def place(code: str, by: User) -> Place:
     found[Absence] = Absence.objects.create(
         person=clinician, first_on=today, last_on=today + dt.timedelta(days=9), noted_by=by
     )  # fmt: skip
+    found[RecordChange] = RecordChange.objects.create(
+        kind="transfer", patient=patient, from_centre=centre, to_centre=centre, reason="moved house", asked_by=by
+    )
     found[BenchRun] = BenchRun.objects.create(
         laboratory=Laboratory.objects.get(), name=f"{code}-RUN", run_on=today, started_by=by
     )

@@ -95,7 +95,7 @@ class Identities:
                 PatientIdentity(
                     patient=patient,
                     centre_id=patient.centre_id,
-                    encrypted=_fernet(patient).encrypt(json.dumps(dataclasses.asdict(self._known[key])).encode()),
+                    encrypted=_encrypted(patient, self._known[key]),
                     hospital_number_index=blind_index(number) if (number := self._known[key].hospital_number) else None,
                 )
                 for key, patient in self._changed.items()
@@ -116,10 +116,54 @@ def _hospital_numbers_taken(numbers: set[str], centres: set[str]) -> dict[tuple[
     }
 
 
+def leave_hospital(patient: Patient) -> None:
+    """Take an identity along to the patient's new centre: the hospital number stays behind, it means nothing there."""
+    row = PatientIdentity.objects.filter(patient=patient).first()
+    if row is None:
+        return
+    row.encrypted = _encrypted(patient, dataclasses.replace(_decrypted(row), hospital_number=""))
+    row.centre_id, row.hospital_number_index = patient.centre_id, None
+    row.save(update_fields=["centre", "encrypted", "hospital_number_index"])
+
+
+def adopt_identity(patient: Patient, into: Patient) -> bool:
+    """Give the identity of a merged record to the one that stays, unless that has one; returns whether it was given."""
+    row = PatientIdentity.objects.filter(patient=patient).first()
+    known = PatientIdentity.objects.filter(patient=into).first()
+    if row is None or (known is not None and _decrypted(known).is_given):
+        return False
+    identity = _decrypted(row)
+    PatientIdentity.objects.filter(pk=row.pk).update(hospital_number_index=None)  # it finds one record, not two
+    _put(into, identity)
+    return True
+
+
+def return_identity(patient: Patient, into: Patient) -> None:
+    """Take back what ``adopt_identity`` gave."""
+    row = PatientIdentity.objects.get(patient=patient)
+    _put(into, IdentityFacts())
+    _put(patient, _decrypted(row))
+
+
+def _put(patient: Patient, identity: IdentityFacts) -> None:
+    number = identity.hospital_number
+    values = {
+        "encrypted": _encrypted(patient, identity),
+        "hospital_number_index": blind_index(number) if number else None,
+    }
+    PatientIdentity.objects.update_or_create(
+        patient=patient, defaults=values, create_defaults={**values, "centre_id": patient.centre_id}
+    )
+
+
 def read_identity(patient: Patient) -> IdentityFacts | None:
     """The identity of a patient in clear; the caller records the access."""
     row = PatientIdentity.objects.filter(patient=patient).first()
     return _decrypted(row) if row is not None else None
+
+
+def _encrypted(patient: Patient, identity: IdentityFacts) -> bytes:
+    return _fernet(patient).encrypt(json.dumps(dataclasses.asdict(identity)).encode())
 
 
 def _decrypted(row: PatientIdentity) -> IdentityFacts:

@@ -83,7 +83,7 @@ def record_patients(
             (p.centre.code, p.patient_id): p
             for p in Patient.objects.filter(
                 centre__in=centres.values(), patient_id__in={f.patient_id for f in facts}
-            ).select_related("centre")
+            ).select_related("centre", "merged_into")
         }
 
         def fresh(f: PatientFacts) -> Patient:
@@ -99,6 +99,10 @@ def record_patients(
                 return alike("centre", f.centre, centre_twins[f.centre])
             if not reach.is_operator and f.centre not in within:
                 return centre_out_of_reach(f.centre)
+            standing = stored.get((f.centre, f.patient_id))
+            if standing is not None and standing.merged_into is not None:
+                reason = _("is the same person as %(other)s, into whose record it was merged; write about that one")
+                return Problem("patient_id", f.patient_id, reason % {"other": standing.merged_into.patient_id})
             known = looks.setdefault((f.centre, look_of(f.patient_id)), f.patient_id)
             if known != f.patient_id and (f.centre, f.patient_id) not in stored:
                 return alike("patient_id", f.patient_id, known)
