@@ -224,13 +224,14 @@ def _merge_words(request: HttpRequest, change: RecordChange) -> dict[str, Any]:
         return Verdict(RowOutcome.AMENDED)
 
     foreseen: list[ForeseenFacts] = foresee_for([change.into, change.patient], record, today=now.date())
+    labels = {field.name: field.verbose_name for field in Patient._meta.concrete_fields}
     facts = [(name, value_of(change.into, name), value_of(change.patient, name)) for name in FACTS]
     return {
         "foreseen": foreseen,
         "into": change.into,
         "moved": moved,
         "differing": [
-            (Patient._meta.get_field(name).verbose_name, stays, goes)
+            (labels[name], stays, goes)
             for name, stays, goes in facts
             if not is_empty(stays) and not is_empty(goes) and stays != goes
         ],
