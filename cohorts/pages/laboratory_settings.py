@@ -4,6 +4,7 @@ change.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from cohorts.services.what_if import cohort_changes
 from monitoring import clock
+from monitoring.domain.quality.factors import is_unusual, slipped, usual_instead
 from monitoring.models import Assay, ConversionFactor, Laboratory, LaboratorySetting, Role
 from monitoring.pages.laboratories import administered_laboratory
 from monitoring.permissions import requires_role
@@ -35,6 +37,8 @@ class SettingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the 
 class FactorForm(SettingForm):
     """A factor with the days on which it holds."""
 
+    is_meant = forms.BooleanField(label=gettext_lazy("The factor is meant as it is written"), required=False)
+
     class Meta:
         model = ConversionFactor
         fields = ("assay_name", "control_gene", "factor", "valid_from", "valid_to", "revalidate_by", "source")
@@ -45,8 +49,13 @@ class FactorForm(SettingForm):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
     def clean(self) -> dict[str, Any]:
-        """One factor of an assay and gene begins on a day; the laboratory is no field, so Django does not check it."""
+        """One factor of an assay and gene begins on a day; the laboratory is no field, so Django does not check it.
+
+        A factor that no laboratory has, or far away from its others, is asked about once more.
+        """
         cleaned = super().clean() or self.cleaned_data
+        if (factor := cleaned.get("factor")) and not cleaned["is_meant"] and (doubt := self._doubt(factor)):
+            self.add_error("factor", doubt)
         key = {name: cleaned.get(name) for name in ("assay_name", "control_gene", "valid_from")}
         same = ConversionFactor.objects.filter(laboratory=self.instance.laboratory, **key)
         if key["valid_from"] is not None and same.exclude(pk=self.instance.pk).exists():
@@ -54,6 +63,19 @@ class FactorForm(SettingForm):
                 "valid_from", _("a factor of this assay and gene begins on this day already; correct that one")
             )
         return cleaned
+
+    def _doubt(self, factor: Decimal) -> str:
+        """Why a factor is asked about, empty where it is not."""
+        meant = _("if it is meant, say so below")
+        if is_unusual(factor):
+            words = _("%(factor)s is unusual: laboratories have factors of about 0.2 to 2.5. Is %(slipped)s meant?")
+            return words % {"factor": factor, "slipped": slipped(factor)} + " " + meant
+        others = ConversionFactor.objects.filter(laboratory=self.instance.laboratory).exclude(pk=self.instance.pk)
+        usual = usual_instead(factor, others.values_list("factor", flat=True))
+        if usual is None:
+            return ""
+        words = _("%(factor)s is more than thirty times away from the other factors of this laboratory (%(usual)s);")
+        return words % {"factor": factor, "usual": usual} + " " + meant
 
 
 class AssayForm(SettingForm):

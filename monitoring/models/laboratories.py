@@ -1,8 +1,11 @@
 """Laboratories, their assays, and the conversion factors that put their results on the International Scale."""
 
+from typing import Any
+
 import pghistory
 from django.db import models
 from django.db.models import F, Q
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.domain.text.plain_text import plain_pattern
@@ -14,6 +17,11 @@ from monitoring.models.fields import LookField, NumberField
 FACTOR_LIMIT = 100
 COPIES_LIMIT = 10**12
 PERCENT_LIMIT = 10**4
+
+
+def _between(words: Any, limit: int) -> Any:
+    """What a person reads where a number of a setting cannot be right."""
+    return format_lazy(_("{field}: a number above 0 and below {limit} is needed"), field=words, limit=limit)
 
 
 @pghistory.track(exclude=["look"])  # derived from the identifier
@@ -56,6 +64,7 @@ class Laboratory(models.Model):
                 condition=Q(bcr_minimum_copies__isnull=True)
                 | Q(bcr_minimum_copies__gt=0, bcr_minimum_copies__lt=COPIES_LIMIT),
                 name="laboratory_bcr_minimum_positive",
+                violation_error_message=_between(_("minimum BCR copies per replicate"), COPIES_LIMIT),
             ),
         ]
 
@@ -76,12 +85,12 @@ class LaboratoryCentre(models.Model):
 
 _SD_LIMIT = 2  # log10 units: an assay that scatters more measures nothing
 _OF_ASSAYS = {
-    "minimum_control_copies": COPIES_LIMIT,
-    "limit_of_detection_percent": PERCENT_LIMIT,
-    "limit_of_quantification_percent": PERCENT_LIMIT,
-    "sd_log10_below_mr_3_5": _SD_LIMIT,
-    "sd_log10_from_mr_3_5": _SD_LIMIT,
-    "sd_log10_beyond_mr_4_25": _SD_LIMIT,
+    "minimum_control_copies": (COPIES_LIMIT, _("minimum control gene copies per replicate")),
+    "limit_of_detection_percent": (PERCENT_LIMIT, _("limit of detection, % IS")),
+    "limit_of_quantification_percent": (PERCENT_LIMIT, _("limit of quantification, % IS")),
+    "sd_log10_below_mr_3_5": (_SD_LIMIT, _("SD below MR 3.5, log10")),
+    "sd_log10_from_mr_3_5": (_SD_LIMIT, _("SD from MR 3.5 to 4.25, log10")),
+    "sd_log10_beyond_mr_4_25": (_SD_LIMIT, _("SD beyond MR 4.25, log10")),
 }
 
 
@@ -128,13 +137,15 @@ class Assay(models.Model):
                 condition=Q(limit_of_blank_copies__isnull=True)
                 | Q(limit_of_blank_copies__gte=0, limit_of_blank_copies__lt=COPIES_LIMIT),
                 name="assay_limit_of_blank_not_negative",
+                violation_error_message=_("limit of blank, copies: a number of 0 or more is needed"),
             ),
             *(
                 models.CheckConstraint(
                     condition=Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gt": 0, f"{field}__lt": limit}),
                     name=f"assay_{field}",
+                    violation_error_message=_between(words, limit),
                 )
-                for field, limit in _OF_ASSAYS.items()
+                for field, (limit, words) in _OF_ASSAYS.items()
             ),
         ]
 
@@ -164,9 +175,15 @@ class ConversionFactor(models.Model):
         verbose_name = _("conversion factor")
         verbose_name_plural = _("conversion factors")
         constraints = [
-            models.CheckConstraint(condition=Q(factor__gt=0, factor__lt=FACTOR_LIMIT), name="factor_positive"),
             models.CheckConstraint(
-                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")), name="factor_dates_in_order"
+                condition=Q(factor__gt=0, factor__lt=FACTOR_LIMIT),
+                name="factor_positive",
+                violation_error_message=_between(_("factor"), FACTOR_LIMIT),
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")),
+                name="factor_dates_in_order",
+                violation_error_message=_("valid to: a day not before the first one is needed"),
             ),
             models.UniqueConstraint(
                 fields=["laboratory", "assay_name", "control_gene", "valid_from"], name="factor_once"

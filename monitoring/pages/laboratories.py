@@ -15,7 +15,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from monitoring import clock
 from monitoring.models import Centre, Laboratory, Role
-from monitoring.permissions import ANY_ROLE, administered_centres, check_administers_all, is_operator, requires_role
+from monitoring.permissions import (
+    ANY_ROLE,
+    administered_centres,
+    centres_with_role,
+    check_administers_all,
+    is_operator,
+    requires_role,
+)
 from monitoring.selectors.laboratories import WARNED_DAYS_BEFORE, factors_to_look_after, standing_factors
 from monitoring.services.settings.laboratories import StandingResultsError, start_reporting, stop_reporting
 
@@ -47,6 +54,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "laboratory": laboratory,
         "may_change": is_operator(request.user) or (bool(served) and served <= administered),
+        "reports_for_mine": laboratory.centres.filter(pk__in=centres_with_role(request.user, ANY_ROLE)).exists(),
         "assays": laboratory.assays.order_by("name")[:MOST_OF_ONE],
         "factors": standing_factors(factors, clock.now().date()),
     }

@@ -26,6 +26,7 @@ from monitoring.models.choices import (
     type_choices,
 )
 from monitoring.models.escalation import LADDER_NAME, SEVERITY
+from monitoring.models.runs import CONTROL_KIND
 from monitoring.selectors.timeline import TimelineRow
 from monitoring.wording.numbers import plain_number, significant
 
@@ -43,6 +44,7 @@ LOOKED_UP: dict[str, type_choices] = {
     "fact_word": FACT_KIND,
     "reason_word": STOP_REASON,
     "risk_word": RISK_GROUP,
+    "control_word": CONTROL_KIND,
     "severity_word": SEVERITY,
     "ladder_word": LADDER_NAME,
     "role_word": [*Role.choices],

@@ -86,7 +86,7 @@ READERS: dict[str, tuple[Role, ...] | str] = {
     "patient-record": RECORDING, "transfer-patient": WARD, "merge-patient": WARD, "record-changes": WARD,
     "record-change": WARD, "decide-record-change": ONLY_POST,
     "protocols": (D,), "protocol": (D,), "api-patient-monitoring": ANYBODY,
-    "laboratories": ANYBODY, "laboratory": ANYBODY, "new-factor": (D,), "factor": (D,),
+    "laboratories": ANYBODY, "laboratory": ANYBODY, "laboratory-quality": ANYBODY, "new-factor": (D,), "factor": (D,),
     "laboratory-settings": (D,), "laboratory-centres": (D,), "new-assay": (D,), "assay": (D,), "protocol-centres": (D,),
     "ladders": (D,), "centre-ladders": (D,), "ladder": (D,), "alert-kind": (D,), "absences": ANYBODY,
     "backtests": (D,), "backtest": (D,),

@@ -103,10 +103,12 @@ def test_a_corrected_factor_is_shown_first_and_changed_with_a_reason(
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"factor": "0"}, "factor_positive"),
+        ({"factor": "0", "is_meant": "on"}, "factor: a number above 0 and below 100 is needed"),
         ({"factor": "zero"}, "Enter a number"),
-        ({"valid_to": "2009-12-31"}, "factor_dates_in_order"),
+        ({"valid_to": "2009-12-31"}, "valid to: a day not before the first one is needed"),
         ({"control_gene": "TP53"}, "TP53"),
+        ({"factor": "75"}, "75 is unusual: laboratories have factors of about 0.2 to 2.5. Is 0.75 meant?"),
+        ({"factor": "0.008"}, "Is 0.8 meant?"),
     ],
 )
 def test_a_bad_factor_is_refused_in_words(
@@ -268,3 +270,17 @@ def test_every_change_of_the_way_of_measuring_is_marked_on_the_series(
         "Another conversion factor, last from",
     ):
         assert sentence in page
+
+
+def test_an_unusual_factor_is_asked_about_and_taken_where_it_is_meant(
+    factor: ConversionFactor, adam: User, client: Client
+) -> None:
+    address = f"/laboratories/{factor.laboratory_id}/factors/"
+    given = fields(factor="75", valid_from="2020-01-01", change="1", reason="a pilot assay")
+    assert client.post(address, given).status_code == 400
+    assert ConversionFactor.objects.count() == 1
+    assert client.post(address, {**given, "is_meant": "on"}).status_code == 302
+    assert ConversionFactor.objects.count() == 2
+    far = fields(factor="0.12", valid_from="2021-01-01", preview="1")
+    ConversionFactor.objects.filter(factor=Decimal("0.5")).update(factor=Decimal(5))
+    assert "more than thirty times away" in client.post(address, far).content.decode()
