@@ -71,7 +71,7 @@ class FactorForm(SettingForm):
             words = _("%(factor)s is unusual: laboratories have factors of about 0.2 to 2.5. Is %(slipped)s meant?")
             return words % {"factor": factor, "slipped": slipped(factor)} + " " + meant
         others = ConversionFactor.objects.filter(laboratory=self.instance.laboratory).exclude(pk=self.instance.pk)
-        usual = usual_instead(factor, others.values_list("factor", flat=True))
+        usual = usual_instead(factor, list(others.values_list("factor", flat=True)))
         if usual is None:
             return ""
         words = _("%(factor)s is more than thirty times away from the other factors of this laboratory (%(usual)s);")

@@ -47,7 +47,7 @@ def months_of(
 
     Turnaround is from the receipt of a sample, or its collection where that is not known, to the first final version.
     """
-    values = {
+    values: dict[str, Any] = {
         "laboratory": laboratory.pk, "centres": list(centres), "gene": gene, "since": since.replace(day=1),
         "until": until, "later": LOADED_LATER_DAYS,
         "not_evaluable": [one.value for one in ResponseClass if not one.is_evaluable],
