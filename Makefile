@@ -9,7 +9,7 @@ FORMAT_TEMPLATES := $(BIN)/djangofmt --line-length 120 --indent-width 2
 BIOME := PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
-.PHONY: install install-dev run test test-all test-fast check fix bench chaos latency reference lock messages clean
+.PHONY: install install-dev run test test-all test-fast check fix bench chaos latency screenshots reference lock messages clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -79,6 +79,10 @@ chaos: install-dev
 # From a posted result to its alert and its mail, at rest and under a large file; LATENCY_QUIET_SECONDS adds a watch.
 latency: install-dev
 	@$(BIN)/python -m tests.faults.chaos.latency
+
+# A picture of every page of the demonstration into docs/screenshots. Needs chromium.
+screenshots: install-dev
+	@$(TEST_ENV) $(BIN)/python -m scripts.screenshots
 
 bench: install-dev
 	@$(BIN)/python -m benchmarks

@@ -53,6 +53,7 @@ class PatientOut(serializers.Serializer[Patient]):
     phase = serializers.CharField()
     first_mmr_on = PartialDateField()
     first_dmr_on = PartialDateField()
+    merged_into = serializers.UUIDField(source="merged_into.public_id", default=None, allow_null=True)
     recorded_at = serializers.DateTimeField()
 
     def to_representation(self, instance: Patient) -> dict[str, Any]:
@@ -108,7 +109,8 @@ class PatientList(Resource):
     queryset = Patient.objects.none()
 
     def get_queryset(self) -> QuerySet[Patient]:
-        return Patient.objects.visible_to(self.request.user).select_related("centre").order_by("-id")
+        visible = Patient.objects.visible_to(self.request.user)
+        return visible.select_related("centre", "merged_into").order_by("-id")
 
     @extend_schema(operation_id="patients_list", responses=PatientOut(many=True))
     def get(self, request: Request) -> Response:
@@ -141,7 +143,7 @@ class PatientItem(RowItem[Patient]):
     changeable = CHANGEABLE
 
     def visible(self) -> QuerySet[Patient]:
-        return Patient.objects.visible_to(self.request.user).select_related("centre")
+        return Patient.objects.visible_to(self.request.user).select_related("centre", "merged_into")
 
     @extend_schema(operation_id="patients_retrieve")
     def get(self, request: Request, id: str) -> Response:

@@ -33,11 +33,15 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
     centres = sorted(laboratory.centres.filter(pk__in=mine).values_list("pk", flat=True))
     if not centres:
         raise Http404
-    span = int(asked) if (asked := request.GET.get("months", "")) in map(str, SPANS) else USUAL_SPAN
+    asked_span = request.GET.get("months", "")
+    span = int(asked_span) if asked_span in map(str, SPANS) else USUAL_SPAN
     since = add_months(today.replace(day=1), 1 - span)
     genes = genes_of(laboratory, centres)
     gene = asked if (asked := request.GET.get("gene", "")) in genes else next(iter(genes), "")
     months = months_of(laboratory, centres, gene=gene, since=since, until=today)
+    if not asked_span and not any(month.results for month in months):  # a laboratory that was loaded, not at work
+        span, since = SPANS[-1], add_months(today.replace(day=1), 1 - SPANS[-1])
+        months = months_of(laboratory, centres, gene=gene, since=since, until=today)
     labels = [f"{month.first_on:%Y-%m}" for month in months]
     factors = laboratory.conversion_factors.order_by("control_gene", "assay_name", "-valid_from")[:MOST_FACTORS]
     context = {

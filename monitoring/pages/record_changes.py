@@ -36,6 +36,7 @@ from monitoring.services.entry.record_changes import (
     undo_merge,
 )
 from monitoring.services.entry.verdicts import RowOutcome, Verdict, is_empty
+from monitoring.services.foundation.access import record_access
 from monitoring.services.foundation.field_problem import FieldProblem
 
 PAGE_SIZE = 50
@@ -146,7 +147,9 @@ def merge(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @requires_role(TREATING)
 def detail(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One change, what it does, and what was decided. For those who treat in either centre."""
-    return _detail(request, get_object_or_404(_seen(request), public_id=public_id), DecisionForm())
+    change = get_object_or_404(_seen(request), public_id=public_id)
+    record_access(signed_in(request), action="record change", patient=change.patient)
+    return _detail(request, change, DecisionForm())
 
 
 @require_POST
