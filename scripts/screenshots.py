@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import django
-from django.urls import Resolver404, get_resolver, resolve
+from django.urls import Resolver404, URLPattern, get_resolver, resolve
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -206,7 +206,8 @@ def main() -> None:
                 walk(signed_in(browser, address, logins[role], album), address, album)
             sys.stdout.write(f"{look}: {len(album.met)} pages\n")
         browser.close()
-    names = {pattern.name for pattern in get_resolver().url_patterns if getattr(pattern, "name", None)}
+    patterns = get_resolver().url_patterns
+    names = {str(one.name) for one in patterns if isinstance(one, URLPattern) and one.name}
     missing = sorted(names - album.met - NOT_PAGES)
     sys.stdout.write(f"not met, or answers to forms only: {', '.join(missing)}\n")
 

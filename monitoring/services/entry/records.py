@@ -100,9 +100,8 @@ def record_patients(
             if not reach.is_operator and f.centre not in within:
                 return centre_out_of_reach(f.centre)
             standing = stored.get((f.centre, f.patient_id))
-            if standing is not None and standing.merged_into is not None:
-                reason = _("is the same person as %(other)s, into whose record it was merged; write about that one")
-                return Problem("patient_id", f.patient_id, reason % {"other": standing.merged_into.patient_id})
+            if standing is not None and (problem := merged_away(standing)):
+                return problem
             known = looks.setdefault((f.centre, look_of(f.patient_id)), f.patient_id)
             if known != f.patient_id and (f.centre, f.patient_id) not in stored:
                 return alike("patient_id", f.patient_id, known)
@@ -264,6 +263,8 @@ def change(
     patient = row if isinstance(row, Patient) else row.patient
     if not reach.covers(patient.centre_id):
         return patient_out_of_reach(patient.patient_id)
+    if problem := merged_away(patient):
+        return problem
     before = {name: value_of(row, name) for name in values}
     changed = [name for name, value in values.items() if not _same(before[name], value)]
     if not changed:
@@ -286,6 +287,14 @@ def change(
         row.save()
         request_classification([row.pk if isinstance(row, Patient) else row.patient_id], bulk=False)
     return None
+
+
+def merged_away(patient: Patient) -> Problem | None:
+    """Why nothing is written to a record that was merged into another one."""
+    if patient.merged_into is None:
+        return None
+    reason = _("is the same person as %(other)s, into whose record it was merged; write about that one")
+    return Problem("patient_id", patient.patient_id, reason % {"other": patient.merged_into.patient_id})
 
 
 def _same(stored: Any, given: Any) -> bool:

@@ -40,6 +40,7 @@ from monitoring.services.entry.record_changes import (
     undo_merge,
 )
 from monitoring.services.entry.records import PatientFacts, record_patients
+from monitoring.services.entry.records import change as change_row
 from monitoring.services.entry.results import record_result
 from monitoring.services.foundation.field_problem import FieldProblem
 from tests.builders import report
@@ -148,6 +149,10 @@ def test_every_door_knows_where_a_merged_record_went(
     facts = PatientFacts(centre.code, "P1-double", {"transcript": "e14a2"}, IdentityFacts())
     verdict = record_patients([facts], by=grace, reach=EVERYWHERE, now=clock.now())[0]
     assert "is the same person as P1" in verdict.problems[0].reason
+    double.refresh_from_db()
+    problem = change_row(double, {"sex": "M"}, by=grace, reach=EVERYWHERE, reason="typed wrong", now=clock.now())
+    assert problem is not None
+    assert "is the same person as P1" in problem.reason
     for other in (patient, double):
         with pytest.raises(FieldProblem):
             ask_merge(double, other, reason="again", by=grace, reach=reach(grace))
