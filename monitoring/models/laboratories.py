@@ -5,6 +5,7 @@ from typing import Any
 import pghistory
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -20,8 +21,12 @@ PERCENT_LIMIT = 10**4
 
 
 def _between(words: Any, limit: int) -> Any:
-    """What a person reads where a number of a setting cannot be right."""
-    return format_lazy(_("{field}: a number above 0 and below {limit} is needed"), field=words, limit=limit)
+    """What a person reads where a number of a setting cannot be right. Django fills in "%" signs: they are doubled."""
+    said = format_lazy(_("{field}: a number above 0 and below {limit} is needed"), field=words, limit=limit)
+    return _doubled(said)
+
+
+_doubled = lazy(lambda words: str(words).replace("%", "%%"), str)
 
 
 @pghistory.track(exclude=["look"])  # derived from the identifier

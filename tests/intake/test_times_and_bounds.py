@@ -14,6 +14,7 @@ from django.test import Client
 
 from monitoring import clock
 from monitoring.domain.vocabulary.bounds import BOUNDS
+from monitoring.intake.columns import RESULT_COLUMNS
 from monitoring.intake.uploads import load_upload, take_upload, verdict_rows
 from monitoring.models import Patient, PcrResult, Role, TkiCourse
 from tests.conftest import reporting
@@ -96,7 +97,7 @@ def cells_for(column: str, value: Decimal) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("column", [c for c in BOUNDS if c != "dose_mg_per_day"])
+@pytest.mark.parametrize("column", [c for c in BOUNDS if c in RESULT_COLUMNS])
 def test_a_number_outside_its_bounds_is_refused_alike_at_every_door(
     user: User, tmp_path: Path, door: Callable[..., str], column: str
 ) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from psycopg.errors import UniqueViolation
 
 from monitoring import clock
 from monitoring.models import (
@@ -25,6 +26,8 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.services.classification.classify import classify_pending
+from monitoring.services.entry.foreseen_facts import foresee_facts
+from monitoring.services.entry.verdicts import RowOutcome, Verdict
 
 pytestmark = pytest.mark.django_db
 PREVIEW = {"HTTP_HX_REQUEST": "true"}
@@ -207,6 +210,25 @@ def test_the_menu_says_where_one_is(grace: Client, patient: Patient) -> None:
     assert page.count('aria-current="true"') == 1
     assert grace.get(reverse("patients")).content.decode().count('aria-current="page"') == 1
     assert "Operations" not in page, "a clinician is shown no door that stays closed"
+
+
+def test_a_preview_that_meets_what_is_recorded_at_this_moment_is_asked_again(patient: Patient) -> None:
+    """The form is saved while its last preview is still on its way: both insert the same key."""
+    fact = {"patient": patient, "kind": "pregnancy", "observed_on": "2020-01-01"}
+    asked: list[int] = []
+
+    def record() -> Verdict:
+        asked.append(1)
+        if len(asked) == 1:
+            lost = IntegrityError("somebody else was quicker")
+            lost.__cause__ = UniqueViolation()
+            raise lost
+        Observation.objects.create(**fact)
+        return Verdict(RowOutcome.CREATED)
+
+    foreseen = foresee_facts(patient, record, today=clock.now().date())
+    assert (len(asked), foreseen.verdict.action) == (2, RowOutcome.CREATED)
+    assert not Observation.objects.exists()
 
 
 # --- what is known of a patient -----------------------------------------------------------------------------------

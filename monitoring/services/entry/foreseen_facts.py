@@ -17,6 +17,7 @@ from monitoring.models import Patient
 from monitoring.selectors.series import load_series
 from monitoring.services.alerts.plans import plan_of
 from monitoring.services.entry.verdicts import RowOutcome, Verdict
+from monitoring.services.foundation.races import retry_lost_race
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,14 @@ def foresee_facts(patient: Patient, record: Callable[[], Verdict], *, today: dt.
 
 
 def foresee_for(patients: Sequence[Patient], record: Callable[[], Verdict], *, today: dt.date) -> list[ForeseenFacts]:
-    """What ``record`` would do to each of these patients; the first one alone where it is refused."""
+    """What ``record`` would do to each of these patients; the first one alone where it is refused.
+
+    Somebody may record the same at this very moment: then it is asked again, and meets what the other has stored.
+    """
+    return retry_lost_race(lambda: _foreseen(patients, record, today))
+
+
+def _foreseen(patients: Sequence[Patient], record: Callable[[], Verdict], today: dt.date) -> list[ForeseenFacts]:
     ids = [patient.pk for patient in patients]
     with transaction.atomic():
         before = _standings(ids, today)
