@@ -44,6 +44,7 @@ class ReasonForm(forms.Form):
 class AmendForm(EntryForm):
     """The cells of a stored result, why they change, and which version its reader has seen."""
 
+    use_required_attribute = False  # the browser would hold back every preview until the reason is typed
     version = forms.IntegerField(widget=forms.HiddenInput)
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500)
 

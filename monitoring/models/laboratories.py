@@ -1,5 +1,6 @@
 """Laboratories, their assays, and the conversion factors that put their results on the International Scale."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pghistory
@@ -20,13 +21,16 @@ COPIES_LIMIT = 10**12
 PERCENT_LIMIT = 10**4
 
 
+def _double(words: Any) -> str:
+    return str(words).replace("%", "%%")
+
+
+_doubled: Callable[[Any], Any] = lazy(_double, str)
+
+
 def _between(words: Any, limit: int) -> Any:
     """What a person reads where a number of a setting cannot be right. Django fills in "%" signs: they are doubled."""
-    said = format_lazy(_("{field}: a number above 0 and below {limit} is needed"), field=words, limit=limit)
-    return _doubled(said)
-
-
-_doubled = lazy(lambda words: str(words).replace("%", "%%"), str)
+    return _doubled(format_lazy(_("{field}: a number above 0 and below {limit} is needed"), field=words, limit=limit))
 
 
 @pghistory.track(exclude=["look"])  # derived from the identifier
