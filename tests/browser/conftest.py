@@ -64,10 +64,11 @@ class Look:
     language: str = "en"
 
     def __str__(self) -> str:
-        return f"{'wide' if self.width > 800 else 'phone'} {self.scheme} {self.language}"
+        kind = "wide" if self.width > 800 else "tablet" if self.width > 500 else "phone"
+        return f"{kind} {self.scheme} {self.language}"
 
 
-WIDE, PHONE, CHINESE = Look(1280, "light"), Look(390, "dark"), Look(390, "dark", "zh-hans")
+WIDE, PHONE, CHINESE = Look(1440, "light"), Look(360, "dark"), Look(360, "dark", "zh-hans")
 # The narrow window is seen in Chinese, the longer words in the wide one; both together in the long forms.
 WITH_CHINESE = [WIDE, CHINESE, *([PHONE] if os.environ.get("LONG_FORMS") else [])]
 

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import io
+import itertools
 import json
 import os
 from pathlib import Path
@@ -518,18 +519,20 @@ def register_a_factor(visitor: Visitor) -> None:
 
 LOOKS = [
     Look(width, scheme, language)
-    for width, scheme in ((1280, "dark"), (1280, "light"), (390, "dark"), (390, "light"))
+    for width, scheme in itertools.product((1440, 768, 360), ("dark", "light"))
     for language in ("en", "zh-hans")
 ]
 PAGES = {
     "ada": ("/", "/laboratories/", "/bench/", "/bench/single/", "/verify/", "/results/{result}/",
-    "/results/{result}/amend/", "/imports/", "/patients/"),
+    "/results/{result}/amend/", "/results/{result}/retract/", "/imports/", "/patients/",
+    "/laboratories/{laboratory}/quality/?months=60"),
     "grace": ("/", "/alerts/", "/alerts/{alert}/", "/patients/{patient}/", "/patients/?state=off_treatment",
-    "/patients/new/", "/patients/{patient}/courses/", "/patients/{patient}/observations/", "/cohorts/"),
+    "/patients/new/", "/patients/{patient}/record/", "/patients/{patient}/transfer/", "/patients/{patient}/merge/",
+    "/records/", "/patients/{patient}/courses/", "/patients/{patient}/observations/", "/cohorts/"),
     "anna": ("/", "/cohorts/zhao-2025-twin/", "/cohorts/zhao-2025-twin/snapshots/", "/cohorts/zhao-2025-twin/study/",
     "/cohorts/define/", "/cohorts/zhao-2025-twin/define/", "/api/docs/", "/operations/", "/nowhere/"),
     "adam": ("/", "/operations/", "/imports/", "/verify/", "/admin/", "/people/",
-     "/admin/monitoring/escalationpolicy/add/",
+     "/ladders/", "/absences/", "/protocols/", "/backtests/", "/laboratories/{laboratory}/",
              "/admin/monitoring/laboratory/", "/admin/cohorts/cohort/"),
 }  # fmt: skip
 REFUSED = {"/operations/": 403, "/nowhere/": 404}
@@ -546,6 +549,7 @@ def test_every_page_in_every_look(service: None, study: dict[str, User], patient
         "patient": patient.public_id,
         "alert": Alert.objects.get(patient=patient).public_id,
         "result": PcrResult.objects.get(accession_number="WAIT").public_id,
+        "laboratory": PcrResult.objects.get(accession_number="WAIT").laboratory_id,
     }
     visitor.open("/sign-in/")
     visitor.check("sign-in")

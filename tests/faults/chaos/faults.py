@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.faults.chaos.service import LEFT_OUT, Service
+from tests.faults.chaos.service import LEFT_OUT, Service, pid_in
 
 HELD_SECONDS = 5.0
 
@@ -28,9 +28,9 @@ def strike(service: Service, fault: str, chance: random.Random) -> bool:
     elif fault == "importer":
         pid = service.importer.pid if service.importer is not None and service.importer.poll() is None else None
     elif fault == "postmaster":
-        pid = _server(service.folder / "postgres" / "postmaster.pid")
+        pid = pid_in(service.folder / "postgres" / "postmaster.pid")
     elif fault == "broker frozen":
-        pid = _server(Path(service.sockets()) / "valkey.pid")
+        pid = pid_in(Path(service.sockets()) / "valkey.pid")
     else:
         found = service.parts().get(fault.removesuffix(" frozen"), [])
         pid = chance.choice(found) if found else None
@@ -58,12 +58,6 @@ def _later(seconds: float, deed: Callable[[], object]) -> None:
     timer = threading.Timer(seconds, deed)
     timer.daemon = True
     timer.start()
-
-
-def _server(pid_file: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(pid_file.read_text().split()[0])
-    return None
 
 
 def _backend(service: Service, chance: random.Random) -> int | None:

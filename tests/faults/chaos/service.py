@@ -43,6 +43,8 @@ PASSING = {
 LEFT_OUT = {"alertd": {"alertd", "standby"}, "beat": {"beat"}}
 COHORT = {"slug": "all", "title": "All who stopped"}
 _PEOPLE = """
+import io
+from django.core.management import call_command
 from django.contrib.auth.models import User
 from monitoring.models import Centre, Laboratory, LaboratoryCentre, Membership
 from monitoring import clock
@@ -57,6 +59,10 @@ for name, centre, host in people:
     Membership.objects.create(user=person, centre=centre, role='clinician', valid_from=clock.now().date())
 rosa = User.objects.create_user('rosa', password='PASSWORD')
 Membership.objects.create(user=rosa, centre=centres[0], role='technician', valid_from=clock.now().date())
+call_command('import_patients', 'FOLDER/patients.csv', stdout=io.StringIO())
+call_command('import_treatments', 'FOLDER/treatments.csv', stdout=io.StringIO())
+call_command('define_cohort', 'FOLDER/cohort.json', stdout=io.StringIO())
+call_command('create_token', 'robot', laboratory='LAB')
 """
 # A clock that can be moved: whoever asks for the time without saying which clock finds ours first.
 _CLOCK = """
@@ -113,21 +119,21 @@ class Service:
     def begin(self, samples: Sequence[Sample], *, poisoned: bool = True) -> None:
         """Tables, people, patients and their stops; then the supervisor, and the second alertd."""
         self.manage("migrate", "-v0")
-        self.manage(
-            "shell", "-v0", "-c", _PEOPLE.replace("CROWD", str(self.choices.crowd)).replace("PASSWORD", PASSWORD)
-        )
         names = [*dict.fromkeys(sample.patient for sample in samples), *([POISON] if poisoned else [])]
         patients = [["patient_id", "centre"], *([name, "H2" if name.startswith("C") else "H1"] for name in names)]
         courses = [["patient_id", "drug", "started_on", "stopped_on", "stop_reason"]]
         courses += [[name, "imatinib", "2010-01-01", STOPPED_ON.isoformat(), "tfr_attempt"] for name in names]
         for kind, rows in (("patients", patients), ("treatments", courses)):
-            self.manage(f"import_{kind}", str(written(self.folder / f"{kind}.csv", rows)))
-        self.token = self.manage("create_token", "robot", "--laboratory", "LAB").split()[-1]
+            written(self.folder / f"{kind}.csv", rows)
+        (self.folder / "cohort.json").write_text(json.dumps(COHORT))
+        script = _PEOPLE
+        values = {"CROWD": str(self.choices.crowd), "PASSWORD": PASSWORD, "FOLDER": str(self.folder)}
+        for name, value in values.items():
+            script = script.replace(name, value)
+        self.token = self.manage("shell", "-v0", "-c", script).split()[-1]  # one process: each takes seconds to start
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        (self.folder / "cohort.json").write_text(json.dumps(COHORT))
-        self.manage("define_cohort", str(self.folder / "cohort.json"))
         slot = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
         self.night_at = f"{slot:%H:%M}"
         self.supervisor = self.start("manage.py", "serve")
@@ -149,17 +155,19 @@ class Service:
             self.second_beat = self.start("-m", *BEAT.split(), "--loglevel", "WARNING", "--pidfile=", "--schedule", own)
 
     def end(self) -> None:
-        for process in (self.standby, self.second_beat, self.supervisor):
-            if process is not None:
-                process.send_signal(signal.SIGCONT)
-                process.send_signal(signal.SIGTERM)
-        if self.supervisor is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.supervisor.wait(40)
+        """Kill everything: the data are thrown away, so nobody is asked to stop in order."""
+        own = [process for process in (self.supervisor, self.standby, self.second_beat) if process is not None]
+        parts = [pid for pids in self.parts().values() for pid in pids] if self.supervisor else []
+        servers = [self.folder / "postgres" / "postmaster.pid"]
+        with contextlib.suppress(OSError, IndexError):
+            servers.append(Path(self.sockets()) / "valkey.pid")
+        for pid in (*(process.pid for process in own), *parts, *map(pid_in, servers)):
+            with contextlib.suppress(ProcessLookupError):
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)
         subprocess.run(["pkill", "-9", "-f", str(self.folder)], check=False)
-        for process in (self.standby, self.second_beat):
-            if process is not None and process.poll() is None:
-                process.kill()
+        for process in own:
+            process.wait(10)
 
     def database(self, login: str = "owner") -> psycopg.Connection:
         secret = (self.folder / f"postgres-{login}-password").read_text()
@@ -215,6 +223,13 @@ class Service:
             return 0
         finally:
             connection.close()
+
+
+def pid_in(path: Path) -> int | None:
+    """The process whose id stands in a file of a server."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(path.read_text().split()[0])
+    return None
 
 
 @contextlib.contextmanager
