@@ -40,13 +40,12 @@ from monitoring.services.foundation.access import record_access
 from monitoring.services.foundation.field_problem import FieldProblem
 
 PAGE_SIZE = 50
-_reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
 
 
 class AskForm(forms.Form):
     """What both kinds of change ask for."""
 
-    reason = _reason
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
 
     def show(self, field: str, words: str) -> None:
         """Put a refusal beside the field it is about."""
