@@ -31,6 +31,7 @@ def test_killed_frozen_and_flushed_nothing_is_lost_and_everybody_is_told() -> No
     ("without", "words", "more"),
     [
         ("alertd", "nobody was told", {"CHAOS_PATIENTS": "20"}),
+        ("index", " alerts", {}),
         ("lease", "messages were repeated", {}),
         ("urgency", "nobody was told", {"CHAOS_CROWD": "150"}),
         ("containment", "has the class None", {}),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.faults.chaos.checker import differences, owed_once, repeats
 from tests.faults.chaos.choices import Choices
-from tests.faults.chaos.faults import leave_out, strike
+from tests.faults.chaos.faults import leave_out, race, strike
 from tests.faults.chaos.senders import MailServer, Senders, post_all
 from tests.faults.chaos.service import WHOLE_SECONDS, Service, own_folder, wait
 from tests.faults.chaos.world import POISON, TODAY, Sample, crowd, made_up, malformed
@@ -48,7 +48,8 @@ def run(choices: Choices) -> int:
                 service, choices.seed, [*order[: 2 * quarter], *malformed(choices)], order[2 * quarter : 3 * quarter],
                 order[3 * quarter :],
             )  # fmt: skip
-            threading.Thread(target=leave_out, args=(service, over), daemon=True).start()
+            for work in (leave_out, race):
+                threading.Thread(target=work, args=(service, over), daemon=True).start()
             mail.down_until = time.monotonic() + choices.mail_down_seconds
             while len(struck) < choices.kills or (not choices.kills and senders.are_at_work):
                 time.sleep(chance.uniform(0.4, 1.6))

@@ -16,8 +16,7 @@ MORE_FAULTS = (
     "broker full", "broker locked", "connections", "disk", "clock", "second beat",
     "upload by alertd", "night by alertd",
 )  # fmt: skip
-# Guarantees that a control takes away: such a run must fail. Without a broker or beat it must pass, and without the
-# index it does: the lock on the patient stands behind it.
+# Guarantees that a control takes away: such a run must fail, but without a broker or a beat: those must pass.
 CONTROLS = ("alertd", "index", "lease", "urgency", "containment", "broker", "beat")
 
 

@@ -27,6 +27,7 @@ from monitoring.models import (
     TkiCourse,
 )
 from monitoring.permissions import memberships_of
+from monitoring.selectors.series import load_series
 from monitoring.services.classification.classify import classify_pending
 from monitoring.services.classification.ledger import check_ledger
 from monitoring.services.entry.identities import IdentityFacts, read_identity
@@ -216,6 +217,25 @@ def test_a_chain_of_merges_leads_to_the_last_one(grace: User, second: User, pati
     undo_merge(last, reason="no", by=second, reach=reach(second), now=clock.now())
     assert find_patient(EVERYWHERE, "", "three") == two
     assert can_be_undone(first)
+
+
+def test_a_day_before_the_merge_still_shows_both_records(
+    grace: User, second: User, patient: Patient, centre: Centre
+) -> None:
+    double = named(centre, "P1-double", "")
+    stop(double)
+    stored(patient, grace, "A1", 200, "nd/60000")
+    stored(double, grace, "A2", 10, "900/50000")
+    before = clock.now()
+    change = ask_merge(double, patient, reason="twice", by=grace, reach=reach(grace))
+    carry_out(change, by=second, reach=reach(second), now=clock.now())
+    now, then = load_series([patient.pk, double.pk]), load_series([patient.pk, double.pk], before)
+
+    def held(loaded: Any) -> list[tuple[int, int]]:
+        return [(len(loaded[pk].series.results), len(loaded[pk].series.courses)) for pk in (patient.pk, double.pk)]
+
+    assert held(now) == [(2, 1), (0, 0)]
+    assert held(then) == [(1, 0), (1, 1)]
 
 
 # --- transfer -------------------------------------------------------------------------------------------------------
