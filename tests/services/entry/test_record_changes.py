@@ -219,6 +219,7 @@ def test_a_chain_of_merges_leads_to_the_last_one(grace: User, second: User, pati
     assert can_be_undone(first)
 
 
+@pytest.mark.django_db(transaction=True)  # the history is dated by the transaction
 def test_a_day_before_the_merge_still_shows_both_records(
     grace: User, second: User, patient: Patient, centre: Centre
 ) -> None:
