@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 560, 150
-LEFT, BOTTOM, TOP = 52, 22, 8
+LEFT, BOTTOM, TOP = 66, 22, 8
+MOST_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ def band(labels: Sequence[str], values: Sequence[tuple[float, float, float] | No
 
 
 def _feet(labels: Sequence[str], step: float) -> list[Tick]:
-    """At most twelve labels below the axis."""
-    every = math.ceil(len(labels) / 12)
+    """The labels below the axis, so few that they stand apart."""
+    every = math.ceil(len(labels) / MOST_LABELS)
     return [
         Tick(round(LEFT + (n + 0.5) * step, 1), HEIGHT - 6, label) for n, label in enumerate(labels) if n % every == 0
     ]
