@@ -35,7 +35,7 @@ from monitoring.services.alerts.by_the_clock import (
 from monitoring.services.alerts.operational import check_settings, tell_of_set_aside
 from monitoring.services.alerts.sending import Sender, try_refused_again
 from monitoring.services.classification.classify import ClassificationFailed, classify_pending
-from monitoring.services.entry import canary
+from monitoring.services.entry import canary, record_changes
 from monitoring.services.entry.verification import raise_suspicious, raise_unverified
 from monitoring.services.foundation import set_aside
 from monitoring.services.foundation.jobs import owed_slots
@@ -193,6 +193,7 @@ class Rounds:
         with connection.cursor() as cursor:  # one row that somebody holds is passed over, not waited for
             cursor.execute("select set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
         steps: dict[str, Callable[[], object]] = {
+            "follow merges": lambda: record_changes.follow_merges(now=clock.now()),
             "heed the clock": lambda: clock_steps.catch_up(NAME, now=clock.now()),
             "escalate": lambda: escalation.advance(now=clock.now()),
             "tell newcomers": lambda: escalation.tell_newcomers(now=clock.now()),

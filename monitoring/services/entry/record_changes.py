@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from monitoring.domain.text.lookalike import look_of
@@ -37,6 +37,7 @@ from monitoring.services.entry.result_versions import Insertion, insert_versions
 from monitoring.services.entry.verdicts import is_empty
 from monitoring.services.foundation.actors import recorded_as
 from monitoring.services.foundation.field_problem import FieldProblem
+from monitoring.services.foundation.races import retry_lost_race
 
 # What one record may know and the other not. Where both know something else, what the remaining record says stays.
 FACTS = (
@@ -67,7 +68,14 @@ def ask_merge(patient: Patient, into: Patient, *, reason: str, by: User, reach: 
 
 
 def carry_out(change: RecordChange, *, by: User, reach: Reach, now: dt.datetime) -> None:
-    """Do what was asked, as a second person of the centre that the record goes to. Raises ``FieldProblem``."""
+    """Do what was asked, as a second person of the centre that the record goes to. Raises ``FieldProblem``.
+
+    Where a result of the record is amended at this very moment, it is begun again with what stands then.
+    """
+    retry_lost_race(lambda: _carry_out(change, by, reach, now))
+
+
+def _carry_out(change: RecordChange, by: User, reach: Reach, now: dt.datetime) -> None:
     with transaction.atomic(), recorded_as(by.get_username(), change.reason):
         change = _waiting(change)
         if by.pk == change.asked_by_id:
@@ -100,6 +108,32 @@ def move(change: RecordChange, *, by: User, now: dt.datetime) -> dict[str, Any]:
         return _transfer(patient, change.to_centre, change.to_patient_id, now)
     _check_may_take(patient, rows[change.into_id])
     return _merge(patient, rows[change.into_id], change.reason, by, now)
+
+
+def follow_merges(*, now: dt.datetime) -> int:
+    """Give on what was written to a record at the moment of its merge; returns how many records had something.
+
+    Whoever had looked the record up before the merge, and wrote after it, wrote where nobody looks any more.
+    """
+    results = PcrResult.objects.filter(patient=OuterRef("patient"), superseded_by__isnull=True)
+    courses = TkiCourse.objects.filter(patient=OuterRef("patient"), recorded_at__gte=OuterRef("asked_at"))
+    seen = Observation.objects.filter(patient=OuterRef("patient"), recorded_at__gte=OuterRef("asked_at"))
+    merges = RecordChange.objects.filter(is_done=True, undone_at__isnull=True, patient__merged_into__isnull=False)
+    late = merges.filter(Exists(results) | Exists(courses) | Exists(seen), kind=RecordChangeKind.MERGE)
+    followed = 0
+    for change in late.select_related("patient", "decided_by").order_by("pk"):
+        with transaction.atomic(), recorded_as(change.decided_by.get_username(), change.reason):
+            rows = Patient.objects.select_for_update().order_by("pk")
+            rows = rows.in_bulk([change.patient_id, change.patient.merged_into_id])
+            patient = rows[change.patient_id]
+            if patient.merged_into_id not in rows:
+                continue  # undone meanwhile, or merged on: the next round sees what stands then
+            into = rows[patient.merged_into_id]
+            given = _give_rows(patient, into, change.reason, change.decided_by, now)
+            if any(given.values()):
+                request_classification({patient.pk, into.pk}, bulk=False)
+                followed += 1
+    return followed
 
 
 def undo_merge(change: RecordChange, *, reason: str, by: User, reach: Reach, now: dt.datetime) -> None:
@@ -196,11 +230,8 @@ def _transfer(patient: Patient, centre: Centre, patient_id: str, now: dt.datetim
 
 
 def _merge(patient: Patient, into: Patient, reason: str, by: User, now: dt.datetime) -> dict[str, Any]:
-    why = _("record of %(patient)s merged: %(reason)s") % {"patient": patient.patient_id, "reason": reason}
     moved: dict[str, Any] = {
-        "results": [str(one) for one in _give_results(patient, into, why, by, now)],
-        "courses": _give(TkiCourse.objects.filter(patient=patient), into, ("drug", "started_on")),
-        "observations": _give(Observation.objects.filter(patient=patient), into, ("kind", "observed_on")),
+        **_give_rows(patient, into, reason, by, now),
         "filled": [],
         "pointers": list(Patient.objects.filter(merged_into=patient).values_list("pk", flat=True)),
         "identity": adopt_identity(patient, into),
@@ -213,6 +244,16 @@ def _merge(patient: Patient, into: Patient, reason: str, by: User, now: dt.datet
     Patient.objects.filter(pk__in=[*moved["pointers"], patient.pk]).update(merged_into=into)
     request_classification({patient.pk, into.pk}, bulk=False)
     return moved
+
+
+def _give_rows(patient: Patient, into: Patient, reason: str, by: User, now: dt.datetime) -> dict[str, list[Any]]:
+    """Give results, courses and observations to the other record; returns which of each went."""
+    why = _("record of %(patient)s merged: %(reason)s") % {"patient": patient.patient_id, "reason": reason}
+    return {
+        "results": [str(one) for one in _give_results(patient, into, why, by, now)],
+        "courses": _give(TkiCourse.objects.filter(patient=patient), into, ("drug", "started_on")),
+        "observations": _give(Observation.objects.filter(patient=patient), into, ("kind", "observed_on")),
+    }
 
 
 def _give_results(

@@ -38,6 +38,7 @@ from monitoring.services.entry.record_changes import (
     can_be_undone,
     carry_out,
     decline,
+    follow_merges,
     undo_merge,
 )
 from monitoring.services.entry.records import PatientFacts, record_patients
@@ -217,6 +218,25 @@ def test_a_chain_of_merges_leads_to_the_last_one(grace: User, second: User, pati
     undo_merge(last, reason="no", by=second, reach=reach(second), now=clock.now())
     assert find_patient(EVERYWHERE, "", "three") == two
     assert can_be_undone(first)
+
+
+def test_what_is_written_to_a_record_while_it_is_merged_is_given_on(
+    grace: User, second: User, patient: Patient, centre: Centre
+) -> None:
+    """The writer looked the record up before the merge and stores afterwards."""
+    double = named(centre, "P1-double", "")
+    stop(double)
+    change = ask_merge(double, patient, reason="twice", by=grace, reach=reach(grace))
+    carry_out(change, by=second, reach=reach(second), now=clock.now())
+    assert follow_merges(now=clock.now()) == 0
+    stored(double, grace, "LATE", 10, "900/50000")
+    Observation.objects.create(patient=double, kind="last_contact", observed_on=recent(3))
+    assert follow_merges(now=clock.now()) == 1
+    assert follow_merges(now=clock.now()) == 0
+    assert PcrResult.objects.get(accession_number="LATE", superseded_by__isnull=True).patient == patient
+    assert Observation.objects.get().patient == patient
+    classify_pending(now=clock.now())
+    assert Alert.objects.live().get(kind="loss_of_mmr").patient == patient
 
 
 @pytest.mark.django_db(transaction=True)  # the history is dated by the transaction
