@@ -106,7 +106,7 @@ def _answers(address: str) -> bool:
 def signed_in(browser: Browser, address: str, login: dict[str, str], album: Album) -> Page:
     """A page of somebody who has signed in, in the language of the look."""
     width, scheme, language = album.look
-    context = browser.new_context(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)  # type: ignore[arg-type]  # a literal
     page = context.new_page()
     page.goto(f"{address}/sign-in/")
     if language != page.get_attribute("html", "lang"):

@@ -22,6 +22,7 @@ from monitoring.domain.scoring.laboratory_report import LaboratoryReport
 from monitoring.intake.written import cells_of_report
 from monitoring.models import Patient, ResultStatus
 from monitoring.pages.bench import ENTERING, Entered, EntryForm, centres_within, entering_reach, read_entry
+from monitoring.pages.previews import is_preview
 from monitoring.pages.results import standing_to_change
 from monitoring.permissions import requires_role, signed_in
 from monitoring.services.entry.amendments import StandingResult, amend_result, retract_result
@@ -61,10 +62,6 @@ class Line(NamedTuple):
     after: str
 
 
-def _is_preview(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
-
-
 @require_http_methods(["GET", "POST"])
 @requires_role(ENTERING)
 def retract(request: HttpRequest, public_id: UUID) -> HttpResponse:
@@ -100,7 +97,7 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
     centres, tubes = centres_within(reach), max((tube.number for tube in standing.report.replicates), default=0)
     if request.method == "GET":
         return _amend_page(request, standing, AmendForm(centres=centres, initial=_initial(standing), tubes=tubes))
-    form = AmendForm(request.POST, centres=centres, tubes=tubes, reason_is_typed=not _is_preview(request))
+    form = AmendForm(request.POST, centres=centres, tubes=tubes, reason_is_typed=not is_preview(request))
     entered = _read_amendment(form, standing, reach)
     if entered is None:
         return _amend_page(request, standing, form)
@@ -112,7 +109,7 @@ def amend(request: HttpRequest, public_id: UUID) -> HttpResponse:
         )  # fmt: skip
 
     try:
-        if _is_preview(request):
+        if is_preview(request):
             patients = {patient.pk: patient for patient in (standing.row.patient, entered.patient)}
             foreseen = _foreseen(list(patients.values()), record)
             lines = _lines(standing.report, entered.report)
@@ -200,7 +197,7 @@ def _foreseen(patients: Sequence[Patient], record: Callable[[], Verdict]) -> dic
 
 def _amend_page(request: HttpRequest, standing: StandingResult, form: AmendForm, **foreseen: Any) -> HttpResponse:
     context = {"result": standing.row, "form": form, **foreseen}
-    if _is_preview(request):
+    if is_preview(request):
         return render(request, "results/change_preview.html", context)
     return render(request, "results/amend.html", context, status=_status(form))
 

@@ -29,6 +29,7 @@ from monitoring.models import Centre, Patient, TkiCourse
 from monitoring.models.choices import DRUG_WORD, FACT_KIND, PHASE, RISK_GROUP, SEX, STOP_REASON, TRANSCRIPT
 from monitoring.pages.days import day_field
 from monitoring.pages.patients import NAMING
+from monitoring.pages.previews import is_preview
 from monitoring.permissions import has_role_in, memberships_of, requires_role, roles_of, signed_in
 from monitoring.services.entry.foreseen_facts import ForeseenFacts, foresee_facts
 from monitoring.services.entry.reach import RECORDING, Reach, reach_of
@@ -145,10 +146,6 @@ def _posted(request: HttpRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 
-def _is_preview(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
-
-
 @require_http_methods(["GET", "POST"])
 @requires_role(RECORDING)
 def new_patient(request: HttpRequest) -> HttpResponse:
@@ -159,8 +156,8 @@ def new_patient(request: HttpRequest) -> HttpResponse:
     form = PatientForm(_posted(request), centres=centres, may_name=may_name)
     verdict = None
     if form.is_bound and form.is_valid():
-        verdict = _patient_verdict(form, me, reach, dry_run=_is_preview(request))
-    if _is_preview(request):
+        verdict = _patient_verdict(form, me, reach, dry_run=is_preview(request))
+    if is_preview(request):
         risk = computed_risk(patient_facts(form.cells()).values) if verdict is not None else None
         return render(request, "facts/patient_preview.html", {"form": form, "verdict": verdict, "risk": risk})
     if verdict is not None and verdict.action is not RowOutcome.REFUSED:
@@ -287,7 +284,7 @@ def _recorded(
             for found in foreseen.verdict.problems:
                 form.show(found.column, found.reason)
     context = {"form": form, "patient": patient, "title": title, "foreseen": foreseen, "risk": risk}
-    if _is_preview(request):
+    if is_preview(request):
         return render(request, "facts/preview.html", context)
     if foreseen is not None and foreseen.verdict.action is not RowOutcome.REFUSED:
         said = _("This was stored before; nothing changed.") if _is_same(foreseen.verdict) else _("Recorded.")
@@ -297,7 +294,7 @@ def _recorded(
 
 
 def _done(request: HttpRequest, patient: Patient, record: Callable[[], list[Verdict]]) -> ForeseenFacts:
-    if _is_preview(request):
+    if is_preview(request):
         return foresee_facts(patient, lambda: record()[0], today=clock.now().date())
     return ForeseenFacts(retry_lost_race(record)[0])
 

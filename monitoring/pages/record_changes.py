@@ -20,6 +20,7 @@ from monitoring import clock
 from monitoring.intake.named import find_patient
 from monitoring.intake.values import CellProblem, Cells
 from monitoring.models import Centre, Laboratory, Patient, RecordChange, RecordChangeKind
+from monitoring.pages.previews import is_preview
 from monitoring.permissions import ANY_ROLE, centres_with_role, has_role_in, memberships_of, requires_role, signed_in
 from monitoring.services.entry.foreseen_facts import ForeseenFacts, foresee_for
 from monitoring.services.entry.reach import TREATING, Reach, reach_of
@@ -102,7 +103,7 @@ def transfer(request: HttpRequest, public_id: UUID) -> HttpResponse:
         values, me = form.cleaned_data, signed_in(request)
         try:
             name = Cells({"patient_id": values["patient_id"]}).identifier("patient_id", required=False)
-            if not _is_preview(request):
+            if not is_preview(request):
                 change = ask_transfer(
                     patient, values["centre"], patient_id=name, reason=values["reason"], by=me, reach=_reach(request)
                 )
@@ -131,7 +132,7 @@ def merge(request: HttpRequest, public_id: UUID) -> HttpResponse:
             reason = form.cleaned_data["reason"]
             change = RecordChange(patient=patient, into=into, from_centre=patient.centre, to_centre=patient.centre)
             context |= _merge_words(request, change)
-            if not _is_preview(request):
+            if not is_preview(request):
                 change = ask_merge(patient, into, reason=reason, by=me, reach=reach)
                 messages.success(request, _("Asked. A second person carries it out, or declines."))
                 return redirect("record-change", public_id=change.public_id)
@@ -181,7 +182,7 @@ def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 def _asking(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     form = context["form"]
-    if _is_preview(request):
+    if is_preview(request):
         return render(request, "records/preview.html", context)
     return render(request, "records/ask.html", context, status=400 if form.errors else 200)
 
@@ -260,7 +261,3 @@ def _seen(request: HttpRequest) -> QuerySet[RecordChange]:
 
 def _reach(request: HttpRequest) -> Reach:
     return reach_of(memberships_of(request.user), TREATING)
-
-
-def _is_preview(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"

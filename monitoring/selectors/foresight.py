@@ -60,13 +60,21 @@ def foresee(patient: Patient, report: LaboratoryReport) -> Foresight:
     return foresight
 
 
+_UNKNOWN = LaboratoryProfile()  # of a laboratory that nothing is known of
+
+
+def _profiles_of(reports: Sequence[LaboratoryReport]) -> dict[str, LaboratoryProfile]:
+    """The settings of the laboratories of these reports, by code."""
+    known = Laboratory.objects.filter(code__in={report.laboratory for report in reports})
+    laboratories = dict(known.values_list("code", "pk"))
+    profiles = load_profiles(list(laboratories.values()))
+    return {code: profiles[pk] for code, pk in laboratories.items()}
+
+
 def foresee_each(pairs: Sequence[tuple[Patient, LaboratoryReport]]) -> list[Foresight]:
     """What each of these reports would mean if it alone were stored; the patients are read together."""
     series = load_series([patient.pk for patient, _report in pairs])
-    laboratories = dict(
-        Laboratory.objects.filter(code__in={report.laboratory for _patient, report in pairs}).values_list("code", "pk")
-    )
-    profiles = load_profiles(list(laboratories.values()))
+    profiles = _profiles_of([report for _patient, report in pairs])
     chosen = {patient.centre.protocol_id for patient, _report in pairs} - {None}
     protocols: dict[int | None, Protocol] = dict(Protocol.objects.in_bulk(chosen)) if chosen else {}
     return [
@@ -74,7 +82,7 @@ def foresee_each(pairs: Sequence[tuple[Patient, LaboratoryReport]]) -> list[Fore
             patient,
             report,
             series[patient.pk].series,
-            profiles[laboratories[report.laboratory]] if report.laboratory in laboratories else LaboratoryProfile(),
+            profiles.get(report.laboratory, _UNKNOWN),
             rules_of(protocols.get(patient.centre.protocol_id)).kinetics,
         )
         for patient, report in pairs
@@ -93,14 +101,11 @@ class ForeseenSeries:
 def foresee_series(given: Mapping[int, Sequence[LaboratoryReport]]) -> Iterator[ForeseenSeries]:
     """What these reports would mean if all of a patient were stored together; patients by id, read together."""
     series = load_series(given)
-    codes = {report.laboratory for reports in given.values() for report in reports}
-    laboratories = dict(Laboratory.objects.filter(code__in=codes).values_list("code", "pk"))
-    profiles = load_profiles(list(laboratories.values()))
-    none = LaboratoryProfile()
+    profiles = _profiles_of([report for reports in given.values() for report in reports])
     for pk, reports in given.items():
         loaded, facts = series[pk], []
         for number, report in enumerate(reports, start=1):
-            profile = profiles[laboratories[report.laboratory]] if report.laboratory in laboratories else none
+            profile = profiles.get(report.laboratory, _UNKNOWN)
             key = result_key(report.laboratory, report.accession_number, 0)
             facts.append(result_fact(report, loaded.patient, profile, id=-number, key=key)[0])
         replaced = {_without_version(fact.key) for fact in facts}

@@ -122,14 +122,15 @@ def follow_merges(*, now: dt.datetime) -> int:
     late = merges.filter(Exists(results) | Exists(courses) | Exists(seen), kind=RecordChangeKind.MERGE)
     followed = 0
     for change in late.select_related("patient", "decided_by").order_by("pk"):
-        with transaction.atomic(), recorded_as(change.decided_by.get_username(), change.reason):
-            rows = Patient.objects.select_for_update().order_by("pk")
-            rows = rows.in_bulk([change.patient_id, change.patient.merged_into_id])
-            patient = rows[change.patient_id]
-            if patient.merged_into_id not in rows:
+        by, into_id = change.decided_by, change.patient.merged_into_id
+        assert by is not None  # a change that is done was decided
+        assert into_id is not None  # asked for above
+        with transaction.atomic(), recorded_as(by.get_username(), change.reason):
+            rows = Patient.objects.select_for_update().order_by("pk").in_bulk([change.patient_id, into_id])
+            patient, into = rows[change.patient_id], rows[into_id]
+            if patient.merged_into_id != into.pk:
                 continue  # undone meanwhile, or merged on: the next round sees what stands then
-            into = rows[patient.merged_into_id]
-            given = _give_rows(patient, into, change.reason, change.decided_by, now)
+            given = _give_rows(patient, into, change.reason, by, now)
             if any(given.values()):
                 request_classification({patient.pk, into.pk}, bulk=False)
                 followed += 1
